@@ -1,1 +1,25 @@
-//! (being written)
+//! Vector arithmetic on slices: what a decoder does with numbers, and nothing that it knows about them.
+//!
+//! [`Compute`] is the safe front: an instruction set chosen once at run time and a pool of threads. Below it lies a
+//! table of functions ([`table`]) filled either from [`scalar`], the readable oracle, or from the generic algorithms
+//! of `x86`, stamped out for AVX2 and AVX-512. AVX2 and AVX-512 add in the same order, so they agree to the last
+//! bit; so do any two ways of cutting a batch or of sharing it among threads.
+
+mod activations;
+mod attention;
+mod compute;
+mod format;
+mod isa;
+mod matrix;
+mod pool;
+mod scalar;
+mod table;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+pub use activations::Activations;
+pub use attention::{Attention, KvLayout};
+pub use compute::{Compute, Linear};
+pub use format::{BLOCK, Format};
+pub use isa::{Isa, UnavailableIsa};
+pub use matrix::{Matrix, ShapeMismatch};

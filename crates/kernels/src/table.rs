@@ -1,0 +1,48 @@
+//! The functions that exist once per instruction set.
+
+use std::ops::Range;
+
+use crate::{Activations, Attention, Isa, Matrix, scalar};
+
+/// Where a matrix product writes: value `[token][row]` lies at `token · stride + row`.
+#[derive(Clone, Copy)]
+pub(crate) struct Out {
+    pub(crate) base: *mut f32,
+    pub(crate) stride: usize,
+}
+
+/// One instruction set's kernels.
+///
+/// # Safety
+/// Calling any of them takes a machine that has the instruction set; [`table_for`] hands out no other.
+/// `linear` also takes an `Out` whose elements `[0..tokens][rows]` are valid for writes and not touched by anyone
+/// else meanwhile, `rows` within the matrix, `cols` equal on both sides and, for quantised formats, codes present.
+pub(crate) struct Table {
+    pub(crate) isa: Isa,
+    /// Fills codes and scales from the values, for all tokens.
+    pub(crate) quantise: unsafe fn(&mut Activations),
+    /// Product of some rows of the weights with every token.
+    pub(crate) linear: unsafe fn(&Matrix<'_>, Range<usize>, &Activations, Out),
+    /// `out = x / rms(x) · weight`; equal lengths.
+    pub(crate) rms_norm: unsafe fn(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]),
+    /// `gate = silu(gate) · up`; equal lengths.
+    pub(crate) swiglu: unsafe fn(gate: &mut [f32], up: &[f32]),
+    /// Attention of one group; `scores` is scratch for at least as many values as there are positions.
+    pub(crate) attend: unsafe fn(&Attention<'_>, scores: &mut [f32], out: &mut [f32]),
+}
+
+/// The kernels of `isa`, where this machine has it.
+pub(crate) fn table_for(isa: Isa) -> Option<&'static Table> {
+    if !isa.is_available() {
+        return None;
+    }
+    match isa {
+        Isa::Scalar => Some(&scalar::TABLE),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 => Some(&crate::x86::AVX2),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 => Some(&crate::x86::AVX512),
+        #[cfg(not(target_arch = "x86_64"))]
+        _ => None,
+    }
+}

@@ -1,0 +1,249 @@
+//! Matrix products over any [`Vector`].
+//!
+//! One row of weights meets up to [`TILE`] tokens at a time, so that it is unpacked once for all of them. Each
+//! (row, token) pair has an accumulator of its own and adds in the same order whatever the tile: a batch gives the
+//! bits that its tokens give alone.
+
+use std::{arch::x86_64::*, ops::Range};
+
+use super::vector::{LANES, Vector};
+use crate::{Activations, BLOCK, Format, Matrix, activations::PAIR, table::Out};
+
+/// Tokens that share one unpacking of the weights.
+const TILE: usize = 4;
+
+/// A block format as the pair step sees it.
+trait Blocks {
+    const BYTES: usize;
+    const HAS_MIN: bool;
+    /// `[d0, d1, m0, m1]` of two blocks.
+    unsafe fn scales(first: *const u8, second: *const u8) -> __m128;
+    unsafe fn unpack<V: Vector>(first: *const u8, second: *const u8) -> V::Codes;
+    unsafe fn dot<V: Vector>(weights: V::Codes, codes: V::Codes) -> V;
+}
+
+/// Four halves, lowest lane first, as floats.
+#[inline(always)]
+unsafe fn halves(a: u16, b: u16, c: u16, d: u16) -> __m128 {
+    let bits = u64::from(a) | u64::from(b) << 16 | u64::from(c) << 32 | u64::from(d) << 48;
+    // SAFETY: the shells enable F16C.
+    unsafe { _mm_cvtph_ps(_mm_cvtsi64_si128(bits.cast_signed())) }
+}
+
+#[inline(always)]
+unsafe fn half_bits(block: *const u8, at: usize) -> u16 {
+    // SAFETY: every quantised block begins with its f16 scale (and, for Q4_1, minimum).
+    unsafe { block.add(at).cast::<u16>().read_unaligned() }
+}
+
+macro_rules! nibble_blocks {
+    ($name:ident, $bytes:literal, $codes_at:literal, |$first:ident, $second:ident| $scales:expr) => {
+        struct $name;
+        impl Blocks for $name {
+            const BYTES: usize = $bytes;
+            const HAS_MIN: bool = true;
+            #[inline(always)]
+            unsafe fn scales($first: *const u8, $second: *const u8) -> __m128 {
+                // SAFETY: the caller gives two whole blocks of this format.
+                unsafe { $scales }
+            }
+            #[inline(always)]
+            unsafe fn unpack<V: Vector>(first: *const u8, second: *const u8) -> V::Codes {
+                // SAFETY: as above.
+                unsafe { V::nibbles(first.add($codes_at), second.add($codes_at)) }
+            }
+            #[inline(always)]
+            unsafe fn dot<V: Vector>(weights: V::Codes, codes: V::Codes) -> V {
+                // SAFETY: only arithmetic.
+                unsafe { V::dot_nibbles(weights, codes) }
+            }
+        }
+    };
+}
+
+nibble_blocks!(Q4_0, 18, 2, |first, second| {
+    let (a, b) = (half_bits(first, 0), half_bits(second, 0));
+    _mm_mul_ps(halves(a, b, a, b), _mm_setr_ps(1.0, 1.0, -8.0, -8.0))
+});
+nibble_blocks!(Q4_1, 20, 4, |first, second| halves(
+    half_bits(first, 0),
+    half_bits(second, 0),
+    half_bits(first, 2),
+    half_bits(second, 2)
+));
+
+struct Q8_0;
+impl Blocks for Q8_0 {
+    const BYTES: usize = 34;
+    const HAS_MIN: bool = false;
+    #[inline(always)]
+    unsafe fn scales(first: *const u8, second: *const u8) -> __m128 {
+        // SAFETY: the caller gives two whole blocks.
+        unsafe { halves(half_bits(first, 0), half_bits(second, 0), 0, 0) }
+    }
+    #[inline(always)]
+    unsafe fn unpack<V: Vector>(first: *const u8, second: *const u8) -> V::Codes {
+        // SAFETY: as above.
+        unsafe { V::bytes(first.add(2), second.add(2)) }
+    }
+    #[inline(always)]
+    unsafe fn dot<V: Vector>(weights: V::Codes, codes: V::Codes) -> V {
+        // SAFETY: only arithmetic.
+        unsafe { V::dot_bytes(weights, codes) }
+    }
+}
+
+/// Rows `rows` of `weights` times every token of `x`.
+///
+/// # Safety
+/// As `Table::linear` says, on a machine that has `V`.
+#[inline(always)]
+pub(super) unsafe fn linear<V: Vector>(weights: &Matrix<'_>, rows: Range<usize>, x: &Activations, out: Out) {
+    // SAFETY: handed on from the caller.
+    unsafe {
+        match weights.format() {
+            Format::Q4_0 => quantised::<V, Q4_0>(weights, rows, x, out),
+            Format::Q4_1 => quantised::<V, Q4_1>(weights, rows, x, out),
+            Format::Q8_0 => quantised::<V, Q8_0>(weights, rows, x, out),
+            Format::F32 => floats::<V, f32>(weights, rows, x, out),
+            Format::F16 => floats::<V, half::f16>(weights, rows, x, out),
+            Format::Bf16 => floats::<V, half::bf16>(weights, rows, x, out),
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn quantised<V: Vector, B: Blocks>(w: &Matrix<'_>, rows: Range<usize>, x: &Activations, out: Out) {
+    for row in rows {
+        let bytes = w.row(row);
+        let mut token = 0;
+        while token < x.tokens() {
+            // SAFETY: tokens `token..token + N` exist, and the caller's output holds `[tokens][rows]`.
+            token += unsafe {
+                let at = out.base.add(token * out.stride + row);
+                match x.tokens() - token {
+                    1 => tile::<V, B, 1>(bytes, x, token, at, out.stride),
+                    2 => tile::<V, B, 2>(bytes, x, token, at, out.stride),
+                    3 => tile::<V, B, 3>(bytes, x, token, at, out.stride),
+                    _ => tile::<V, B, TILE>(bytes, x, token, at, out.stride),
+                }
+            };
+        }
+    }
+}
+
+/// One row with `N` tokens; returns `N`.
+#[inline(always)]
+unsafe fn tile<V: Vector, B: Blocks, const N: usize>(
+    row: &[u8],
+    x: &Activations,
+    first: usize,
+    out: *mut f32,
+    stride: usize,
+) -> usize {
+    let blocks = row.len() / B::BYTES;
+    let codes: [*const i8; N] = std::array::from_fn(|n| x.codes(first + n).as_ptr());
+    let scales: [*const [f32; 4]; N] = std::array::from_fn(|n| x.scales(first + n).as_ptr());
+    // SAFETY: a row holds `blocks` blocks; the activations hold as many, padded with zeros to whole pairs. The last
+    // odd block of a row is copied beside a block of zeros, so that nothing is read past the row.
+    unsafe {
+        let mut sums = [V::splat(0.0); N];
+        let mut mins = [_mm_setzero_ps(); N];
+        let mut step = |pair: usize, a: *const u8, b: *const u8| {
+            let weights = B::unpack::<V>(a, b);
+            let weight_scales = B::scales(a, b);
+            for n in 0..N {
+                let scaled = _mm_mul_ps(weight_scales, _mm_loadu_ps(scales[n].add(pair).cast()));
+                let dot = B::dot::<V>(weights, V::codes(codes[n].add(pair * BLOCK * PAIR)));
+                sums[n] = dot.fma(V::spread(scaled), sums[n]);
+                if B::HAS_MIN {
+                    mins[n] = _mm_add_ps(mins[n], scaled);
+                }
+            }
+        };
+        for pair in 0..blocks / PAIR {
+            let a = row.as_ptr().add(pair * PAIR * B::BYTES);
+            step(pair, a, a.add(B::BYTES));
+        }
+        if !blocks.is_multiple_of(PAIR) {
+            let zeros = [0u8; 64];
+            let last = row.as_ptr().add((blocks - 1) * B::BYTES);
+            step(blocks / PAIR, last, zeros.as_ptr());
+        }
+        for n in 0..N {
+            let mut value = sums[n].sum();
+            if B::HAS_MIN {
+                let high = _mm_movehl_ps(mins[n], mins[n]);
+                value += _mm_cvtss_f32(_mm_add_ss(high, _mm_movehdup_ps(high)));
+            }
+            out.add(n * stride).write(value);
+        }
+    }
+    N
+}
+
+/// A float that weights are stored as.
+trait Float: Copy {
+    unsafe fn load<V: Vector>(from: *const u8) -> V;
+    unsafe fn one(from: *const u8) -> f32;
+}
+impl Float for f32 {
+    #[inline(always)]
+    unsafe fn load<V: Vector>(from: *const u8) -> V {
+        // SAFETY: the caller gives `LANES` floats.
+        unsafe { V::load(from.cast()) }
+    }
+    #[inline(always)]
+    unsafe fn one(from: *const u8) -> f32 {
+        // SAFETY: the caller gives one float.
+        unsafe { from.cast::<f32>().read_unaligned() }
+    }
+}
+impl Float for half::f16 {
+    #[inline(always)]
+    unsafe fn load<V: Vector>(from: *const u8) -> V {
+        // SAFETY: the caller gives `LANES` halves.
+        unsafe { V::load_f16(from.cast()) }
+    }
+    #[inline(always)]
+    unsafe fn one(from: *const u8) -> f32 {
+        // SAFETY: the caller gives one half.
+        Self::from_bits(unsafe { from.cast::<u16>().read_unaligned() }).to_f32()
+    }
+}
+impl Float for half::bf16 {
+    #[inline(always)]
+    unsafe fn load<V: Vector>(from: *const u8) -> V {
+        // SAFETY: the caller gives `LANES` bf16s.
+        unsafe { V::load_bf16(from.cast()) }
+    }
+    #[inline(always)]
+    unsafe fn one(from: *const u8) -> f32 {
+        // SAFETY: the caller gives one bf16.
+        Self::from_bits(unsafe { from.cast::<u16>().read_unaligned() }).to_f32()
+    }
+}
+
+#[inline(always)]
+unsafe fn floats<V: Vector, F: Float>(w: &Matrix<'_>, rows: Range<usize>, x: &Activations, out: Out) {
+    let whole = w.cols() / LANES * LANES;
+    for row in rows {
+        let weights = w.row(row).as_ptr();
+        for token in 0..x.tokens() {
+            let values = x.row(token);
+            // SAFETY: both sides hold `cols` values; the output is the caller's.
+            unsafe {
+                let mut sum = V::splat(0.0);
+                for at in (0..whole).step_by(LANES) {
+                    let w = F::load::<V>(weights.add(at * size_of::<F>()));
+                    sum = w.fma(V::load(values.as_ptr().add(at)), sum);
+                }
+                let mut dot = sum.sum();
+                for (at, value) in values.iter().enumerate().skip(whole) {
+                    dot += F::one(weights.add(at * size_of::<F>())) * value;
+                }
+                out.base.add(token * out.stride + row).write(dot);
+            }
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Norm, activation, quantisation and attention over any [`Vector`].
+
+use super::vector::{LANES, Vector};
+use crate::{Activations, Attention, BLOCK, activations::PAIR};
+
+/// Applies `f` to sixteen values of `x` and `y` at a time and writes the result to `x`; the tail is padded.
+#[inline(always)]
+unsafe fn zip_in_place<V: Vector>(x: &mut [f32], y: &[f32], f: impl Fn(V, V) -> V) {
+    let (mut x_chunks, mut y_chunks) = (x.chunks_exact_mut(LANES), y.chunks_exact(LANES));
+    // SAFETY: each chunk, and each padded buffer, is sixteen floats.
+    unsafe {
+        for (x, y) in x_chunks.by_ref().zip(y_chunks.by_ref()) {
+            f(V::load(x.as_ptr()), V::load(y.as_ptr())).store(x.as_mut_ptr());
+        }
+        let (x, y) = (x_chunks.into_remainder(), y_chunks.remainder());
+        if !x.is_empty() {
+            let (mut a, mut b) = ([0.0; LANES], [0.0; LANES]);
+            a[..x.len()].copy_from_slice(x);
+            b[..y.len()].copy_from_slice(y);
+            f(V::load(a.as_ptr()), V::load(b.as_ptr())).store(a.as_mut_ptr());
+            x.copy_from_slice(&a[..x.len()]);
+        }
+    }
+}
+
+/// e^x within 2 units in the last place; inputs are clamped to ±87 (Cephes `expf`: x = n·ln 2 + r, a polynomial in r).
+#[inline(always)]
+unsafe fn exp<V: Vector>(x: V) -> V {
+    // SAFETY: only arithmetic; after clamping, n lies within ±126.
+    unsafe {
+        let x = x.min(V::splat(87.0)).max(V::splat(-87.0));
+        let n = x.mul(V::splat(std::f32::consts::LOG2_E)).round();
+        let r = n.fma(V::splat(-0.693_359_4), x);
+        let r = n.fma(V::splat(2.121_944_4e-4), r);
+        let mut p = V::splat(1.987_569_1e-4);
+        for c in [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5] {
+            p = p.fma(r, V::splat(c));
+        }
+        let p = p.fma(r.mul(r), r).add(V::splat(1.0));
+        p.mul(n.exp2_whole())
+    }
+}
+
+#[inline(always)]
+pub(super) unsafe fn rms_norm<V: Vector>(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
+    // SAFETY: chunks are sixteen floats.
+    let squares = unsafe {
+        let chunks = x.chunks_exact(LANES);
+        let rest: f32 = chunks.remainder().iter().map(|v| v * v).sum();
+        let mut sum = V::splat(0.0);
+        for chunk in chunks {
+            let v = V::load(chunk.as_ptr());
+            sum = v.fma(v, sum);
+        }
+        sum.sum() + rest
+    };
+    let factor = 1.0 / (squares / x.len() as f32 + eps).sqrt();
+    out.copy_from_slice(x);
+    // SAFETY: handed on from the caller.
+    unsafe { zip_in_place::<V>(out, weight, |x, w| x.mul(V::splat(factor)).mul(w)) }
+}
+
+#[inline(always)]
+pub(super) unsafe fn swiglu<V: Vector>(gate: &mut [f32], up: &[f32]) {
+    // SAFETY: only arithmetic.
+    unsafe {
+        zip_in_place::<V>(gate, up, |g, u| {
+            let one = V::splat(1.0);
+            g.div(one.add(exp(V::splat(0.0).sub(g)))).mul(u)
+        });
+    }
+}
+
+#[inline(always)]
+pub(super) unsafe fn quantise<V: Vector>(x: &mut Activations) {
+    x.reserve_codes();
+    let (cols, pairs) = (x.cols, x.pairs());
+    let whole = cols / (BLOCK * PAIR);
+    for token in 0..x.tokens {
+        let values = &x.values[token * cols..][..cols];
+        let codes = &mut x.codes[token * pairs * BLOCK * PAIR..][..pairs * BLOCK * PAIR];
+        let scales = &mut x.scales[token * pairs..][..pairs];
+        let chunks = values.chunks_exact(BLOCK * PAIR);
+        let mut padded = [0.0; BLOCK * PAIR];
+        padded[..chunks.remainder().len()].copy_from_slice(chunks.remainder());
+        let all = chunks.chain((whole < pairs).then_some(&padded[..]));
+        for ((values, codes), scales) in all.zip(codes.chunks_exact_mut(BLOCK * PAIR)).zip(scales) {
+            for half in 0..PAIR {
+                let at = half * BLOCK;
+                // SAFETY: a pair is 64 values and 64 codes.
+                let (scale, scaled_sum) =
+                    unsafe { quantise_block::<V>(values.as_ptr().add(at), codes.as_mut_ptr().add(at)) };
+                scales[half] = scale;
+                scales[PAIR + half] = scaled_sum;
+            }
+        }
+    }
+}
+
+/// Quantises 32 values; returns the scale and scale × sum of the codes.
+#[inline(always)]
+unsafe fn quantise_block<V: Vector>(values: *const f32, codes: *mut i8) -> (f32, f32) {
+    // SAFETY: the caller gives 32 values and 32 codes.
+    unsafe {
+        let (a, b) = (V::load(values), V::load(values.add(LANES)));
+        let (low, high) = a.abs().max(b.abs()).max_halves();
+        let largest = low.max(high);
+        let inverse = V::splat(if largest > 0.0 { 127.0 / largest } else { 0.0 });
+        let (a, b) = (a.mul(inverse).round(), b.mul(inverse).round());
+        a.store_codes(codes);
+        b.store_codes(codes.add(LANES));
+        let scale = largest / 127.0;
+        (scale, scale * a.add(b).sum())
+    }
+}
+
+#[inline(always)]
+pub(super) unsafe fn attend<V: Vector>(job: &Attention<'_>, scores: &mut [f32], out: &mut [f32]) {
+    let dim = job.head_dim;
+    let whole = dim / LANES * LANES;
+    let scores = &mut scores[..job.positions()];
+    for (query, out) in job.queries.chunks_exact(dim).zip(out.chunks_exact_mut(dim)) {
+        for (score, key) in scores.iter_mut().zip(job.kv.keys.chunks_exact(dim)) {
+            // SAFETY: query and key hold `dim` values each.
+            let dot = unsafe {
+                let mut sum = V::splat(0.0);
+                for at in (0..whole).step_by(LANES) {
+                    let k = V::load_f16(key.as_ptr().add(at));
+                    sum = k.fma(V::load(query.as_ptr().add(at)), sum);
+                }
+                sum.sum()
+            };
+            let rest: f32 = (whole..dim).map(|at| query[at] * half::f16::from_bits(key[at]).to_f32()).sum();
+            *score = (dot + rest) * job.scale;
+        }
+        // SAFETY: only arithmetic on slices of equal length.
+        let total = unsafe { softmax_numerators::<V>(scores) };
+        let weigh = 1.0 / total;
+        for at in (0..whole).step_by(LANES) {
+            // SAFETY: `at + LANES <= dim`, the length of every row of values and of `out`.
+            unsafe {
+                let mut sum = V::splat(0.0);
+                for (score, value) in scores.iter().zip(job.kv.values.chunks_exact(dim)) {
+                    sum = V::load_f16(value.as_ptr().add(at)).fma(V::splat(*score), sum);
+                }
+                sum.mul(V::splat(weigh)).store(out.as_mut_ptr().add(at));
+            }
+        }
+        for (at, out) in out.iter_mut().enumerate().skip(whole) {
+            let column = job.kv.values.chunks_exact(dim).map(|row| half::f16::from_bits(row[at]).to_f32());
+            *out = scores.iter().zip(column).map(|(s, v)| s * v).sum::<f32>() * weigh;
+        }
+    }
+}
+
+/// `scores = exp(scores - max)`; returns their sum.
+#[inline(always)]
+unsafe fn softmax_numerators<V: Vector>(scores: &mut [f32]) -> f32 {
+    let largest = scores.iter().fold(f32::NEG_INFINITY, |m, s| m.max(*s));
+    let mut chunks = scores.chunks_exact_mut(LANES);
+    // SAFETY: chunks are sixteen floats, and so is the padded tail.
+    unsafe {
+        let shift = V::splat(largest);
+        let mut sum = V::splat(0.0);
+        for chunk in chunks.by_ref() {
+            let e = exp(V::load(chunk.as_ptr()).sub(shift));
+            e.store(chunk.as_mut_ptr());
+            sum = sum.add(e);
+        }
+        let tail = chunks.into_remainder();
+        let mut padded = [f32::NEG_INFINITY; LANES];
+        padded[..tail.len()].copy_from_slice(tail);
+        exp(V::load(padded.as_ptr()).sub(shift)).store(padded.as_mut_ptr());
+        tail.copy_from_slice(&padded[..tail.len()]);
+        sum.sum() + tail.iter().sum::<f32>()
+    }
+}

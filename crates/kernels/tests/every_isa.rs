@@ -1,0 +1,258 @@
+//! The same cases through every instruction set that the machine has, against the scalar oracle.
+
+use half::{bf16, f16};
+use kernels::{Activations, Attention, Compute, Format, Isa, KvLayout, Linear, Matrix};
+
+const FORMATS: [Format; 6] =
+    [Format::F32, Format::F16, Format::Bf16, Format::Q8_0, Format::Q4_0, Format::Q4_1];
+
+/// A small generator of our own, so that a failing case can be named by its seed (Steele et al., SplitMix64).
+struct Noise(u64);
+
+impl Noise {
+    fn bits(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// Between -1 and 1.
+    fn float(&mut self) -> f32 {
+        (self.bits() >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+    }
+
+    fn floats(&mut self, len: usize) -> Vec<f32> {
+        (0..len).map(|_| self.float()).collect()
+    }
+
+    /// Random weights of `len` in `format`, as bytes; every code occurs.
+    fn weights(&mut self, format: Format, len: usize) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for _ in 0..len / format.block_len() {
+            let start = bytes.len();
+            match format {
+                Format::F32 => bytes.extend(self.float().to_le_bytes()),
+                Format::F16 => bytes.extend(f16::from_f32(self.float()).to_le_bytes()),
+                Format::Bf16 => bytes.extend(bf16::from_f32(self.float()).to_le_bytes()),
+                Format::Q8_0 | Format::Q4_0 => bytes.extend(f16::from_f32(self.float()).to_le_bytes()),
+                Format::Q4_1 => {
+                    bytes.extend(f16::from_f32(self.float()).to_le_bytes());
+                    bytes.extend(f16::from_f32(self.float()).to_le_bytes());
+                }
+            }
+            while bytes.len() < start + format.block_bytes() {
+                bytes.push(self.bits() as u8);
+            }
+        }
+        bytes
+    }
+}
+
+fn machines(threads: usize) -> Vec<Compute> {
+    let available = Isa::ALL.into_iter().filter(|isa| isa.is_available());
+    available.map(|isa| Compute::new(Some(isa), threads).expect("the instruction set is available")).collect()
+}
+
+fn product(compute: &Compute, weights: Matrix<'_>, x: &[f32]) -> Vec<f32> {
+    let mut activations = Activations::default();
+    compute.activate(&mut activations, x, weights.cols(), weights.format().is_quantised());
+    let mut out = vec![f32::NAN; weights.rows() * activations.tokens()];
+    compute.linear(&mut [Linear { weights, out: &mut out }], &activations);
+    out
+}
+
+fn assert_close(got: &[f32], want: &[f32], tolerance: f32, case: &str) {
+    let size = want.iter().fold(1e-6f32, |m, v| m.max(v.abs()));
+    for (i, (got, want)) in got.iter().zip(want).enumerate() {
+        assert!((got - want).abs() <= tolerance * size, "{case}: value {i} is {got}, expected {want}");
+    }
+}
+
+#[test]
+fn products_agree_with_the_oracle_for_every_format_tail_and_tile() {
+    let machines = machines(1);
+    let mut noise = Noise(1);
+    for format in FORMATS {
+        let lengths: &[usize] =
+            if format.is_quantised() { &[32, 64, 96, 576, 1536] } else { &[1, 15, 16, 17, 576] };
+        for &cols in lengths {
+            for tokens in 1..=9 {
+                let rows = 7;
+                let bytes = noise.weights(format, rows * cols);
+                let weights = Matrix::new(format, rows, cols, &bytes).unwrap();
+                let x = noise.floats(tokens * cols);
+                let want = product(&machines[0], weights, &x);
+                for machine in &machines[1..] {
+                    let case = format!("{format:?} {rows}×{cols}, {tokens} tokens, {}", machine.isa());
+                    assert_close(&product(machine, weights, &x), &want, 2e-6, &case);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn extreme_codes_do_not_saturate() {
+    // -128 as a weight and ±127 as activations: the largest sums that the 16-bit steps of AVX2 meet
+    let cols = 64;
+    for code in [0x80u8, 0x7f, 0xff] {
+        let mut bytes = Vec::new();
+        for _ in 0..cols / 32 {
+            bytes.extend(f16::ONE.to_le_bytes());
+            bytes.extend([code; 32]);
+        }
+        let weights = Matrix::new(Format::Q8_0, 1, cols, &bytes).unwrap();
+        for sign in [1.0, -1.0] {
+            let x = vec![sign * 127.0; cols];
+            let want = sign * 127.0 * 64.0 * f32::from(code.cast_signed());
+            for machine in machines(1) {
+                assert_eq!(product(&machine, weights, &x), [want], "{} code {code}", machine.isa());
+            }
+        }
+    }
+}
+
+#[test]
+fn quantised_activations_stay_within_half_a_step() {
+    // against plain float arithmetic: the only error is the rounding of the activations
+    let mut noise = Noise(2);
+    let (rows, cols) = (5, 576);
+    for format in [Format::Q8_0, Format::Q4_0, Format::Q4_1] {
+        let bytes = noise.weights(format, rows * cols);
+        let weights = Matrix::new(format, rows, cols, &bytes).unwrap();
+        let x = noise.floats(cols);
+        let mut row = vec![0.0; cols];
+        for machine in machines(1) {
+            let got = product(&machine, weights, &x);
+            for (n, got) in got.iter().enumerate() {
+                weights.dequantise_row(n, &mut row);
+                let want: f64 = row.iter().zip(&x).map(|(w, x)| f64::from(*w) * f64::from(*x)).sum();
+                let bound: f64 = row.iter().map(|w| f64::from(w.abs()) * 0.51 / 127.0).sum();
+                assert!(
+                    (f64::from(*got) - want).abs() <= bound,
+                    "{format:?} {}: {got} {want}",
+                    machine.isa()
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn avx2_and_avx512_agree_to_the_last_bit() {
+    let machines: Vec<_> = machines(1).into_iter().filter(|m| m.isa() != Isa::Scalar).collect();
+    let mut noise = Noise(3);
+    for format in FORMATS {
+        let (rows, cols) = (9, 96);
+        let bytes = noise.weights(format, rows * cols);
+        let weights = Matrix::new(format, rows, cols, &bytes).unwrap();
+        let x = noise.floats(3 * cols);
+        let results: Vec<_> = machines.iter().map(|m| product(m, weights, &x)).collect();
+        assert!(results.windows(2).all(|pair| pair[0] == pair[1]), "{format:?}");
+    }
+}
+
+#[test]
+fn batches_threads_and_pieces_do_not_change_a_bit() {
+    let mut noise = Noise(4);
+    let (rows, cols, tokens) = (300, 576, 11);
+    for format in [Format::Q4_1, Format::Q8_0, Format::F16] {
+        let bytes = noise.weights(format, rows * cols);
+        let weights = Matrix::new(format, rows, cols, &bytes).unwrap();
+        let x = noise.floats(tokens * cols);
+        for (one, three) in machines(1).iter().zip(machines(3)) {
+            let together = product(one, weights, &x);
+            assert_eq!(together, product(&three, weights, &x), "threads, {format:?} {}", one.isa());
+            let alone: Vec<f32> = x.chunks(cols).flat_map(|x| product(one, weights, x)).collect();
+            assert_eq!(together, alone, "batch, {format:?} {}", one.isa());
+        }
+    }
+}
+
+#[test]
+fn several_matrices_in_one_loop_give_what_they_give_alone() {
+    let mut noise = Noise(5);
+    let (cols, tokens) = (576, 4);
+    let shapes = [(Format::Q4_1, 576), (Format::Q8_0, 192), (Format::Q4_0, 191)];
+    let bytes: Vec<_> = shapes.iter().map(|(format, rows)| noise.weights(*format, rows * cols)).collect();
+    let matrices: Vec<_> = shapes
+        .iter()
+        .zip(&bytes)
+        .map(|((format, rows), bytes)| Matrix::new(*format, *rows, cols, bytes).unwrap())
+        .collect();
+    let x = noise.floats(tokens * cols);
+    for machine in machines(2) {
+        let mut activations = Activations::default();
+        machine.activate(&mut activations, &x, cols, true);
+        let mut outs: Vec<_> = shapes.iter().map(|(_, rows)| vec![f32::NAN; rows * tokens]).collect();
+        let mut jobs: Vec<_> =
+            matrices.iter().zip(&mut outs).map(|(weights, out)| Linear { weights: *weights, out }).collect();
+        machine.linear(&mut jobs, &activations);
+        for (matrix, out) in matrices.iter().zip(&outs) {
+            assert_eq!(*out, product(&machine, *matrix, &x));
+        }
+    }
+}
+
+#[test]
+fn norms_and_activations_agree_with_the_oracle() {
+    let machines = machines(1);
+    let mut noise = Noise(6);
+    for len in [1, 7, 16, 33, 576] {
+        let (x, weight) = (noise.floats(len), noise.floats(len));
+        let wide: Vec<f32> = noise.floats(len).iter().map(|v| v * 40.0).collect();
+        let mut want = vec![0.0; len];
+        machines[0].rms_norm(&x, &weight, 1e-5, &mut want);
+        let mut want_gate = wide.clone();
+        machines[0].swiglu(&mut want_gate, &x);
+        for machine in &machines[1..] {
+            let case = format!("{len} values, {}", machine.isa());
+            let mut got = vec![0.0; len];
+            machine.rms_norm(&x, &weight, 1e-5, &mut got);
+            assert_close(&got, &want, 1e-6, &case);
+            let mut gate = wide.clone();
+            machine.swiglu(&mut gate, &x);
+            assert_close(&gate, &want_gate, 1e-6, &case);
+        }
+    }
+}
+
+#[test]
+fn attention_agrees_with_the_oracle() {
+    let machines = machines(2);
+    let mut noise = Noise(7);
+    for head_dim in [16, 24, 64] {
+        for positions in [1, 2, 15, 16, 17, 130] {
+            let group = 3;
+            let half = |values: Vec<f32>| -> Vec<u16> {
+                values.iter().map(|v| f16::from_f32(*v).to_bits()).collect()
+            };
+            let keys = half(noise.floats(positions * head_dim));
+            let values = half(noise.floats(positions * head_dim));
+            let queries = noise.floats(group * head_dim * 2).iter().map(|v| v * 9.0).collect::<Vec<_>>();
+            let run = |machine: &Compute| {
+                let mut out = vec![f32::NAN; queries.len()];
+                machine.attend(&mut out, group * head_dim, |n| Attention {
+                    queries: &queries[n * group * head_dim..][..group * head_dim],
+                    kv: KvLayout { keys: &keys, values: &values },
+                    head_dim,
+                    scale: 0.125,
+                });
+                out
+            };
+            let want = run(&machines[0]);
+            for machine in &machines[1..] {
+                let case = format!("{positions} positions of {head_dim}, {}", machine.isa());
+                assert_close(&run(machine), &want, 3e-6, &case);
+            }
+        }
+    }
+}
+
+#[test]
+fn an_unknown_instruction_set_lists_the_known_ones() {
+    let error = "mmx".parse::<Isa>().unwrap_err().to_string();
+    assert!(error.contains("mmx") && error.contains("scalar"), "{error}");
+}

@@ -1,0 +1,34 @@
+//! Files mapped into memory: the one place where this crate needs `unsafe`.
+#![allow(unsafe_code)]
+
+use std::{fs::File, io, ops::Deref, path::Path};
+
+/// The bytes of a file, mapped read-only.
+#[derive(Debug)]
+pub(crate) struct Mapped(memmap2::Mmap);
+
+impl Mapped {
+    /// Maps the file at `path`; an empty file is an error of kind `InvalidData`.
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        let file = File::open(path)?;
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+        }
+        if metadata.len() == 0 {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "the file is empty"));
+        }
+        // SAFETY: the map is read-only and private. That no other process shortens or rewrites the file while it is
+        // mapped cannot be enforced: the store writes weight files only under a temporary name and renames them, so
+        // our own writers never touch a mapped inode.
+        Ok(Self(unsafe { memmap2::Mmap::map(&file)? }))
+    }
+}
+
+impl Deref for Mapped {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
