@@ -1,0 +1,66 @@
+// What is made from what, in order. Everything the tools say goes to stderr.
+import { spawnSync } from 'node:child_process';
+import { copyFileSync, mkdirSync, readdirSync, renameSync } from 'node:fs';
+import { join } from 'node:path';
+import { isStale, markFresh, root, targetFolder } from './freshness.mjs';
+
+/** Runs a tool; a failure ends this script with the tool's status. */
+export function run(command, args, { env } = {}) {
+  const options = { cwd: root, stdio: ['inherit', 2, 2], env: { ...process.env, ...env } };
+  const { status, error } = spawnSync(command, args, options);
+  if (error) fail(`${command} cannot be run: ${error.message}`);
+  if (status !== 0) fail(`${[command, ...args].join(' ')} failed`, status ?? 1);
+}
+
+export function fail(message, status = 1) {
+  process.stderr.write(`ERROR: ${message}\n`);
+  process.exit(status);
+}
+
+const rust = ['Cargo.toml', 'Cargo.lock', 'crates'];
+const bin = (name) => join(root, 'node_modules', '.bin', name);
+
+const steps = [
+  {
+    name: 'install',
+    inputs: ['package-lock.json'],
+    outputs: () => ['node_modules/.package-lock.json'],
+    make: () => run('npm', ['ci', '--no-audit', '--no-fund']),
+  },
+  {
+    name: 'native',
+    inputs: rust,
+    outputs: () => ['index.js', readdirSync(root).find((file) => /^axllm\..+\.node$/.test(file))],
+    make: () => {
+      const manifest = ['--manifest-path', 'crates/napi-bindings/Cargo.toml', '--output-dir', '.'];
+      run(bin('napi'), ['build', '--platform', '--release', '--esm', ...manifest]);
+    },
+  },
+  {
+    name: 'simulator',
+    inputs: rust,
+    outputs: () => ['sim/libaxruntime.so'],
+    make: () => {
+      run('cargo', ['build', '--release', '-p', 'axruntime-sim']);
+      mkdirSync(join(root, 'sim'), { recursive: true });
+      // renamed into place: a process that has the old library mapped keeps it
+      copyFileSync(join(targetFolder, 'release', 'libaxruntime.so'), join(root, 'sim', '.new'));
+      renameSync(join(root, 'sim', '.new'), join(root, 'sim', 'libaxruntime.so'));
+    },
+  },
+  {
+    name: 'typescript',
+    inputs: ['ts', 'tsconfig.json', 'tsconfig.build.json', 'index.d.ts', 'package-lock.json'],
+    outputs: () => ['dist/cli.js', 'dist/index.d.ts'],
+    make: () => run(bin('tsc'), ['-p', 'tsconfig.build.json']),
+  },
+];
+
+/** Makes what is stale, and nothing else. */
+export function ensureBuilt() {
+  for (const step of steps) {
+    if (!isStale(step)) continue;
+    step.make();
+    markFresh(step);
+  }
+}

@@ -1,0 +1,90 @@
+#!/usr/bin/env node
+/** The command line: yargs, signals, errors to exit status. The only place that exits. */
+import yargs from 'yargs';
+import { compileCommand } from './commands/compile.js';
+import { devicesCommand } from './commands/devices.js';
+import { runCommand } from './commands/run.js';
+import type { Context } from './context.js';
+import { Stopped, UsageError, asAxllmError } from './errors.js';
+import { packageVersion } from './package-root.js';
+import { reportError } from './report.js';
+import { splitShortValues } from './resolve.js';
+
+/** How long an orderly end may take after a signal before the process just ends. */
+const graceMs = 1500;
+
+const stop = new AbortController();
+const interruptHandlers: (() => void)[] = [];
+
+const context: Context = {
+  env: process.env,
+  stdin: process.stdin,
+  stdout: process.stdout,
+  stderr: process.stderr,
+  signal: stop.signal,
+  onInterrupt(handler) {
+    interruptHandlers.push(handler);
+    return () => void interruptHandlers.splice(interruptHandlers.indexOf(handler), 1);
+  },
+};
+
+function end(reason: Stopped): void {
+  if (stop.signal.aborted) process.exit(reason.exitCode);
+  stop.abort(reason);
+  setTimeout(() => process.exit(reason.exitCode), graceMs).unref();
+}
+
+async function main(argv: readonly string[]): Promise<void> {
+  const parser = yargs(splitShortValues(argv))
+    .scriptName('axllm')
+    .locale('en')
+    .usage('$0 [MODEL] [options]\n\nRuns small language models on the Axelera Metis AIPU and on the CPU.')
+    .command(runCommand(context))
+    .command(compileCommand(context))
+    .command(devicesCommand(context))
+    .parserConfiguration({
+      'boolean-negation': true,
+      'camel-case-expansion': false,
+      'dot-notation': false,
+      'duplicate-arguments-array': false,
+      'parse-numbers': false,
+      'parse-positional-numbers': false,
+      'strip-aliased': true,
+    })
+    .help()
+    .alias('h', 'help')
+    .version(packageVersion())
+    .alias('V', 'version')
+    .wrap(Math.min(80, process.stdout.columns ?? 80))
+    .strict()
+    .exitProcess(false)
+    .fail(false);
+  await parser.parseAsync();
+}
+
+/** The exit status for whatever ended `main`; prints the error unless the end was asked for. */
+async function statusOf(error: unknown): Promise<number> {
+  if (stop.signal.aborted && stop.signal.reason instanceof Stopped) return stop.signal.reason.exitCode;
+  if (error instanceof Stopped) return error.exitCode;
+  if ((error as NodeJS.ErrnoException).code === 'EPIPE') return 0;
+  const known =
+    (error as Error).name === 'YError' ? new UsageError((error as Error).message) : asAxllmError(error);
+  await reportError(process.stderr, known);
+  return known instanceof UsageError ? 2 : 1;
+}
+
+process.on('SIGINT', () => {
+  const handler = interruptHandlers.at(-1);
+  if (handler) handler();
+  else end(new Stopped(130, 'interrupted'));
+});
+process.on('SIGTERM', () => end(new Stopped(143, 'terminated')));
+process.on('SIGHUP', () => end(new Stopped(129, 'the terminal is gone')));
+// each write reports its own failure; without a listener it would also be thrown
+process.stdout.on('error', () => undefined);
+process.stderr.on('error', () => undefined);
+
+main(process.argv.slice(2)).then(
+  () => process.exit(0),
+  async (error: unknown) => process.exit(await statusOf(error)),
+);

@@ -1,0 +1,52 @@
+/** What an {@link AxllmError} carries beside its text. */
+export interface ErrorDetails {
+  /** What the user can do about it, one sentence. */
+  hint?: string | undefined;
+  cause?: unknown;
+}
+
+/** The one error that this package throws. Switch on `code`, which is stable; `message` is for people. */
+export class AxllmError extends Error {
+  override readonly name = 'AxllmError';
+  /** A stable word such as `device_in_use` or `unknown_model`; the same in Rust, on stderr and over HTTP. */
+  readonly code: string;
+  readonly hint: string | undefined;
+
+  constructor(code: string, message: string, { hint, cause }: ErrorDetails = {}) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.code = code;
+    this.hint = hint;
+  }
+}
+
+/** A command line that cannot be understood: exit status 2 instead of 1. */
+export class UsageError extends AxllmError {
+  constructor(message: string, hint = 'axllm --help lists the options') {
+    super('usage', message, { hint });
+  }
+}
+
+/** Why a run ends early without having failed: a signal, or a reader that went away. */
+export class Stopped extends Error {
+  override readonly name = 'AbortError';
+  constructor(
+    readonly exitCode: number,
+    reason: string,
+  ) {
+    super(reason);
+  }
+}
+
+/** Any thrown value as an {@link AxllmError}; system errors keep their own code in lower case. */
+export function asAxllmError(error: unknown): AxllmError {
+  if (error instanceof AxllmError) return error;
+  const text = error instanceof Error ? error.message : String(error);
+  const code = error instanceof Error && 'code' in error ? String(error.code).toLowerCase() : 'internal';
+  return new AxllmError(code, text, { cause: error, hint: systemHints[code] });
+}
+
+const systemHints: Record<string, string> = {
+  enospc: 'free some disk space, or choose another place with --build-root',
+  eacces: 'check who owns the folder, or choose another place with --build-root',
+  erofs: 'the folder is read-only; choose another place with --build-root',
+};

@@ -1,0 +1,74 @@
+/** The public module: `import { load } from 'axllm'`. */
+import type { Model } from './model.js';
+import type { DeviceInfo } from './native.js';
+import { parseSelector } from './devices.js';
+import { listDevices as listNativeDevices } from './native.js';
+import { openModel } from './open.js';
+import type { Pipeline } from './options.js';
+import { buildRoot } from './store/build-root.js';
+import { defaultModel, findCard } from './store/cards.js';
+import { silentProgress, type StartProgress } from './store/progress.js';
+import type { Log } from './terminal.js';
+
+export { AxllmError, type ErrorDetails } from './errors.js';
+export type { Chat, ChatOptions, Model, ReplyOptions } from './model.js';
+export type { DeviceInfo, GenerateOptions, Message, ModelInfo } from './native.js';
+export type { Pipeline } from './options.js';
+export type { Progress, StartProgress } from './store/progress.js';
+export type { Chunk, ReplyResult, ReplyStream } from './stream.js';
+export type { Log } from './terminal.js';
+
+/** How a model is opened; what is left out follows the environment, as on the command line. */
+export interface LoadOptions {
+  /** Default `auto`: the AIPU when a device answers, else the CPU. */
+  pipeline?: Pipeline;
+  /** Index or name of a device, or `sim` for the simulated card. */
+  device?: string;
+  /** Where downloads live. */
+  buildRoot?: string;
+  /** Tokenizer files to use instead of the card's. */
+  tokenizerDir?: string;
+  /** CPU threads; default: one a core. */
+  threads?: number;
+  /** CPU instruction set to use instead of the best one found. */
+  isa?: string;
+  /** Never use the network. */
+  offline?: boolean;
+  /** Ends a download; the load then rejects with the signal's reason. */
+  signal?: AbortSignal;
+  /** Told how far a download is; default: nobody. */
+  progress?: StartProgress;
+  /** Told what happens meanwhile; default: nobody. */
+  log?: Log;
+}
+
+const silentLog: Log = { debug: () => undefined, info: () => undefined, warning: () => undefined };
+
+/**
+ * Opens a model: a card's name, the path of a card or of a GGUF file; without one, the default model. Its
+ * files are fetched first when they are not in the build root.
+ */
+export async function load(model: string = defaultModel, options: LoadOptions = {}): Promise<Model> {
+  const { env } = process;
+  const request = {
+    card: findCard(model),
+    pipeline: options.pipeline ?? 'auto',
+    selector: options.device ?? env.AXELERA_DEVICE_SELECTOR,
+    tokenizerDir: options.tokenizerDir,
+    threads: options.threads,
+    isa: options.isa,
+  };
+  return openModel(request, {
+    root: buildRoot(options.buildRoot, env),
+    env,
+    log: options.log ?? silentLog,
+    offline: options.offline ?? false,
+    signal: options.signal,
+    progress: options.progress ?? silentProgress,
+  });
+}
+
+/** The Metis devices that the runtime lists; `sim` lists the simulated ones. */
+export function listDevices(selector?: 'sim'): Promise<DeviceInfo[]> {
+  return listNativeDevices(parseSelector(selector, process.env).runtimeLibrary);
+}

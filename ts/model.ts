@@ -1,0 +1,132 @@
+/** The objects that a program holds: a loaded model, and a conversation with it. */
+import { Conversation } from './chat/conversation.js';
+import { AxllmError } from './errors.js';
+import { guard, type GenerateOptions, type Message, type ModelInfo, type NativeModel } from './native.js';
+import type { NativeSession } from './native.js';
+import { ReplyStream } from './stream.js';
+
+/** One call's parameters. */
+export interface ReplyOptions extends GenerateOptions {
+  /** What to do when earlier turns no longer fit: drop the oldest (default), or fail. */
+  onOverflow?: 'drop' | 'error';
+  /** Stops the device within one step; the iteration then throws the signal's reason. */
+  signal?: AbortSignal;
+}
+
+/** What is fixed when a chat starts; the reply options are its defaults. */
+export interface ChatOptions extends Omit<ReplyOptions, 'signal'> {
+  /** Default: the card's, else none, which leaves it to the model's template. */
+  systemPrompt?: string | undefined;
+  /** Off: every message stands alone. Default: on. */
+  history?: boolean;
+}
+
+/** A model with its weights loaded. Dispose it (`using model = …`) to give device and memory back. */
+export class Model {
+  constructor(
+    private readonly native: NativeModel,
+    private readonly defaultSystemPrompt: string | undefined,
+  ) {}
+
+  /** Pipeline, device, sizes, and the notes of the load. */
+  get info(): ModelInfo {
+    return guard(() => this.native.info);
+  }
+
+  /** Tokens in `text`, special tokens not counted. */
+  countTokens(text: string): number {
+    return guard(() => this.native.countTokens(text));
+  }
+
+  /** Starts a conversation, with a KV cache of its own. */
+  chat(options: ChatOptions = {}): Chat {
+    return new Chat(
+      guard(() => this.native.session()),
+      { systemPrompt: this.defaultSystemPrompt, ...options },
+    );
+  }
+
+  /** One reply that stands alone: to a prompt, or to messages as they are given. */
+  generate(prompt: string | readonly Message[], options: ReplyOptions = {}): ReplyStream {
+    const { signal, ...parameters } = options;
+    let session: NativeSession | undefined;
+    const conversation = new Conversation(this.defaultSystemPrompt, false);
+    const messages = typeof prompt === 'string' ? conversation.messagesFor(prompt) : [...prompt];
+    return new ReplyStream({
+      signal,
+      start: () => {
+        session = this.native.session();
+        return session.reply(messages, parameters);
+      },
+      finish: () => session?.dispose(),
+    });
+  }
+
+  /** Frees device and memory; a reply still running ends. Safe to call twice. */
+  dispose(): void {
+    this.native.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}
+
+/** One conversation: remembers its turns, and answers one message at a time. */
+export class Chat {
+  private readonly conversation: Conversation;
+  private readonly defaults: GenerateOptions;
+  private busy = false;
+
+  constructor(
+    private readonly session: NativeSession,
+    { systemPrompt, history = true, ...defaults }: ChatOptions,
+  ) {
+    this.conversation = new Conversation(systemPrompt, history);
+    this.defaults = defaults;
+  }
+
+  /** The turns so far, oldest first, without the system prompt. */
+  get messages(): readonly Message[] {
+    return this.conversation.messages;
+  }
+
+  /** Sends a message. The reply starts when it is iterated; a stopped reply counts as said, a failed one not. */
+  send(text: string, options: ReplyOptions = {}): ReplyStream {
+    const { signal, ...parameters } = options;
+    const stream = new ReplyStream({
+      signal,
+      start: () => {
+        if (this.busy) {
+          throw new AxllmError('busy', 'This chat is still answering', {
+            hint: 'read the reply to its end, cancel it, or start another chat',
+          });
+        }
+        this.busy = true;
+        mine = true;
+        return this.session.reply(this.conversation.messagesFor(text), { ...this.defaults, ...parameters });
+      },
+      finish: (said, result) => {
+        if (!mine) return;
+        this.busy = false;
+        if (result ?? signal?.aborted) this.conversation.add(text, said);
+      },
+    });
+    let mine = false;
+    return stream;
+  }
+
+  /** Forgets every turn and what the device remembers of them. */
+  clear(): void {
+    this.conversation.clear();
+    guard(() => this.session.reset());
+  }
+
+  dispose(): void {
+    this.session.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}

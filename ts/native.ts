@@ -1,0 +1,76 @@
+/** The only import of the native module; its errors arrive as JSON and leave as {@link AxllmError}. */
+import { AxllmError } from './errors.js';
+import type * as Binding from '../index.js';
+
+export type {
+  Chunk,
+  DeviceInfo,
+  GenerateOptions,
+  LoadOptions,
+  Message,
+  ModelInfo,
+  ReplyResult,
+} from '../index.js';
+export type { Model as NativeModel, Reply as NativeReply, Session as NativeSession } from '../index.js';
+
+let binding: Promise<typeof Binding> | undefined;
+
+/** Loads the native module once; a missing or foreign binary is an error that names the platform. */
+function native(): Promise<typeof Binding> {
+  binding ??= import('../index.js').catch((cause: unknown) => {
+    throw new AxllmError(
+      'no_native_module',
+      `The native part of axllm cannot be loaded on ${process.platform}-${process.arch}: ${firstLine(cause)}`,
+      { cause, hint: 'npm run build makes it from source (stable Rust is needed)' },
+    );
+  });
+  return binding;
+}
+
+/** Runs `call` and turns what the native side throws into an {@link AxllmError}. */
+export function guard<T>(call: () => T): T {
+  try {
+    const value = call();
+    if (value instanceof Promise) return value.catch(rethrow) as T;
+    return value;
+  } catch (error) {
+    return rethrow(error);
+  }
+}
+
+/** Opens a model on a device or on the CPU. */
+export const load: typeof Binding.load = async (options) => {
+  const module = await native();
+  return guard(() => module.load(options));
+};
+
+/** The devices that a runtime library lists. */
+export const listDevices: typeof Binding.listDevices = async (runtimeLibrary) => {
+  const module = await native();
+  return guard(() => module.listDevices(runtimeLibrary));
+};
+
+/** Turns a GGUF file into what the simulated Metis loads. */
+export const compile: typeof Binding.compile = async (options) => {
+  const module = await native();
+  return guard(() => module.compile(options));
+};
+
+function rethrow(error: unknown): never {
+  if (!(error instanceof Error)) throw error;
+  throw parse(error);
+}
+
+function parse(error: Error): Error {
+  if (!error.message.startsWith('{')) return new AxllmError('native', error.message, { cause: error });
+  try {
+    const { code, message, hint } = JSON.parse(error.message) as Record<string, string | undefined>;
+    return new AxllmError(code ?? 'native', message ?? error.message, { hint, cause: error });
+  } catch {
+    return new AxllmError('native', error.message, { cause: error });
+  }
+}
+
+function firstLine(cause: unknown): string {
+  return String(cause instanceof Error ? cause.message : cause).split('\n', 1)[0] ?? '';
+}

@@ -1,0 +1,118 @@
+/** From flags, environment and card to option values: pure, and the same checks for each source. */
+import { UsageError } from './errors.js';
+import {
+  optionTable,
+  type CommandName,
+  type OptionName,
+  type OptionRow,
+  type OptionValues,
+} from './options.js';
+import { optionsOf } from './options.js';
+import type { Env } from './terminal.js';
+
+/** Where a value came from, first wins. */
+export type Source = 'flag' | 'env' | 'card' | 'default';
+
+/** The layers that {@link resolve} looks through. */
+export interface Layers {
+  readonly flags?: Readonly<Record<string, unknown>>;
+  readonly env?: Env;
+  /** A card's `options`, by config key. */
+  readonly card?: Readonly<Record<string, unknown>>;
+}
+
+export interface Resolved {
+  readonly values: OptionValues;
+  readonly sources: Readonly<Partial<Record<OptionName, Source>>>;
+}
+
+/** The value of each option that `command` takes, and where it came from. */
+export function resolve(command: CommandName, { flags = {}, env = {}, card = {} }: Layers): Resolved {
+  const values: Record<string, unknown> = {};
+  const sources: Partial<Record<OptionName, Source>> = {};
+  for (const [name, row] of optionsOf(command)) {
+    const [source, label, raw] = find(name, row, flags, env, card);
+    values[name] = raw === undefined ? undefined : check(label, row, raw);
+    if (raw !== undefined) sources[name] = source;
+  }
+  return { values: values as OptionValues, sources };
+}
+
+function find(
+  name: OptionName,
+  row: OptionRow,
+  flags: Readonly<Record<string, unknown>>,
+  env: Env,
+  card: Readonly<Record<string, unknown>>,
+): [Source, string, unknown] {
+  if (flags[name] !== undefined) return ['flag', `--${name}`, flags[name]];
+  const variable = row.env.find((each) => env[each]);
+  if (variable) return ['env', variable, env[variable]];
+  if (card[row.key] !== undefined) return ['card', `the card's ${row.key}`, card[row.key]];
+  return ['default', name, row.default];
+}
+
+function check(label: string, row: OptionRow, raw: unknown): unknown {
+  switch (row.type) {
+    case 'string':
+      return checkChoice(label, row, checkText(label, raw));
+    case 'list':
+      return (Array.isArray(raw) ? raw : [raw]).map((each) => checkText(label, each));
+    case 'boolean':
+      return checkBoolean(label, raw);
+    case 'number':
+    case 'integer':
+    case 'count':
+      return checkNumber(label, row, raw);
+    default:
+      return row.type satisfies never;
+  }
+}
+
+function checkText(label: string, raw: unknown): string {
+  if (typeof raw === 'string') return raw;
+  if (typeof raw === 'number') return String(raw);
+  throw new UsageError(`${label} takes one value, not ${JSON.stringify(raw)}`);
+}
+
+function checkChoice(label: string, row: OptionRow, text: string): string {
+  if (!row.choices || row.choices.includes(text)) return text;
+  throw new UsageError(`${label} is one of ${row.choices.join(', ')}, not ${JSON.stringify(text)}`);
+}
+
+function checkBoolean(label: string, raw: unknown): boolean {
+  if (typeof raw === 'boolean') return raw;
+  const text = String(raw).toLowerCase();
+  if (['1', 'true', 'yes', 'on'].includes(text)) return true;
+  if (['0', 'false', 'no', 'off'].includes(text)) return false;
+  throw new UsageError(`${label} is true or false, not ${JSON.stringify(raw)}`);
+}
+
+function checkNumber(label: string, row: OptionRow, raw: unknown): number {
+  const value = typeof raw === 'string' && raw.trim() === '' ? Number.NaN : Number(raw);
+  const kind = row.type === 'number' ? 'a number' : 'a whole number';
+  const { min = Number.NEGATIVE_INFINITY, max = Number.POSITIVE_INFINITY } = row;
+  const fits = Number.isFinite(value) && (row.type === 'number' || Number.isSafeInteger(value));
+  if (fits && value >= min && value <= max) return value;
+  throw new UsageError(`${label} is ${kind}${range(row)}, not ${JSON.stringify(raw)}`);
+}
+
+function range({ min, max }: OptionRow): string {
+  if (min !== undefined && max !== undefined) return ` from ${min} to ${max}`;
+  if (min !== undefined) return ` of at least ${min}`;
+  return '';
+}
+
+/** Rewrites `-dmetis-0:1:0` to `--devices=metis-0:1:0`: yargs would take it for a bundle of flags. */
+export function splitShortValues(argv: readonly string[]): string[] {
+  const end = argv.indexOf('--');
+  return argv.map((word, at) => {
+    if (end !== -1 && at > end) return word;
+    const match = /^-([a-z])=?(.+)$/s.exec(word);
+    if (!match || Number.isFinite(Number(word))) return word;
+    const [, letter, value] = match;
+    const row = Object.entries<OptionRow>(optionTable).find(([, { alias }]) => alias?.includes(letter!));
+    if (!row || row[1].type === 'count' || row[1].type === 'boolean') return word;
+    return `--${row[0]}=${value}`;
+  });
+}

@@ -1,0 +1,96 @@
+/** The default model as the simulated card wants it: compiled on first use, complete or not there at all. */
+import { mkdir, mkdtemp, readFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { basename, dirname, join, relative } from 'node:path';
+import { AxllmError } from '../errors.js';
+import { compile } from '../native.js';
+import { packageVersion } from '../package-root.js';
+import { isAlive, withLock } from './lock.js';
+import { syncFolder } from './part-file.js';
+
+/** What the AIPU pipeline opens. */
+export interface CompiledFiles {
+  readonly compiledModel: string;
+  readonly embeddings: string;
+  readonly tokenizerDir: string;
+}
+
+/** Context of a simulated card unless asked otherwise, as the published Metis models have it. */
+export const simulatedContext = 1024;
+
+const manifestName = 'axllm.json';
+
+/** The folder that `-d sim` looks in. */
+export function compiledFolder(root: string, name: string, context: number): string {
+  return join(root, `${name}-sim-${context}`);
+}
+
+/** What is compiled in `folder`, when this version of the program made it from this very file. */
+export async function readCompiled(folder: string, weights: string): Promise<CompiledFiles | undefined> {
+  try {
+    const manifest = JSON.parse(await readFile(join(folder, manifestName), 'utf8')) as Record<string, string>;
+    if (manifest.version !== packageVersion() || manifest.weights !== (await stampOf(weights)))
+      return undefined;
+    const { compiledModel, embeddings, tokenizerDir } = manifest as unknown as CompiledFiles;
+    return {
+      compiledModel: join(folder, compiledModel),
+      embeddings: join(folder, embeddings),
+      tokenizerDir: join(folder, tokenizerDir),
+    };
+  } catch {
+    return undefined;
+  }
+}
+
+/** What to compile. */
+export interface CompileRequest {
+  readonly weights: string;
+  readonly name: string;
+  readonly context: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Compiles `weights` into a temporary folder beside `folder`, then gives it its name. */
+export async function compileInto(
+  folder: string,
+  { weights, name, context, signal }: CompileRequest,
+): Promise<CompiledFiles> {
+  await mkdir(dirname(folder), { recursive: true });
+  return withLock(folder, { signal }, async () => {
+    const ready = await readCompiled(folder, weights);
+    if (ready) return ready;
+    await removeStale(folder);
+    const part = await mkdtemp(`${folder}.${process.pid}.part-`);
+    try {
+      const made = await compile({ weights, outDir: part, name, contextLength: context });
+      const manifest = {
+        version: packageVersion(),
+        weights: await stampOf(weights),
+        compiledModel: relative(part, made.modelJson),
+        embeddings: relative(part, made.embeddings),
+        tokenizerDir: relative(part, made.tokenizerDir),
+      };
+      await writeFile(join(part, manifestName), `${JSON.stringify(manifest, null, 2)}\n`, { flush: true });
+      await rm(folder, { recursive: true, force: true });
+      await rename(part, folder);
+      await syncFolder(dirname(folder));
+    } finally {
+      await rm(part, { recursive: true, force: true });
+    }
+    const files = await readCompiled(folder, weights);
+    if (!files) throw new AxllmError('internal', `${folder} was compiled but cannot be read back`);
+    return files;
+  });
+}
+
+async function stampOf(weights: string): Promise<string> {
+  const { size, mtimeMs } = await stat(weights);
+  return `${size} bytes, ${mtimeMs}`;
+}
+
+async function removeStale(folder: string): Promise<void> {
+  const parent = dirname(folder);
+  for (const entry of await readdir(parent)) {
+    const owner = entry.startsWith(`${basename(folder)}.`) && /\.(\d+)\.part-/.exec(entry)?.[1];
+    if (owner && !isAlive(Number(owner))) await rm(join(parent, entry), { recursive: true, force: true });
+  }
+}

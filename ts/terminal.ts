@@ -1,0 +1,56 @@
+/** What a stream can show: colour, log lines, and writing that reports its own failure. */
+import { sanitise } from './sanitise.js';
+
+/** Environment variables, as in `process.env`. */
+export type Env = Readonly<Record<string, string | undefined>>;
+
+/** A stream to write on that may be a terminal. */
+export type Output = NodeJS.WritableStream & { isTTY?: boolean };
+
+/** Whether to colour what goes to `stream`: flag, FORCE_COLOR, NO_COLOR, TERM=dumb, terminal, in this order. */
+export function wantsColour(stream: { isTTY?: boolean }, env: Env, flag?: boolean): boolean {
+  if (flag !== undefined) return flag;
+  if (env.FORCE_COLOR) return env.FORCE_COLOR !== '0';
+  if (env.NO_COLOR) return false;
+  if (env.TERM === 'dumb') return false;
+  return stream.isTTY === true;
+}
+
+const codes = { red: 31, green: 32, yellow: 33, cyan: 36 } as const;
+
+/** `text` in a colour, or as it is when colour is off. */
+export function paint(text: string, colour: keyof typeof codes, on: boolean): string {
+  return on ? `\u001b[${codes[colour]}m${text}\u001b[0m` : text;
+}
+
+/** Writes and waits: rejects with the stream's own error, so that a full disk or a closed pipe is noticed. */
+export function write(stream: NodeJS.WritableStream, text: string): Promise<void> {
+  if (text === '') return Promise.resolve();
+  return new Promise((resolve, reject) => {
+    stream.write(text, (error) => (error ? reject(error) : resolve()));
+  });
+}
+
+export const logLevels = ['TRACE', 'DEBUG', 'INFO', 'WARNING', 'ERROR'] as const;
+export type LogLevel = (typeof logLevels)[number];
+
+/** Where talk goes: lines such as `INFO    : text`, one line each whatever the text holds. */
+export interface Log {
+  debug(text: string): void;
+  info(text: string): void;
+  warning(text: string): void;
+}
+
+/** A log on `stream` that drops what is below `level`. */
+export function createLog(stream: NodeJS.WritableStream, level: LogLevel): Log {
+  const at = (own: LogLevel) => (text: string) => {
+    if (logLevels.indexOf(own) < logLevels.indexOf(level)) return;
+    stream.write(`${own.padEnd(8)}: ${oneLine(text)}\n`);
+  };
+  return { debug: at('DEBUG'), info: at('INFO'), warning: at('WARNING') };
+}
+
+/** Text that cannot start a second log line or drive the terminal. */
+export function oneLine(text: string): string {
+  return sanitise(text.replace(/\s*\r?\n\s*/g, ' '));
+}
