@@ -52,13 +52,15 @@ async function main(argv: readonly string[]): Promise<void> {
       'strip-aliased': true,
     })
     .help()
-    .alias('h', 'help')
+    .alias('help', 'h')
     .version(packageVersion())
-    .alias('V', 'version')
+    .alias('version', 'V')
     .wrap(Math.min(80, process.stdout.columns ?? 80))
     .strict()
     .exitProcess(false)
-    .fail(false);
+    .fail((message, error) => {
+      throw message ? new UsageError(message) : error;
+    });
   await parser.parseAsync();
 }
 

@@ -56,7 +56,9 @@ async function whyNoDevice(): Promise<string | undefined> {
   try {
     return (await listDevices()).length > 0 ? undefined : 'the runtime lists none';
   } catch (error) {
-    return asAxllmError(error).message;
+    const { code, message } = asAxllmError(error);
+    if (code === 'no_native_module') throw error;
+    return message;
   }
 }
 

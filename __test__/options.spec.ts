@@ -1,0 +1,98 @@
+import test from 'ava';
+import yargs from 'yargs';
+import { yargsOptions } from '../ts/commands/yargs-options.js';
+import { optionTable, optionsOf, type OptionRow } from '../ts/options.js';
+import { resolve, splitShortValues } from '../ts/resolve.js';
+
+function values(line: string, env: Record<string, string> = {}, card: Record<string, unknown> = {}) {
+  const parser = yargs(splitShortValues(line.split(' ').filter(Boolean)))
+    .options(yargsOptions('run'))
+    .parserConfiguration({ 'camel-case-expansion': false, 'dot-notation': false, 'parse-numbers': false });
+  const resolved = resolve('run', { flags: parser.parseSync() as Record<string, unknown>, env, card });
+  return { ...resolved.values, from: resolved.sources };
+}
+
+const flags = test.macro({
+  exec(t, line: string, expected: Record<string, unknown>) {
+    t.like(values(line), expected);
+  },
+  title: (given, line) => given ?? `flags: ${line || '(none)'}`,
+});
+
+test(flags, '', { pipeline: 'auto', temperature: 0, history: true, 'show-stats': false, seed: undefined });
+test(flags, '--prompt hello', { prompt: 'hello' });
+test(flags, '--pipeline transformers-aipu', { pipeline: 'transformers-aipu' });
+test(flags, '--pipeline=transformers', { pipeline: 'transformers' });
+test(flags, '-d0', { devices: '0' });
+test(flags, '-d 1', { devices: '1' });
+test(flags, '-dmetis-0:1:0', { devices: 'metis-0:1:0' });
+test(flags, '-dsim', { devices: 'sim' });
+test(flags, '--devices sim:1', { devices: 'sim:1' });
+test(flags, '--temperature 0.7', { temperature: 0.7 });
+test(flags, '--temp 1', { temperature: 1 });
+test(flags, '-t.5', { temperature: 0.5 });
+test(flags, '--system-prompt pirate', { 'system-prompt': 'pirate' });
+test(flags, '--system pirate', { 'system-prompt': 'pirate' });
+test(flags, '--top-k 40 --top-p 0.9 --min-p 0.05', { 'top-k': 40, 'top-p': 0.9, 'min-p': 0.05 });
+test(flags, '--repeat-penalty 1.1', { 'repeat-penalty': 1.1 });
+test(flags, '--presence-penalty -1 --frequency-penalty 1', {
+  'presence-penalty': -1,
+  'frequency-penalty': 1,
+});
+test(flags, '--seed 42', { seed: 42 });
+test(flags, '-n5', { 'max-tokens': 5 });
+test(flags, '--stop a --stop b model', { stop: ['a', 'b'] });
+test(flags, '--no-history', { history: false });
+test(flags, '--history', { history: true });
+test(flags, '--show-stats', { 'show-stats': true });
+test(flags, '-vv -q', { verbose: 2, quiet: 1 });
+test(flags, '--no-color', { color: false });
+test(flags, '--build-root /x', { 'build-root': '/x' });
+
+const refused = test.macro({
+  exec(t, line: string, text: RegExp) {
+    const error = t.throws(() => values(line));
+    t.regex(error?.message ?? '', text);
+  },
+  title: (_, line) => `refused: ${line}`,
+});
+
+test(refused, '--pipeline gpu', /--pipeline is one of auto, transformers-aipu, transformers, not "gpu"/);
+test(refused, '--temperature warm', /--temperature is a number from 0 to 100, not "warm"/);
+test(refused, '--temperature -1', /--temperature is a number from 0 to 100/);
+test(refused, '--seed 1.5', /--seed is a whole number/);
+test(refused, '--max-tokens 0', /--max-tokens is a whole number of at least 1, not "0"/);
+test(refused, '--top-p 2', /--top-p is a number from 0 to 1/);
+
+test('flag wins over environment, environment over card, card over default', (t) => {
+  const env = { AXLLM_TEMPERATURE: '0.5' };
+  const card = { temperature: 0.2 };
+  t.like(values('--temperature 0.9', env, card), { temperature: 0.9, from: { temperature: 'flag' } });
+  t.like(values('', env, card), { temperature: 0.5, from: { temperature: 'env' } });
+  t.like(values('', {}, card), { temperature: 0.2, from: { temperature: 'card' } });
+  t.like(values(''), { temperature: 0, from: { temperature: 'default' } });
+});
+
+test('the guide’s variable selects the device', (t) => {
+  t.is(values('', { AXELERA_DEVICE_SELECTOR: 'metis-0:1:0' }).devices, 'metis-0:1:0');
+});
+
+test('a wrong variable is named in the complaint', (t) => {
+  t.throws(() => values('', { AXLLM_SEED: 'x' }), { message: /^AXLLM_SEED is a whole number/ });
+});
+
+test('no two rows share a flag, a variable or a key', (t) => {
+  const rows = Object.entries<OptionRow>(optionTable);
+  for (const all of [
+    rows.flatMap(([name, row]) => [name, ...(row.alias ?? [])]),
+    rows.flatMap(([, row]) => row.env),
+    rows.map(([, row]) => row.key),
+  ]) {
+    t.deepEqual(all, [...new Set(all)]);
+  }
+  t.true(optionsOf('run').length > 20);
+});
+
+test('words after -- are left alone', (t) => {
+  t.deepEqual(splitShortValues(['-dsim', '--', '-dsim']), ['--devices=sim', '--', '-dsim']);
+});

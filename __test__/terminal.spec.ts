@@ -1,0 +1,76 @@
+import { Writable } from 'node:stream';
+import test from 'ava';
+import { Conversation } from '../ts/chat/conversation.js';
+import { progressOn } from '../ts/store/progress.js';
+import { createLog, wantsColour } from '../ts/terminal.js';
+
+const colour = test.macro({
+  exec(t, isTTY: boolean, env: Record<string, string>, flag: boolean | undefined, wanted: boolean) {
+    t.is(wantsColour({ isTTY }, env, flag), wanted);
+  },
+  title: (given) => `colour: ${given}`,
+});
+
+test('on a terminal', colour, true, {}, undefined, true);
+test('not in a pipe', colour, false, {}, undefined, false);
+test('NO_COLOR', colour, true, { NO_COLOR: '1' }, undefined, false);
+test('an empty NO_COLOR says nothing', colour, true, { NO_COLOR: '' }, undefined, true);
+test('TERM=dumb', colour, true, { TERM: 'dumb' }, undefined, false);
+test('FORCE_COLOR beats NO_COLOR', colour, false, { FORCE_COLOR: '1', NO_COLOR: '1' }, undefined, true);
+test('the flag beats all', colour, true, { FORCE_COLOR: '1' }, false, false);
+
+function sink(isTTY = false) {
+  let text = '';
+  const stream = new Writable({
+    write(chunk, _, done) {
+      text += String(chunk);
+      done();
+    },
+  });
+  return { stream: Object.assign(stream, { isTTY, columns: 80 }), text: () => text };
+}
+
+test('log lines look like the original’s, and are one line each', (t) => {
+  const { stream, text } = sink();
+  const log = createLog(stream, 'INFO');
+  log.info('one');
+  log.warning('two\n\u001b[31mthree');
+  log.debug('not shown');
+  t.is(text(), 'INFO    : one\nWARNING : two ^[[31mthree\n');
+});
+
+test('progress: a line for each tenth where there is no terminal', (t) => {
+  const { stream, text } = sink();
+  let now = 0;
+  const progress = progressOn(stream, () => (now += 1000))('file', 1_000_000);
+  for (let done = 0; done <= 1_000_000; done += 50_000) progress.update(done);
+  progress.end();
+  const lines = text().trim().split('\n');
+  t.is(lines.length, 10);
+  t.regex(lines[0]!, /^file 10 % of 1\.0 MB, \d+ kB\/s$/);
+  t.false(text().includes('\r'));
+});
+
+test('progress: a bar with bytes, rate and time left on a terminal', (t) => {
+  const { stream, text } = sink(true);
+  let now = 0;
+  const progress = progressOn(stream, () => (now += 500))('file', 2_000_000);
+  progress.update(1_000_000);
+  t.true(text().startsWith('\r\u001b[K'));
+  t.regex(text(), /file \[#+\.+\] {2}50 % 1\.0 MB [\d.]+ [kM]B\/s \d+ s left$/);
+  t.true(text().length < 100);
+});
+
+test('a conversation sends its turns, or with history off only the message', (t) => {
+  const chat = new Conversation('be brief', true);
+  chat.add('hi', 'hello');
+  t.deepEqual(
+    chat.messagesFor('more').map(({ role, content }) => `${role}: ${content}`),
+    ['system: be brief', 'user: hi', 'assistant: hello', 'user: more'],
+  );
+  chat.clear();
+  t.is(chat.messagesFor('more').length, 2);
+  const alone = new Conversation(undefined, false);
+  alone.add('hi', 'hello');
+  t.deepEqual(alone.messagesFor('more'), [{ role: 'user', content: 'more' }]);
+});
