@@ -145,30 +145,18 @@ unsafe fn tile<V: Vector, B: Blocks, const N: usize>(
     let codes: [*const i8; N] = std::array::from_fn(|n| x.codes(first + n).as_ptr());
     let scales: [*const [f32; 4]; N] = std::array::from_fn(|n| x.scales(first + n).as_ptr());
     // SAFETY: a row holds `blocks` blocks; the activations hold as many, padded with zeros to whole pairs. The last
-    // odd block of a row is copied beside a block of zeros, so that nothing is read past the row.
+    // odd block of a row is paired with a block of zeros, so that nothing is read past the row.
     unsafe {
         let mut sums = [V::splat(0.0); N];
         let mut mins = [_mm_setzero_ps(); N];
-        let mut step = |pair: usize, a: *const u8, b: *const u8| {
-            let weights = B::unpack::<V>(a, b);
-            let weight_scales = B::scales(a, b);
-            for n in 0..N {
-                let scaled = _mm_mul_ps(weight_scales, _mm_loadu_ps(scales[n].add(pair).cast()));
-                let dot = B::dot::<V>(weights, V::codes(codes[n].add(pair * BLOCK * PAIR)));
-                sums[n] = dot.fma(V::spread(scaled), sums[n]);
-                if B::HAS_MIN {
-                    mins[n] = _mm_add_ps(mins[n], scaled);
-                }
-            }
-        };
         for pair in 0..blocks / PAIR {
             let a = row.as_ptr().add(pair * PAIR * B::BYTES);
-            step(pair, a, a.add(B::BYTES));
+            step::<V, B, N>((a, a.add(B::BYTES)), pair, &codes, &scales, &mut sums, &mut mins);
         }
         if !blocks.is_multiple_of(PAIR) {
             let zeros = [0u8; 64];
             let last = row.as_ptr().add((blocks - 1) * B::BYTES);
-            step(blocks / PAIR, last, zeros.as_ptr());
+            step::<V, B, N>((last, zeros.as_ptr()), blocks / PAIR, &codes, &scales, &mut sums, &mut mins);
         }
         for n in 0..N {
             let mut value = sums[n].sum();
@@ -180,6 +168,33 @@ unsafe fn tile<V: Vector, B: Blocks, const N: usize>(
         }
     }
     N
+}
+
+/// Two blocks of a row with the same two blocks of `N` tokens.
+///
+/// A function and not a closure: closures do not inherit the shell's target features.
+#[inline(always)]
+unsafe fn step<V: Vector, B: Blocks, const N: usize>(
+    blocks: (*const u8, *const u8),
+    pair: usize,
+    codes: &[*const i8; N],
+    scales: &[*const [f32; 4]; N],
+    sums: &mut [V; N],
+    mins: &mut [__m128; N],
+) {
+    // SAFETY: the caller gives two whole blocks and a pair that every token has.
+    unsafe {
+        let weights = B::unpack::<V>(blocks.0, blocks.1);
+        let weight_scales = B::scales(blocks.0, blocks.1);
+        for n in 0..N {
+            let scaled = _mm_mul_ps(weight_scales, _mm_loadu_ps(scales[n].add(pair).cast()));
+            let dot = B::dot::<V>(weights, V::codes(codes[n].add(pair * BLOCK * PAIR)));
+            sums[n] = dot.fma(V::spread(scaled), sums[n]);
+            if B::HAS_MIN {
+                mins[n] = _mm_add_ps(mins[n], scaled);
+            }
+        }
+    }
 }
 
 /// A float that weights are stored as.

@@ -3,21 +3,46 @@
 use super::vector::{LANES, Vector};
 use crate::{Activations, Attention, BLOCK, activations::PAIR};
 
-/// Applies `f` to sixteen values of `x` and `y` at a time and writes the result to `x`; the tail is padded.
+/// An operation on sixteen values of two slices; a trait, since closures do not inherit target features.
+trait Zip {
+    unsafe fn apply<V: Vector>(&self, x: V, y: V) -> V;
+}
+
+/// `x · factor · y`
+struct Scaled(f32);
+impl Zip for Scaled {
+    #[inline(always)]
+    unsafe fn apply<V: Vector>(&self, x: V, y: V) -> V {
+        // SAFETY: only arithmetic.
+        unsafe { x.mul(V::splat(self.0)).mul(y) }
+    }
+}
+
+/// `silu(x) · y`
+struct SiluTimes;
+impl Zip for SiluTimes {
+    #[inline(always)]
+    unsafe fn apply<V: Vector>(&self, x: V, y: V) -> V {
+        // SAFETY: only arithmetic.
+        unsafe { x.div(V::splat(1.0).add(exp(V::splat(0.0).sub(x)))).mul(y) }
+    }
+}
+
+/// Writes `zip(x, y)` to `x`, sixteen values at a time; the tail is padded.
 #[inline(always)]
-unsafe fn zip_in_place<V: Vector>(x: &mut [f32], y: &[f32], f: impl Fn(V, V) -> V) {
+unsafe fn zip_in_place<V: Vector>(x: &mut [f32], y: &[f32], zip: impl Zip) {
     let (mut x_chunks, mut y_chunks) = (x.chunks_exact_mut(LANES), y.chunks_exact(LANES));
     // SAFETY: each chunk, and each padded buffer, is sixteen floats.
     unsafe {
         for (x, y) in x_chunks.by_ref().zip(y_chunks.by_ref()) {
-            f(V::load(x.as_ptr()), V::load(y.as_ptr())).store(x.as_mut_ptr());
+            zip.apply(V::load(x.as_ptr()), V::load(y.as_ptr())).store(x.as_mut_ptr());
         }
         let (x, y) = (x_chunks.into_remainder(), y_chunks.remainder());
         if !x.is_empty() {
             let (mut a, mut b) = ([0.0; LANES], [0.0; LANES]);
             a[..x.len()].copy_from_slice(x);
             b[..y.len()].copy_from_slice(y);
-            f(V::load(a.as_ptr()), V::load(b.as_ptr())).store(a.as_mut_ptr());
+            zip.apply(V::load(a.as_ptr()), V::load(b.as_ptr())).store(a.as_mut_ptr());
             x.copy_from_slice(&a[..x.len()]);
         }
     }
@@ -57,18 +82,13 @@ pub(super) unsafe fn rms_norm<V: Vector>(x: &[f32], weight: &[f32], eps: f32, ou
     let factor = 1.0 / (squares / x.len() as f32 + eps).sqrt();
     out.copy_from_slice(x);
     // SAFETY: handed on from the caller.
-    unsafe { zip_in_place::<V>(out, weight, |x, w| x.mul(V::splat(factor)).mul(w)) }
+    unsafe { zip_in_place::<V>(out, weight, Scaled(factor)) }
 }
 
 #[inline(always)]
 pub(super) unsafe fn swiglu<V: Vector>(gate: &mut [f32], up: &[f32]) {
-    // SAFETY: only arithmetic.
-    unsafe {
-        zip_in_place::<V>(gate, up, |g, u| {
-            let one = V::splat(1.0);
-            g.div(one.add(exp(V::splat(0.0).sub(g)))).mul(u)
-        });
-    }
+    // SAFETY: handed on from the caller.
+    unsafe { zip_in_place::<V>(gate, up, SiluTimes) }
 }
 
 #[inline(always)]

@@ -3,6 +3,8 @@
 //! Both implementations have sixteen lanes (AVX2 holds them in two registers) and reduce in the same order, so the
 //! algorithms of `generic` give equal bits on both.
 //!
+//! There are no closures here, for closures do not inherit the target features of the shell that they end up in.
+//!
 //! # Safety
 //! Every method takes a machine that has the instruction set of its type; the shells in `mod.rs` are the only
 //! callers and carry the matching `#[target_feature]`. Pointers are valid for as many elements as the method reads.
@@ -86,6 +88,31 @@ unsafe fn nibbles32(from: *const u8) -> __m256i {
     }
 }
 
+/// Dot products of 32 u8 with 32 i8, four neighbours a lane.
+#[inline(always)]
+unsafe fn dot32(unsigned: __m256i, signed: __m256i) -> __m256 {
+    unsafe {
+        let pairs = _mm256_maddubs_epi16(unsigned, signed);
+        _mm256_cvtepi32_ps(_mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
+    }
+}
+
+#[inline(always)]
+unsafe fn bf16x8(from: *const u16) -> __m256 {
+    unsafe {
+        let wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(from.cast()));
+        _mm256_castsi256_ps(_mm256_slli_epi32::<16>(wide))
+    }
+}
+
+#[inline(always)]
+unsafe fn exp2x8(whole: __m256) -> __m256 {
+    unsafe {
+        let biased = _mm256_add_epi32(_mm256_cvtps_epi32(whole), _mm256_set1_epi32(127));
+        _mm256_castsi256_ps(_mm256_slli_epi32::<23>(biased))
+    }
+}
+
 /// AVX2, FMA and F16C.
 #[derive(Clone, Copy)]
 pub(super) struct Avx2(__m256, __m256);
@@ -93,11 +120,7 @@ pub(super) struct Avx2(__m256, __m256);
 impl Avx2 {
     #[inline(always)]
     unsafe fn dot(unsigned: (__m256i, __m256i), signed: (__m256i, __m256i)) -> Self {
-        unsafe {
-            let ones = _mm256_set1_epi16(1);
-            let dot = |u, s| _mm256_cvtepi32_ps(_mm256_madd_epi16(_mm256_maddubs_epi16(u, s), ones));
-            Self(dot(unsigned.0, signed.0), dot(unsigned.1, signed.1))
-        }
+        unsafe { Self(dot32(unsigned.0, signed.0), dot32(unsigned.1, signed.1)) }
     }
 }
 
@@ -115,18 +138,13 @@ impl Vector for Avx2 {
     #[inline(always)]
     unsafe fn load_f16(from: *const u16) -> Self {
         unsafe {
-            let half = |p: *const u16| _mm256_cvtph_ps(_mm_loadu_si128(p.cast()));
-            Self(half(from), half(from.add(8)))
+            let (low, high) = (_mm_loadu_si128(from.cast()), _mm_loadu_si128(from.add(8).cast()));
+            Self(_mm256_cvtph_ps(low), _mm256_cvtph_ps(high))
         }
     }
     #[inline(always)]
     unsafe fn load_bf16(from: *const u16) -> Self {
-        unsafe {
-            let wide = |p: *const u16| {
-                _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(_mm_loadu_si128(p.cast()))))
-            };
-            Self(wide(from), wide(from.add(8)))
-        }
+        unsafe { Self(bf16x8(from), bf16x8(from.add(8))) }
     }
     #[inline(always)]
     unsafe fn store(self, to: *mut f32) {
@@ -177,13 +195,7 @@ impl Vector for Avx2 {
     }
     #[inline(always)]
     unsafe fn exp2_whole(self) -> Self {
-        unsafe {
-            let exp2 = |v| {
-                let biased = _mm256_add_epi32(_mm256_cvtps_epi32(v), _mm256_set1_epi32(127));
-                _mm256_castsi256_ps(_mm256_slli_epi32::<23>(biased))
-            };
-            Self(exp2(self.0), exp2(self.1))
-        }
+        unsafe { Self(exp2x8(self.0), exp2x8(self.1)) }
     }
     #[inline(always)]
     unsafe fn sum(self) -> f32 {

@@ -131,8 +131,13 @@ impl Gguf {
         self.tensors.get(name).map(|info| info.view(&self.path, name, &self.bytes)).transpose()
     }
 
-    fn array<'a, T>(
-        &'a self,
+    /// Bytes of the file; `range` comes from one of its tensors.
+    pub(crate) fn slice(&self, range: std::ops::Range<usize>) -> &[u8] {
+        &self.bytes[range]
+    }
+
+    fn array<T>(
+        &self,
         key: &str,
         expected: &str,
         take: impl Fn(Value) -> Option<T>,
@@ -191,7 +196,11 @@ fn read(path: &Path, bytes: &[u8]) -> Result<Header, GgufError> {
         None => DEFAULT_ALIGNMENT,
         Some(&Value::Unsigned(a)) if a.is_power_of_two() && a <= 1 << 20 => a,
         Some(other) => {
-            return Err(cursor.invalid("general.alignment", format!("{other:?}"), "a power of two up to 2^20"));
+            return Err(cursor.invalid(
+                "general.alignment",
+                format!("{other:?}"),
+                "a power of two up to 2^20",
+            ));
         }
     };
     let mut tensors = HashMap::new();

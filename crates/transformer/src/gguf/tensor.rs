@@ -72,12 +72,7 @@ impl TensorInfo {
                 expected: "F32, F16, BF16, Q8_0, Q4_0 or Q4_1".into(),
             });
         };
-        Ok(Tensor {
-            format,
-            dims: &self.dims,
-            bytes: &file[self.range.clone()],
-            range: self.range.clone(),
-        })
+        Ok(Tensor { format, dims: &self.dims, bytes: &file[self.range.clone()], range: self.range.clone() })
     }
 
     /// Bytes of the tensor; `None` for a type that this build cannot read.

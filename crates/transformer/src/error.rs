@@ -1,0 +1,119 @@
+//! Why a model cannot be loaded, and why it cannot be run: two families, two remedies.
+
+use std::path::PathBuf;
+
+use crate::gguf::GgufError;
+
+/// Why a model could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The file itself.
+    #[error(transparent)]
+    Gguf(#[from] GgufError),
+    /// An architecture that the decoder does not have.
+    #[error("{path:?} holds a model of architecture {found:?}, this build runs {known}")]
+    Architecture {
+        /// The file.
+        path: PathBuf,
+        /// `general.architecture`.
+        found: String,
+        /// The architectures that there are.
+        known: &'static str,
+    },
+    /// Metadata that a decoder cannot do without.
+    #[error("{path:?} lacks {key:?}")]
+    MissingKey {
+        /// The file.
+        path: PathBuf,
+        /// The metadata key.
+        key: String,
+    },
+    /// Metadata outside what makes sense.
+    #[error("{path:?}: {key:?} is {found}, expected {expected}")]
+    BadValue {
+        /// The file.
+        path: PathBuf,
+        /// The metadata key.
+        key: String,
+        /// Its value.
+        found: String,
+        /// What a decoder can work with.
+        expected: String,
+    },
+    /// A tensor that the architecture needs.
+    #[error("{path:?} lacks tensor {name:?}")]
+    MissingTensor {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+    },
+    /// A tensor that the decoder would have to leave out.
+    #[error("{path:?} has tensor {name:?}, which this build's decoder does not use")]
+    UnusedTensor {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+    },
+    /// A tensor of another shape than the metadata says.
+    #[error("{path:?}: tensor {name:?} has shape {found:?}, expected {expected:?}")]
+    Shape {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// Its dimensions, innermost first.
+        found: Vec<usize>,
+        /// Those that the metadata asks for.
+        expected: Vec<usize>,
+    },
+    /// The instruction set that was asked for.
+    #[error(transparent)]
+    Isa(#[from] kernels::UnavailableIsa),
+}
+
+/// Why a forward pass could not be run. Nothing has been added to the sequence then.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ForwardError {
+    /// No tokens.
+    #[error("the input is empty, expected at least one token")]
+    Empty,
+    /// More tokens than the KV cache has room for.
+    #[error("context full: {len} positions in use and {added} more asked for, capacity {capacity}")]
+    ContextFull {
+        /// Positions in use.
+        len: usize,
+        /// Positions asked for.
+        added: usize,
+        /// What the cache was made for.
+        capacity: usize,
+    },
+    /// A token id outside the vocabulary.
+    #[error("token id {id} is outside the vocabulary of {vocab_size}")]
+    UnknownToken {
+        /// The id.
+        id: u32,
+        /// Ids below this exist.
+        vocab_size: usize,
+    },
+    /// Embedding rows of another width.
+    #[error("{len} embedding values are no whole rows of {embedding_dim}")]
+    RowLength {
+        /// Values given.
+        len: usize,
+        /// Values of one row.
+        embedding_dim: usize,
+    },
+    /// An output of another length.
+    #[error("room for {len} logits, expected {expected}")]
+    LogitsLength {
+        /// Values that the output holds.
+        len: usize,
+        /// Values that the model gives.
+        expected: usize,
+    },
+    /// A sequence that another model made.
+    #[error("the sequence belongs to a model of another shape")]
+    ForeignSequence,
+}
