@@ -190,3 +190,28 @@ fn every_instruction_set_gives_almost_the_same() {
     let error = connection.load_instance(&model, None).err().unwrap();
     assert!(error.status == Status::InvalidConfiguration && error.text.starts_with("AXSIM_ISA: "), "{error}");
 }
+
+#[test]
+fn a_thousand_loads_leave_nothing_behind() {
+    let machine = Machine::new(&[("AXSIM_THREADS", "2")]);
+    let path = machine.compile(&[]);
+    let once = || {
+        let context = machine.second();
+        let connection = context.connect(None, 4, None).unwrap();
+        let model = context.load_model(&path).unwrap();
+        let mut instance = connection.load_instance(&model, None).unwrap();
+        run(&mut instance, &rows(2, 1)).unwrap();
+    };
+    let count = |folder: &str| std::fs::read_dir(folder).unwrap().count();
+    let resident = || {
+        let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+        pages.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
+    };
+    (0..100).for_each(|_| once());
+    let before = (count("/proc/self/fd"), count("/proc/self/task"), resident());
+    (0..1000).for_each(|_| once());
+    let after = (count("/proc/self/fd"), count("/proc/self/task"), resident());
+    assert_eq!(before.0, after.0, "open files");
+    assert!(after.1 <= before.1 + 2, "threads: {before:?} to {after:?}");
+    assert!(after.2 <= before.2 + (8 << 20), "memory: {before:?} to {after:?}");
+}

@@ -21,9 +21,10 @@
 
 pub mod assumed;
 mod calls;
+mod context;
 mod device;
 mod find;
-mod handles;
+mod instance;
 mod library;
 mod logger;
 mod model;
@@ -33,9 +34,10 @@ mod status;
 pub mod symbols;
 mod text;
 
+pub use context::Context;
 pub use device::Device;
 pub use find::{Candidate, Source, find, find_with};
-pub use handles::{Connection, Context, Instance, Model};
+pub use instance::{Connection, Instance, Model};
 pub use library::{Library, LoadError};
 pub use logger::LogLevel;
 pub use model::{TensorInfo, TensorKind};
