@@ -1,0 +1,12 @@
+//! Time per operation of the engine's own steps; one module an operation.
+#![allow(missing_docs)] // criterion's macros write undocumented functions
+
+mod detokenise;
+mod gather;
+mod prompt;
+mod sample;
+
+#[path = "../tests/common/mod.rs"]
+mod common;
+
+criterion::criterion_main!(gather::benches, sample::benches, detokenise::benches, prompt::benches);

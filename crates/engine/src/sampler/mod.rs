@@ -1,0 +1,113 @@
+//! Scores to the next token.
+
+mod argmax;
+mod candidates;
+mod error;
+mod options;
+
+pub use error::SamplerError;
+pub use options::SamplerOptions;
+
+use candidates::Candidates;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// Scores of the whole vocabulary, as a backend answers them.
+#[derive(Debug, Clone, Copy)]
+pub enum Logits<'a> {
+    /// Plain scores.
+    F32(&'a [f32]),
+    /// Quantised scores: `(value − zero_point) · scale`.
+    I8 {
+        /// One a token.
+        values: &'a [i8],
+        /// Positive.
+        scale: f64,
+        /// The value that stands for a score of 0.
+        zero_point: i32,
+    },
+}
+
+impl Logits<'_> {
+    /// Scores in all, the size of the vocabulary.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::F32(values) => values.len(),
+            Self::I8 { values, .. } => values.len(),
+        }
+    }
+
+    /// Whether there is no score at all.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn check(&self) -> Result<(), SamplerError> {
+        match self {
+            _ if self.is_empty() => Err(SamplerError::NoScores),
+            Self::I8 { scale, .. } if !(scale.is_normal() && *scale > 0.0) => {
+                Err(SamplerError::InvalidScale { scale: *scale })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Chooses tokens; owns the random state of one reply, so the same seed gives the same reply.
+///
+/// The steps are llama.cpp's, in its default order: penalties, top-k, top-p, min-p, temperature. The cuts thus look
+/// at the model's own probabilities, before temperature reshapes them.
+#[derive(Debug, Clone)]
+pub struct Sampler {
+    options: SamplerOptions,
+    seed: u64,
+    random: ChaCha8Rng,
+    candidates: Candidates,
+}
+
+impl Sampler {
+    /// Checks the options. Without a seed one is drawn from the system.
+    pub fn new(options: SamplerOptions) -> Result<Self, SamplerError> {
+        options.check()?;
+        let seed = options.seed.unwrap_or_else(rand::random);
+        let random = ChaCha8Rng::seed_from_u64(seed);
+        Ok(Self { options, seed, random, candidates: Candidates::default() })
+    }
+
+    /// The seed in use, given or drawn.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// The next token. `recent` are the tokens that the penalties count.
+    ///
+    /// At temperature 0 the largest score wins, of equal ones the lowest id, and nothing is drawn.
+    pub fn sample(&mut self, logits: Logits<'_>, recent: &[u32]) -> Result<u32, SamplerError> {
+        logits.check()?;
+        let penalised = self.options.penalises() && !recent.is_empty();
+        if self.options.temperature == 0.0 && !penalised {
+            // The scale is positive: the order of the quantised values is the order of the scores.
+            let place = match logits {
+                Logits::F32(values) => argmax::of_f32(values),
+                Logits::I8 { values, .. } => argmax::of_i8(values),
+            };
+            return place.map(|place| place as u32).ok_or(SamplerError::InvalidScores);
+        }
+        self.candidates.fill(logits);
+        if penalised {
+            self.candidates.penalise(&self.options, recent);
+        }
+        if self.options.temperature == 0.0 {
+            return self.candidates.best();
+        }
+        self.candidates.check()?;
+        self.candidates.keep_top_k(self.options.top_k);
+        self.candidates.keep_top_p(self.options.top_p);
+        self.candidates.keep_min_p(self.options.min_p);
+        let total = self.candidates.weigh(self.options.temperature);
+        Ok(self.candidates.draw(self.random.random::<f64>() * total))
+    }
+}
+
+#[cfg(test)]
+mod tests;
