@@ -1,9 +1,9 @@
 /** Each failure is one `ERROR: …` line with a hint, exit status 1, and leaves nothing half-written. */
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import anyTest, { type ExecutionContext } from 'ava';
-import { axllm, defaultWeights, errorLines, simulator, type Outcome } from './helpers/cli.js';
+import { axllm, defaultWeights, errorLines, outcome, simulator, start, type Outcome } from './helpers/cli.js';
 import { temporary } from './helpers/folder.js';
 import { serve } from './helpers/server.js';
 
@@ -115,4 +115,22 @@ test('a build root that cannot be written', async (t) => {
   t.is(run.status, 1);
   t.is(errorLines(run).length, 1);
   t.is(readFileSync(file, 'utf8'), '');
+});
+
+test('kill -9 while compiling for the simulated card: the next start works', async (t) => {
+  const root = temporary(t);
+  const weights = join(root, 'smollm2-135m-instruct', basename(defaultWeights));
+  mkdirSync(join(root, 'smollm2-135m-instruct'));
+  copyFileSync(defaultWeights, weights);
+  const args = ['-d', 'sim', ...hi, '--build-root', root];
+  const child = start(args);
+  const done = outcome(child);
+  child.stderr.on('data', (text) => {
+    if (String(text).includes('Compiling')) child.kill('SIGKILL');
+  });
+  t.is((await done).signal, 'SIGKILL');
+  const run = await axllm(args);
+  t.is(run.status, 0, run.stderr);
+  const left = readdirSync(root).filter((name) => name.includes('.part') || name.endsWith('.lock'));
+  t.deepEqual(left, []);
 });

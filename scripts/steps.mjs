@@ -1,6 +1,6 @@
 // What is made from what, in order. Everything the tools say goes to stderr.
 import { spawnSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, readdirSync, renameSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { isStale, markFresh, root, targetFolder } from './freshness.mjs';
 
@@ -52,7 +52,24 @@ const steps = [
     name: 'typescript',
     inputs: ['ts', 'tsconfig.json', 'tsconfig.build.json', 'index.d.ts', 'package-lock.json'],
     outputs: () => ['dist/cli.js', 'dist/index.d.ts'],
-    make: () => run(bin('tsc'), ['-p', 'tsconfig.build.json']),
+    make: () => {
+      rmSync(join(root, 'dist'), { recursive: true, force: true });
+      run(bin('tsc'), ['-p', 'tsconfig.build.json']);
+      // the command line in one file: it starts in half the time, because Node looks up 150 files less
+      run(bin('esbuild'), [
+        'dist/cli.js',
+        ...[
+          '--bundle',
+          '--splitting',
+          '--format=esm',
+          '--platform=node',
+          '--target=node20',
+          '--log-level=warning',
+        ],
+        ...['--external:../index.js', '--outdir=dist', '--allow-overwrite'],
+        `--banner:js=import { createRequire as r } from 'node:module'; const require = r(import.meta.url);`,
+      ]);
+    },
   },
 ];
 

@@ -62,6 +62,7 @@ function rethrow(error: unknown): never {
 }
 
 function parse(error: Error): Error {
+  if (error instanceof AxllmError) return error;
   if (!error.message.startsWith('{')) return new AxllmError('native', error.message, { cause: error });
   try {
     const { code, message, hint } = JSON.parse(error.message) as Record<string, string | undefined>;

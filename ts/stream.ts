@@ -1,4 +1,5 @@
 /** One reply as an async iterable: pulled chunk by chunk, so a reader that stops also stops the device. */
+import { AxllmError } from './errors.js';
 import { guard, type Chunk, type NativeReply, type ReplyResult } from './native.js';
 
 export type { Chunk, ReplyResult } from './native.js';
@@ -84,7 +85,7 @@ export class ReplyStream implements AsyncIterable<Chunk> {
       if (!result) this.native?.cancel();
       source.finish?.(text, result);
       if (result) this.settle(result);
-      else this.fail(failure ?? new DOMException('the reply was left before its end', 'AbortError'));
+      else this.fail(failure ?? new AxllmError('abandoned', 'The reply was left before its end'));
     }
   }
 }

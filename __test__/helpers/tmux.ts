@@ -6,7 +6,7 @@ import { cleanEnv, cliFile } from './cli.js';
 
 let count = 0;
 
-/** `axllm` in a real terminal of 100 columns; tmux keeps the screen. */
+/** `axllm` in a real terminal of 160 columns; tmux keeps the screen. */
 export function terminal(t: ExecutionContext, args: readonly string[]) {
   const socket = `axllm-test-${process.pid}-${count++}`;
   const tmux = (...words: string[]) =>
@@ -14,7 +14,7 @@ export function terminal(t: ExecutionContext, args: readonly string[]) {
   const quoted = [process.execPath, cliFile, ...args].map((word) => `'${word}'`).join(' ');
   const variables = Object.entries(cleanEnv()).map(([name, value]) => `${name}='${value}'`);
   const command = `env -i ${variables.join(' ')} LANG=C.UTF-8 ${quoted}; echo "status $?"; exec sleep 600`;
-  tmux('new-session', '-d', '-x', '100', '-y', '40', command);
+  tmux('new-session', '-d', '-x', '160', '-y', '40', command);
   t.teardown(() => tmux('kill-server'));
   const screen = () => tmux('capture-pane', '-p').trimEnd();
   return {

@@ -81,7 +81,8 @@ function hash(node: Node, key: string, digits: number): string {
 
 function parseYaml(text: string, where: string): unknown {
   try {
-    return parse(text, { maxAliasCount: 0 });
+    // every scalar stays text: a checksum of digits only must not become a number
+    return parse(text, { maxAliasCount: 0, schema: 'failsafe' });
   } catch (cause) {
     const [line] = String((cause as Error).message).split('\n');
     throw new AxllmError('bad_card', `${where} is not YAML: ${line}`, { cause, hint: cardHint });
@@ -111,7 +112,7 @@ class Node {
   }
 
   has(key: string): boolean {
-    return this.record()[key] !== undefined && this.record()[key] !== null;
+    return ![undefined, null, ''].includes(this.record()[key] as null);
   }
 
   node(key: string): Node {
@@ -140,10 +141,9 @@ class Node {
 
   optionalNumber(key: string): number | undefined {
     if (!this.has(key)) return undefined;
-    const value = this.record()[key];
-    if (typeof value !== 'number' || !Number.isSafeInteger(value) || value <= 0) {
-      throw this.wrong(key, 'a positive whole number', value);
-    }
+    const text = this.record()[key];
+    const value = typeof text === 'string' && /^\d+$/.test(text) ? Number(text) : 0;
+    if (value <= 0 || !Number.isSafeInteger(value)) throw this.wrong(key, 'a positive whole number', text);
     return value;
   }
 
