@@ -6,7 +6,7 @@ use engine::TextStream;
 
 fn detokenise(criterion: &mut Criterion) {
     let tokenizer = tokenizer();
-    let text = crate::common::oracle().texts.swap_remove(0).text;
+    let text = test_support::oracle().texts.swap_remove(0).text;
     let ids = tokenizer.encode_text(&text).expect("ordinary text");
     let mut group = criterion.benchmark_group("detokenise");
     group.throughput(Throughput::Elements(ids.len() as u64));

@@ -6,7 +6,4 @@ mod gather;
 mod prompt;
 mod sample;
 
-#[path = "../tests/common/mod.rs"]
-mod common;
-
 criterion::criterion_main!(gather::benches, sample::benches, detokenise::benches, prompt::benches);

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use transformer::Gguf;
 
 pub fn tokenizer() -> Arc<Tokenizer> {
-    let gguf = Gguf::open(&crate::common::model_path()).expect("the default model");
+    let gguf = Gguf::open(&test_support::default_model()).expect("the default model");
     Arc::new(Tokenizer::from_gguf(&gguf).expect("its tokenizer"))
 }
 
 fn prompt(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("prompt");
-    let gguf = Gguf::open(&crate::common::model_path()).expect("the default model");
+    let gguf = Gguf::open(&test_support::default_model()).expect("the default model");
     group.sample_size(20);
     group.bench_function("load tokenizer", |bencher| bencher.iter(|| Tokenizer::from_gguf(&gguf)));
 
