@@ -115,6 +115,7 @@ fn hostile_templates_are_errors_and_quick() {
         "{{ '%999999999d' | format(1) }}",
         "{{ 'x' * 10 ** 12 }}",
         "{% for a in range(10000) %}{{ 'x' * 100000 }}{% endfor %}",
+        "{% set ns = namespace(x='xxxxxxxxxxxxxxxx') %}{% for i in range(40) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}",
         "{{ ''.__class__.__mro__ }}",
         "{{ lipsum.__globals__ }}",
     ] {
