@@ -1,22 +1,47 @@
 //! The language-model runner without a front end.
 //!
-//! Modules stand in the order in which a token passes through them.
+//! Modules stand in the order in which a token passes through them: a model is opened from files, a session builds
+//! the prompt, the backend runs it, the sampler chooses, the stream releases text. Nothing here prints, and nothing
+//! here knows Node.
+
+mod error;
+mod request;
 
 mod embeddings;
-//
 mod tokenizer;
-//
+
 mod prompt;
-//
+
+mod backend;
+mod devices;
+
 mod sampler;
-//
 mod stream;
 
+mod cancel;
+mod cpu_time;
+mod model;
+mod session;
+mod timing;
+
+mod compile;
+
+pub use axruntime_sys::Device;
+pub use backend::{AipuOptions, Place};
+pub use cancel::Cancel;
+pub use compile::{CompileError, CompileOptions, Compiled, compile};
+pub use devices::{DeviceError, SystemChain, list as list_devices};
 pub use embeddings::{Embeddings, EmbeddingsError};
+pub use error::Error;
+pub use model::{Model, ModelOptions, Source};
 pub use prompt::{
     ChatTemplate, Message, Overflow, Prompt, PromptBuilder, PromptError, PromptOptions, Rendered, Role,
     reserve,
 };
+pub use request::{Chunk, Finish, Request};
 pub use sampler::{Logits, Sampler, SamplerError, SamplerOptions};
+pub use session::{Reply, Session};
 pub use stream::TextStream;
+pub use timing::Timings;
 pub use tokenizer::{Segment, Tokenizer, TokenizerError};
+pub use transformer::{Isa, LoadOptions};

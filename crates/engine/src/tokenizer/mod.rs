@@ -6,6 +6,7 @@ mod files;
 mod gguf;
 mod pieces;
 mod pipeline;
+mod save;
 mod words;
 
 pub use added::Segment;

@@ -11,7 +11,7 @@ use tokenizers::{
 /// The crate's parts without its added tokens and post-processor: those are [`AddedTokens`](super::added) and
 /// the prompt's template here.
 pub(super) struct Pipeline {
-    normalizer: Option<NormalizerWrapper>,
+    pub normalizer: Option<NormalizerWrapper>,
     /// The word splitter for the start of a prompt and, where it differs, for text after an added token.
     first: Option<PreTokenizerWrapper>,
     later: Option<PreTokenizerWrapper>,
@@ -26,6 +26,11 @@ impl Pipeline {
     ) -> Self {
         let later = words.clone().map(without_first_prefix);
         Self { normalizer, first: words, later, model }
+    }
+
+    /// The word splitter.
+    pub fn words(&self) -> Option<&PreTokenizerWrapper> {
+        self.first.as_ref()
     }
 
     /// Ids of a text without added tokens; `first` when nothing comes before it.

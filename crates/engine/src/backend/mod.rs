@@ -1,0 +1,88 @@
+//! Where a model runs: one interface, one folder or file per place.
+//!
+//! A [`Backend`] is a model on a device or on the CPU; a [`Cache`] is one conversation's hold on it. The session
+//! drives both and knows neither.
+
+mod aipu;
+mod cpu;
+mod plan;
+
+pub use aipu::{Aipu, AipuOptions};
+pub use cpu::Cpu;
+
+use crate::{Cancel, Error, Logits};
+
+/// What a backend is, for logs and statistics.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// `transformers` or `transformers-aipu`, the guide's names.
+    pub pipeline: &'static str,
+    /// The device's name, or `cpu`.
+    pub device: String,
+    /// Instruction set of the CPU kernels, empty on a device.
+    pub isa: &'static str,
+    /// Threads of the CPU kernels, 0 on a device.
+    pub threads: usize,
+    /// Lines that a start-up log shows.
+    pub notes: Vec<String>,
+}
+
+/// A loaded model, shared by any number of conversations.
+pub trait Backend: Send + Sync {
+    /// What and where it is.
+    fn place(&self) -> &Place;
+    /// Logits per position.
+    fn vocab_size(&self) -> usize;
+    /// Values of an embedding row.
+    fn embedding_dim(&self) -> usize;
+    /// Positions of prompt and reply together.
+    fn context_length(&self) -> usize;
+    /// A KV cache for one conversation.
+    fn cache(&self) -> Box<dyn Cache>;
+    /// The hottest core in °C, where it can be read.
+    fn core_temperature(&self) -> Option<f64> {
+        None
+    }
+}
+
+/// How a prompt is to be run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Leading tokens that the cache holds already; fewer than the prompt has.
+    pub cached: usize,
+    /// At most this many tokens a run, so that a cancel is heard in between.
+    pub step: usize,
+}
+
+/// One conversation's KV cache.
+///
+/// A reply is `acquire`, `begin`, then `run` over the rest of the prompt and each new token, then `release`. What a
+/// cache answers depends on the tokens of this reply alone, never on those of another conversation.
+pub trait Cache: Send {
+    /// Waits for the device where replies take turns.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`] when `cancel` is set meanwhile.
+    fn acquire(&mut self, cancel: &Cancel) -> Result<(), Error>;
+
+    /// Keeps what it holds of `prompt` (not empty) and drops the rest.
+    ///
+    /// # Errors
+    /// When the prompt has an unknown token or is longer than the context.
+    fn begin(&mut self, prompt: &[u32]) -> Result<Plan, Error>;
+
+    /// Adds tokens; `wanted` says whether [`Cache::logits`] will be asked for.
+    ///
+    /// # Errors
+    /// When the device fails. The cache then holds nothing that a later reply would build on.
+    fn run(&mut self, tokens: &[u32], wanted: bool) -> Result<(), Error>;
+
+    /// Logits after the last token of the last `run` that wanted them.
+    fn logits(&self) -> Logits<'_>;
+
+    /// Lets others have the device. Called however the reply ended.
+    fn release(&mut self);
+
+    /// Forgets the conversation.
+    fn clear(&mut self);
+}

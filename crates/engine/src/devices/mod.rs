@@ -1,0 +1,108 @@
+//! Which device a run uses, and what is missing when there is none.
+
+mod chain;
+mod error;
+
+use std::path::Path;
+
+use axruntime_sys::{Context, Device, Library};
+
+pub use chain::SystemChain;
+pub use error::DeviceError;
+
+use crate::Error;
+
+/// The devices that the runtime lists; `runtime` as in [`axruntime_sys::find`].
+///
+/// # Errors
+/// When there is no runtime, it cannot be used, or it lists nothing.
+pub fn list(runtime: Option<&Path>) -> Result<Vec<Device>, Error> {
+    let devices = Context::new(Library::open(runtime)?).devices()?;
+    if devices.is_empty() {
+        return Err(DeviceError::None { chain: SystemChain::probe(Path::new("/")) }.into());
+    }
+    Ok(devices)
+}
+
+/// What choosing looks at.
+#[derive(Clone, Debug)]
+struct Entry<'a> {
+    name: &'a str,
+    /// Who has it, where somebody does; may be empty.
+    holder: Option<&'a str>,
+}
+
+/// The device that `selector` (an index or a name) means; without one the first that is free.
+///
+/// # Errors
+/// When there is none, it is in use, or the selector fits none; the choices are named.
+pub(crate) fn choose<'a>(
+    devices: &'a [Device],
+    selector: Option<&str>,
+    chain: &SystemChain,
+) -> Result<&'a Device, DeviceError> {
+    let entry = |d: &'a Device| Entry { name: &d.name, holder: d.in_use.then_some(d.in_use_by.as_str()) };
+    let entries: Vec<_> = devices.iter().map(entry).collect();
+    pick(&entries, selector, chain).map(|index| &devices[index])
+}
+
+fn pick(entries: &[Entry<'_>], selector: Option<&str>, chain: &SystemChain) -> Result<usize, DeviceError> {
+    let means = |(index, entry): (usize, &Entry<'_>), selector: &str| {
+        // SDK 1.8 writes `metis-0-1-0` where earlier ones write `metis-0:1:0`: both mean the same device
+        selector == index.to_string() || entry.name.replace(':', "-") == selector.replace(':', "-")
+    };
+    let chosen = match selector {
+        _ if entries.is_empty() => return Err(DeviceError::None { chain: chain.clone() }),
+        None => entries.iter().position(|entry| entry.holder.is_none()).unwrap_or(0),
+        Some(selector) => {
+            let found = entries.iter().enumerate().position(|entry| means(entry, selector));
+            found.ok_or_else(|| DeviceError::Unknown {
+                selector: selector.into(),
+                choices: entries
+                    .iter()
+                    .enumerate()
+                    .map(|(n, entry)| format!("{n} ({})", entry.name))
+                    .collect(),
+            })?
+        }
+    };
+    match entries[chosen] {
+        Entry { holder: None, .. } => Ok(chosen),
+        Entry { name, holder: Some(holder) } => Err(DeviceError::InUse {
+            device: name.into(),
+            holder: holder.into(),
+            all: selector.is_none() && entries.len() > 1,
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pick(entries: &[Entry<'_>], selector: Option<&str>) -> Result<usize, DeviceError> {
+        super::pick(entries, selector, &SystemChain::default())
+    }
+
+    #[test]
+    fn index_name_and_both_spellings_mean_the_device() {
+        let entries = ["metis-0:1:0", "metis-0-3-0"].map(|name| Entry { name, holder: None });
+        for (selector, index) in [("0", 0), ("metis-0:1:0", 0), ("metis-0-1-0", 0), ("metis-0:3:0", 1)] {
+            assert_eq!(pick(&entries, Some(selector)), Ok(index), "{selector}");
+        }
+        let error = pick(&entries, Some("2")).unwrap_err();
+        assert_eq!(error.to_string(), "no device \"2\", there are 0 (metis-0:1:0), 1 (metis-0-3-0)");
+    }
+
+    #[test]
+    fn without_a_selector_the_first_free_one_is_taken() {
+        let mut entries = ["metis-0:1:0", "metis-0:3:0"].map(|name| Entry { name, holder: None });
+        entries[0].holder = Some("alice");
+        assert_eq!(pick(&entries, None), Ok(1));
+        let busy = pick(&entries, Some("0")).unwrap_err();
+        assert_eq!(busy.to_string(), "device metis-0:1:0 is in use by alice");
+        entries[1].holder = Some("");
+        assert!(matches!(pick(&entries, None), Err(DeviceError::InUse { all: true, .. })));
+        assert!(matches!(pick(&[], None), Err(DeviceError::None { .. })));
+    }
+}

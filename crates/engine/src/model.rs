@@ -1,0 +1,137 @@
+//! A loaded model: backend, tokenizer and prompt builder together.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use transformer::LoadOptions;
+
+use crate::{
+    Error, PromptBuilder, Session, Tokenizer,
+    backend::{Aipu, AipuOptions, Backend, Cpu, Place},
+};
+
+/// Where a model runs, with what that place needs to know.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// A GGUF file on the CPU.
+    Cpu {
+        /// The file.
+        weights: PathBuf,
+        /// Positions of prompt and reply together; `None`, or more than the model has: the model's own.
+        context_length: Option<usize>,
+        /// Threads and instruction set.
+        options: LoadOptions,
+    },
+    /// A compiled model on a device.
+    Aipu(AipuOptions),
+}
+
+/// What a model is opened from; fixed for its lifetime.
+#[derive(Clone, Debug)]
+pub struct ModelOptions {
+    /// Weights and place.
+    pub source: Source,
+    /// Folder with `tokenizer.json` and its companions; `None`: the tokenizer inside the GGUF file.
+    pub tokenizer: Option<PathBuf>,
+    /// Tokens kept free for the reply, where the card says so.
+    pub min_response_space: Option<usize>,
+}
+
+/// A model that any number of sessions share.
+pub struct Model {
+    backend: Box<dyn Backend>,
+    prompts: PromptBuilder,
+    min_response_space: Option<usize>,
+}
+
+impl Model {
+    /// Loads weights and tokenizer.
+    ///
+    /// # Errors
+    /// Which of them failed, and how.
+    pub fn open(options: &ModelOptions) -> Result<Arc<Self>, Error> {
+        let from_dir = |dir: &Path| Tokenizer::from_dir(dir);
+        let (backend, tokenizer, name): (Box<dyn Backend>, _, _) = match &options.source {
+            Source::Cpu { weights, context_length, options: load } => {
+                let cpu = Cpu::open(weights, *context_length, load)?;
+                let tokenizer = match &options.tokenizer {
+                    Some(dir) => from_dir(dir)?,
+                    None => Tokenizer::from_gguf(cpu.gguf())?,
+                };
+                (Box::new(cpu), tokenizer, weights)
+            }
+            Source::Aipu(aipu) => {
+                let dir = options.tokenizer.as_deref().ok_or_else(|| Error::Mismatch {
+                    what: "the tokenizer folder of a compiled model",
+                    got: "missing".into(),
+                    expected: "a folder with tokenizer.json".into(),
+                })?;
+                (Box::new(Aipu::open(aipu)?), from_dir(dir)?, &aipu.model)
+            }
+        };
+        if tokenizer.vocab_size() > backend.vocab_size() {
+            return Err(Error::Mismatch {
+                what: "the tokenizer's vocabulary",
+                got: tokenizer.vocab_size().to_string(),
+                expected: format!("at most the model's {}", backend.vocab_size()),
+            });
+        }
+        let name = name.file_name().unwrap_or(name.as_os_str()).to_string_lossy();
+        let prompts = PromptBuilder::new(Arc::new(tokenizer), &name)?;
+        let min_response_space = options.min_response_space;
+        Ok(Arc::new(Self { backend, prompts, min_response_space }))
+    }
+
+    /// A new conversation.
+    pub fn session(self: &Arc<Self>) -> Session {
+        Session::new(Arc::clone(self))
+    }
+
+    /// Where it runs.
+    pub fn place(&self) -> &Place {
+        self.backend.place()
+    }
+
+    /// Logits per position.
+    pub fn vocab_size(&self) -> usize {
+        self.backend.vocab_size()
+    }
+
+    /// Values of an embedding row.
+    pub fn embedding_dim(&self) -> usize {
+        self.backend.embedding_dim()
+    }
+
+    /// Tokens of prompt and reply together.
+    pub fn context_length(&self) -> usize {
+        self.backend.context_length()
+    }
+
+    /// Tokens of `text`, as a message holds it.
+    ///
+    /// # Errors
+    /// When the tokenizer cannot encode it.
+    pub fn count_tokens(&self, text: &str) -> Result<usize, Error> {
+        Ok(self.prompts.tokenizer().encode_text(text)?.len())
+    }
+
+    /// The model's prompt builder, with its tokenizer.
+    pub fn prompts(&self) -> &PromptBuilder {
+        &self.prompts
+    }
+
+    pub(crate) fn backend(&self) -> &dyn Backend {
+        &*self.backend
+    }
+
+    pub(crate) fn min_response_space(&self) -> Option<usize> {
+        self.min_response_space
+    }
+
+    /// The bytes of a token; none for a control token.
+    pub(crate) fn token_bytes(&self, token: u32) -> &[u8] {
+        self.prompts.tokenizer().token_bytes(token).unwrap_or_default()
+    }
+}

@@ -1,0 +1,204 @@
+//! One conversation's replies: prompt → prompt pass → token after token → text.
+
+use std::{ops::ControlFlow, sync::Arc, time::Instant};
+
+use crate::{
+    Cancel, Chunk, Error, Finish, Message, Request, Sampler, TextStream,
+    backend::Cache,
+    cpu_time::CpuMeter,
+    model::Model,
+    prompt::PromptOptions,
+    timing::{Stopwatch, Timings},
+};
+
+/// A finished reply.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reply {
+    /// Why it ended.
+    pub finish: Finish,
+    /// Tokens of the prompt, the cached ones included.
+    pub prompt_tokens: usize,
+    /// Tokens generated, the end token not counted.
+    pub completion_tokens: usize,
+    /// Leading prompt tokens that the KV cache held already.
+    pub cached_tokens: usize,
+    /// Turns of the conversation that no longer fit and were left out, oldest first.
+    pub dropped_turns: usize,
+    /// How long its parts took.
+    pub timings: Timings,
+    /// The process's share of all cores meanwhile, in percent.
+    pub cpu_percent: Option<f64>,
+    /// The hottest core of the device afterwards, in °C.
+    pub core_temperature: Option<f64>,
+}
+
+/// A conversation's KV cache and the model that it belongs to. `Send`, one reply at a time.
+pub struct Session {
+    model: Arc<Model>,
+    cache: Box<dyn Cache>,
+}
+
+impl Session {
+    pub(crate) fn new(model: Arc<Model>) -> Self {
+        let cache = model.backend().cache();
+        Self { model, cache }
+    }
+
+    /// Forgets the conversation; the next reply reads its whole prompt.
+    pub fn reset(&mut self) {
+        self.cache.clear();
+    }
+
+    /// Answers the last message, handing each piece of text to `emit` as soon as it is certain.
+    ///
+    /// A cancel, and [`ControlFlow::Break`] from `emit`, end the reply within one step; it then is complete as far
+    /// as it goes, with [`Finish::Cancelled`].
+    ///
+    /// # Errors
+    /// What was emitted before an error stands, as an incomplete reply.
+    pub fn reply(
+        &mut self,
+        messages: &[Message],
+        request: &Request,
+        cancel: &Cancel,
+        emit: &mut dyn FnMut(Chunk) -> ControlFlow<()>,
+    ) -> Result<Reply, Error> {
+        let started = Instant::now();
+        let mut watch = Stopwatch::start(move || started.elapsed());
+        let mut sampler = Sampler::new(request.sampler.clone())?;
+        let prompt = self.model.prompts().build(
+            messages,
+            PromptOptions {
+                max_tokens: self.model.context_length(),
+                min_response_space: self.model.min_response_space(),
+                overflow: request.overflow,
+            },
+        )?;
+        watch.tokenized();
+        let device = Turn::of(&mut *self.cache, cancel)?;
+        watch.resume();
+        let plan = device.0.begin(&prompt.ids)?;
+        watch.tokenized();
+
+        let meter = CpuMeter::start();
+        let mut reply = Reply {
+            finish: Finish::Cancelled,
+            prompt_tokens: prompt.ids.len(),
+            completion_tokens: 0,
+            cached_tokens: plan.cached,
+            dropped_turns: prompt.dropped_turns,
+            timings: Timings::default(),
+            cpu_percent: None,
+            core_temperature: None,
+        };
+        let room = self.model.context_length() - prompt.ids.len();
+        let limit = request.max_tokens.unwrap_or(room).min(room);
+        watch.ready();
+
+        let rest = &prompt.ids[plan.cached..];
+        let pieces = rest.chunks(plan.step.min(rest.len()));
+        let last = pieces.len() - 1;
+        for (n, piece) in pieces.enumerate() {
+            if cancel.is_set() {
+                break;
+            }
+            device.0.run(piece, n == last)?;
+        }
+        watch.prompted();
+
+        let mut text = Text::new(&request.stop, &self.model, emit);
+        let mut seen = prompt.ids;
+        loop {
+            if cancel.is_set() {
+                break;
+            }
+            if reply.completion_tokens == limit {
+                reply.finish = Finish::Length;
+                break;
+            }
+            let token = sampler.sample(device.0.logits(), &seen)?;
+            if reply.completion_tokens == 0 {
+                watch.first_token();
+            }
+            if self.model.prompts().end_tokens().contains(&token) {
+                reply.finish = Finish::Stop;
+                break;
+            }
+            reply.completion_tokens += 1;
+            seen.push(token);
+            if text.push(self.model.token_bytes(token)).is_break() {
+                reply.finish = if text.stopped() { Finish::Stop } else { Finish::Cancelled };
+                break;
+            }
+            if reply.completion_tokens < limit {
+                device.0.run(&[token], true)?;
+            }
+        }
+        // a listener that has left does not change how the reply ended
+        let _ = text.finish();
+        drop(device);
+        reply.timings = watch.end();
+        reply.cpu_percent = meter.percent();
+        reply.core_temperature = self.model.backend().core_temperature();
+        Ok(reply)
+    }
+}
+
+/// A reply's turn on the device, given back however the reply ends.
+struct Turn<'a>(&'a mut dyn Cache);
+
+impl<'a> Turn<'a> {
+    fn of(cache: &'a mut dyn Cache, cancel: &Cancel) -> Result<Self, Error> {
+        cache.acquire(cancel)?;
+        Ok(Self(cache))
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.release();
+    }
+}
+
+/// Tokens to pieces of text, each handed on with the number of tokens that it took.
+struct Text<'a> {
+    stream: TextStream,
+    tokens: usize,
+    emit: &'a mut dyn FnMut(Chunk) -> ControlFlow<()>,
+}
+
+impl<'a> Text<'a> {
+    fn new(stops: &[String], model: &Model, emit: &'a mut dyn FnMut(Chunk) -> ControlFlow<()>) -> Self {
+        let strip = model.prompts().tokenizer().strips_leading_space();
+        Self { stream: TextStream::new(stops).strip_leading_space(strip), tokens: 0, emit }
+    }
+
+    /// Breaks where a stop text has come or the listener has left.
+    fn push(&mut self, bytes: &[u8]) -> ControlFlow<()> {
+        self.tokens += 1;
+        let text = self.stream.push(bytes);
+        self.hand_on(text)?;
+        if self.stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    fn stopped(&self) -> bool {
+        self.stream.stopped()
+    }
+
+    /// Hands on what was held back.
+    fn finish(mut self) -> ControlFlow<()> {
+        let text = self.stream.finish();
+        if text.is_empty() && self.tokens > 0 && !self.stopped() {
+            // tokens without text (a lone control token, say) are counted with nothing to show
+            return (self.emit)(Chunk { text, tokens: std::mem::take(&mut self.tokens) });
+        }
+        self.hand_on(text)
+    }
+
+    fn hand_on(&mut self, text: String) -> ControlFlow<()> {
+        if text.is_empty() {
+            return ControlFlow::Continue(());
+        }
+        (self.emit)(Chunk { text, tokens: std::mem::take(&mut self.tokens) })
+    }
+}
