@@ -13,7 +13,8 @@ export class Conversation {
 
   /** Everything to send for `text`: system prompt, earlier turns, the new message. */
   messagesFor(text: string): Message[] {
-    const system = this.systemPrompt === undefined ? [] : [{ role: 'system', content: this.systemPrompt }];
+    const system: Message[] =
+      this.systemPrompt === undefined ? [] : [{ role: 'system', content: this.systemPrompt }];
     return [...system, ...this.turns, { role: 'user', content: text }];
   }
 

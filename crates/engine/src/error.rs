@@ -1,7 +1,7 @@
 //! One error for all stages, with the stable code that reaches JavaScript and HTTP, and a remedy.
 
 use axruntime_sys::{CallError, LoadError as RuntimeError, Status};
-use transformer::{ForwardError, LoadError};
+use transformer::{ForwardError, LoadError, UnavailableIsa};
 
 use crate::{
     EmbeddingsError, PromptError, SamplerError, TokenizerError, compile::CompileError, devices::DeviceError,
@@ -14,6 +14,9 @@ pub enum Error {
     /// A weight file.
     #[error(transparent)]
     Weights(#[from] LoadError),
+    /// The instruction set that was asked for.
+    #[error(transparent)]
+    Isa(#[from] UnavailableIsa),
     /// Tokenizer files.
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
@@ -70,7 +73,7 @@ impl Error {
     /// A stable word for programs; texts may change, codes do not.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Weights(LoadError::Isa(_)) => "unavailable_isa",
+            Self::Isa(_) | Self::Weights(LoadError::Isa(_)) => "unavailable_isa",
             Self::Weights(_) => "bad_model_file",
             Self::Tokenizer(error) => error.code(),
             Self::Prompt(error) => error.code(),
@@ -95,7 +98,9 @@ impl Error {
     /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
         let text = match self {
-            Self::Weights(LoadError::Isa(_)) => "leave the instruction set out to get the machine's best",
+            Self::Isa(_) | Self::Weights(LoadError::Isa(_)) => {
+                "leave the instruction set out to get the machine's best"
+            }
             Self::Weights(_) => "fetch the file again, or use a GGUF file that this version supports",
             Self::Tokenizer(error) => return error.hint(),
             Self::Prompt(error) => return error.hint(),

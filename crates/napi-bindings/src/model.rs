@@ -1,0 +1,163 @@
+//! A loaded model.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use napi_derive::napi;
+
+use crate::{
+    error::{failure, from_engine, invalid, off_thread},
+    session::Session,
+};
+
+/// What a model is opened from; fixed for its lifetime.
+#[napi(object)]
+pub struct LoadOptions {
+    /// `transformers` (the CPU) or `transformers-aipu`.
+    #[napi(ts_type = "'transformers' | 'transformers-aipu'")]
+    pub pipeline: String,
+    /// The GGUF file (`transformers`).
+    pub weights: Option<String>,
+    /// `model.json` of a compiled model (`transformers-aipu`).
+    pub compiled_model: Option<String>,
+    /// The `.npz` with the embedding rows (`transformers-aipu`).
+    pub embeddings: Option<String>,
+    /// Folder with `tokenizer.json`; absent: the tokenizer inside the GGUF file.
+    pub tokenizer_dir: Option<String>,
+    /// `libaxruntime.so`; absent: AXLLM_RUNTIME_LIB, AXELERA_RUNTIME_DIR, then the loader's own search.
+    pub runtime_library: Option<String>,
+    /// Index or name of the device; absent: the first free one.
+    pub device: Option<String>,
+    /// Device memory that the model needs, in GiB.
+    pub required_memory_gb: Option<f64>,
+    /// Tokens of prompt and reply together; absent: the model's own.
+    pub context_length: Option<u32>,
+    /// Tokens kept free for the reply.
+    pub min_response_space: Option<u32>,
+    /// Threads of the CPU kernels; absent or 0: one a core.
+    pub threads: Option<u32>,
+    /// Instruction set of the CPU kernels: `scalar`, `avx2` or `avx512`; absent: the machine's best.
+    pub isa: Option<String>,
+}
+
+/// What was loaded, and where it runs.
+#[napi(object)]
+pub struct ModelInfo {
+    /// `transformers` or `transformers-aipu`.
+    #[napi(ts_type = "'transformers' | 'transformers-aipu'")]
+    pub pipeline: String,
+    /// The device's name, or `cpu`.
+    pub device: String,
+    /// Logits per position.
+    pub vocab_size: u32,
+    /// Values of an embedding row.
+    pub embedding_dim: u32,
+    /// Tokens of prompt and reply together.
+    pub context_length: u32,
+    /// Instruction set of the CPU kernels; empty on a device.
+    pub isa: String,
+    /// Threads of the CPU kernels; 0 on a device.
+    pub threads: u32,
+    /// Lines for a start-up log.
+    pub notes: Vec<String>,
+}
+
+/// Loads a model, off the JavaScript thread.
+#[napi(catch_unwind)]
+pub async fn load(options: LoadOptions) -> napi::Result<Model> {
+    let options = options.into_engine()?;
+    off_thread(move || {
+        let model = engine::Model::open(&options).map_err(from_engine)?;
+        Ok(Model { inner: Mutex::new(Some(model)) })
+    })
+    .await
+}
+
+/// A model that any number of sessions share.
+#[napi]
+pub struct Model {
+    inner: Mutex<Option<Arc<engine::Model>>>,
+}
+
+#[napi]
+impl Model {
+    /// What was loaded, and where it runs.
+    #[napi(getter, catch_unwind)]
+    pub fn info(&self) -> napi::Result<ModelInfo> {
+        let model = self.inner()?;
+        let place = model.place();
+        Ok(ModelInfo {
+            pipeline: place.pipeline.into(),
+            device: place.device.clone(),
+            vocab_size: model.vocab_size() as u32,
+            embedding_dim: model.embedding_dim() as u32,
+            context_length: model.context_length() as u32,
+            isa: place.isa.into(),
+            threads: place.threads as u32,
+            notes: place.notes.clone(),
+        })
+    }
+
+    /// A new conversation with a KV cache of its own.
+    #[napi(catch_unwind)]
+    pub fn session(&self) -> napi::Result<Session> {
+        Ok(Session::new(self.inner()?.session()))
+    }
+
+    /// Tokens of a text, as a message holds it.
+    #[napi(catch_unwind)]
+    pub fn count_tokens(&self, text: String) -> napi::Result<u32> {
+        Ok(self.inner()?.count_tokens(&text).map_err(from_engine)? as u32)
+    }
+
+    /// Lets go of the weights and the device; sessions that still exist keep theirs until they are disposed.
+    #[napi(catch_unwind)]
+    pub fn dispose(&self) {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
+
+impl Model {
+    fn inner(&self) -> napi::Result<Arc<engine::Model>> {
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.clone().ok_or_else(|| failure("disposed", "the model has been disposed", None))
+    }
+}
+
+impl LoadOptions {
+    fn into_engine(self) -> napi::Result<engine::ModelOptions> {
+        let needed = |option: &str, value: Option<String>| {
+            value.map(PathBuf::from).ok_or_else(|| invalid(option, "missing", "a path"))
+        };
+        let source = match self.pipeline.as_str() {
+            "transformers" => engine::Source::Cpu {
+                weights: needed("weights", self.weights)?,
+                context_length: self.context_length.map(|n| n as usize),
+                options: engine::LoadOptions {
+                    threads: self.threads.unwrap_or(0) as usize,
+                    isa: self.isa.as_deref().map(isa).transpose()?,
+                },
+            },
+            "transformers-aipu" => engine::Source::Aipu(engine::AipuOptions {
+                model: needed("compiledModel", self.compiled_model)?,
+                embeddings: needed("embeddings", self.embeddings)?,
+                runtime: self.runtime_library.map(PathBuf::from),
+                device: self.device,
+                required_memory_gb: self.required_memory_gb,
+                context_length: self.context_length.map(|n| n as usize),
+            }),
+            other => return Err(invalid("pipeline", other, "transformers or transformers-aipu")),
+        };
+        Ok(engine::ModelOptions {
+            source,
+            tokenizer: self.tokenizer_dir.map(PathBuf::from),
+            min_response_space: self.min_response_space.map(|n| n as usize),
+        })
+    }
+}
+
+fn isa(name: &str) -> napi::Result<engine::Isa> {
+    name.parse().map_err(|error: engine::UnavailableIsa| from_engine(error.into()))
+}
