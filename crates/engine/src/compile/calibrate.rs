@@ -17,9 +17,9 @@ const TEXTS: [&str; 8] = [
 ];
 
 /// Share of the seen range that is added above: a logit past the end would be clamped, and clamped ones tie.
-const HEADROOM: f64 = 0.15;
-/// How far below a position's best logit still matters: e^-20 of its probability.
-const DEPTH: f64 = 20.0;
+const HEADROOM: f64 = 0.1;
+/// How far below a position's best logit still matters: e^-12 of its probability.
+const DEPTH: f64 = 12.0;
 
 /// `(q − zero_point) · scale` is the logit.
 #[derive(Clone, Copy, Debug)]

@@ -10,7 +10,7 @@ use std::{
 
 use half::f16;
 use serde_json::json;
-use transformer::{LoadOptions, Model};
+use transformer::{Gguf, LoadOptions, Model};
 use zip::{ZipWriter, write::SimpleFileOptions};
 
 pub use error::CompileError;
@@ -80,7 +80,7 @@ pub fn compile(options: &CompileOptions) -> Result<Compiled, Error> {
     for dir in [&model_dir, &made.tokenizer_dir] {
         fs::create_dir_all(dir).map_err(writing(dir))?;
     }
-    write_tokenizer(&tokenizer, &made)?;
+    write_tokenizer(model.gguf(), &made)?;
     write_embeddings(&model, &made.embeddings)?;
     let payload = model_dir.join(PAYLOAD.1);
     link_or_copy(weights, &payload).map_err(writing(&payload))?;
@@ -99,14 +99,14 @@ pub fn compile(options: &CompileOptions) -> Result<Compiled, Error> {
     Ok(made)
 }
 
-fn write_tokenizer(tokenizer: &Tokenizer, made: &Compiled) -> Result<(), Error> {
+fn write_tokenizer(gguf: &Gguf, made: &Compiled) -> Result<(), Error> {
     let file = fs::File::create(&made.tokenizer_zip).map_err(writing(&made.tokenizer_zip))?;
     let mut zip = ZipWriter::new(file);
     let write = |zip: &mut ZipWriter<fs::File>, name: &str, text: &str| -> io::Result<()> {
         zip.start_file(name, SimpleFileOptions::default()).map_err(io::Error::other)?;
         io::Write::write_all(zip, text.as_bytes())
     };
-    for (name, text) in tokenizer.to_files()? {
+    for (name, text) in Tokenizer::files_of(gguf)? {
         write(&mut zip, name, &text).map_err(writing(&made.tokenizer_zip))?;
         let path = made.tokenizer_dir.join(name);
         fs::write(&path, text).map_err(writing(&path))?;

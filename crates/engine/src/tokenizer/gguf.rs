@@ -23,6 +23,8 @@ struct Metadata<'a> {
     tokens: Vec<&'a str>,
     /// One a token; empty when the file has none, which makes all of them ordinary.
     kinds: Vec<i64>,
+    /// Keep added tokens in the vocabulary too, which files need; text is then never encoded with it.
+    whole: bool,
 }
 
 impl Metadata<'_> {
@@ -38,7 +40,7 @@ impl Metadata<'_> {
     fn vocabulary(&self) -> Vocab {
         let mut vocabulary = Vocab::with_capacity(self.tokens.len());
         for (id, token) in self.tokens.iter().enumerate() {
-            if !self.is_added(id) && self.kind(id) != kind::UNUSED {
+            if self.whole || (!self.is_added(id) && self.kind(id) != kind::UNUSED) {
                 vocabulary.entry((*token).to_owned()).or_insert(id as u32);
             }
         }
@@ -49,6 +51,11 @@ impl Metadata<'_> {
 impl Tokenizer {
     /// Builds the tokenizer that a weight file carries: GPT-2's byte-level BPE or SentencePiece's.
     pub fn from_gguf(gguf: &Gguf) -> Result<Self, TokenizerError> {
+        Self::read_gguf(gguf, false)
+    }
+
+    /// `whole`: the vocabulary keeps the added tokens, as files do; for writing files only.
+    pub(super) fn read_gguf(gguf: &Gguf, whole: bool) -> Result<Self, TokenizerError> {
         let tokens = required("tokenizer.ggml.tokens", gguf.strings("tokenizer.ggml.tokens")?)?;
         if tokens.len() > MAX_VOCABULARY {
             return Err(TokenizerError::VocabularyTooLarge { got: tokens.len(), limit: MAX_VOCABULARY });
@@ -57,7 +64,7 @@ impl Tokenizer {
         if !kinds.is_empty() {
             same_length("tokenizer.ggml.token_type", kinds.len(), tokens.len())?;
         }
-        let metadata = Metadata { tokens, kinds };
+        let metadata = Metadata { tokens, kinds, whole };
         let (pipeline, alphabet, add_bos, strips_leading_space) =
             match required("tokenizer.ggml.model", gguf.string("tokenizer.ggml.model")?)? {
                 "gpt2" => {

@@ -1,28 +1,28 @@
 //! A tokenizer as the files that Hugging Face's tools read.
 
 use serde_json::{Value, json};
+use transformer::Gguf;
 
 use super::{Tokenizer, TokenizerError};
 
 impl Tokenizer {
     /// Name and content of `tokenizer.json`, `tokenizer_config.json` and `generation_config.json`: what
-    /// [`Tokenizer::from_dir`] makes the same tokenizer from.
+    /// [`Tokenizer::from_dir`] makes the same tokenizer from as [`Tokenizer::from_gguf`] from the weight file.
     ///
     /// # Errors
-    /// When a part cannot be written as JSON.
-    pub fn to_files(&self) -> Result<[(&'static str, String); 3], TokenizerError> {
+    /// When the file has no tokenizer, or a part cannot be written as JSON.
+    pub fn files_of(gguf: &Gguf) -> Result<[(&'static str, String); 3], TokenizerError> {
+        // a vocabulary without holes: added tokens keep their ids only where it has them too
+        Self::read_gguf(gguf, true)?.to_files()
+    }
+
+    fn to_files(&self) -> Result<[(&'static str, String); 3], TokenizerError> {
         let part = |value: Result<Value, serde_json::Error>| {
             value.map_err(|error| TokenizerError::Invalid { reason: error.to_string() })
         };
         let normalizer = part(serde_json::to_value(&self.pipeline.normalizer))?;
         let words = part(serde_json::to_value(self.pipeline.words()))?;
-        let mut model = part(serde_json::to_value(&self.pipeline.model))?;
-        if let Some(vocabulary) = model.get_mut("vocab").and_then(Value::as_object_mut) {
-            // added tokens keep their ids only where the vocabulary has them too
-            for token in self.added.iter() {
-                vocabulary.insert(token.text.clone(), token.id.into());
-            }
-        }
+        let model = part(serde_json::to_value(&self.pipeline.model))?;
         let added: Vec<_> = self
             .added
             .iter()
