@@ -35,8 +35,8 @@ test('works in an empty folder', (t) => {
 
   const axllm = (...args: string[]) => shell('npx', ['axllm', ...args], folder, cleanEnv());
   t.regex(axllm('--help'), /axllm compile <model>/);
-  t.regex(axllm('--prompt', 'What is the capital of France?', '--max-tokens', '24'), /Paris/);
-  t.regex(axllm('-d', 'sim', '--prompt', 'What is the capital of France?', '--max-tokens', '24'), /Paris/);
+  t.regex(axllm('--prompt', 'Who wrote Romeo and Juliet?', '--max-tokens', '24'), /Shakespeare/);
+  t.regex(axllm('-d', 'sim', '--prompt', 'Who wrote Romeo and Juliet?', '--max-tokens', '24'), /Shakespeare/);
   const script = `import { load } from 'axllm'; console.log(typeof load)`;
   t.is(shell(process.execPath, ['--input-type=module', '-e', script], folder, cleanEnv()), 'function\n');
 });

@@ -82,10 +82,20 @@ export class ReplyStream implements AsyncIterable<Chunk> {
       throw error;
     } finally {
       signal?.removeEventListener('abort', abort);
-      if (!result) this.native?.cancel();
+      if (!result && this.native) await stopped(this.native);
       source.finish?.(text, result);
       if (result) this.settle(result);
       else this.fail(failure ?? new AxllmError('abandoned', 'The reply was left before its end'));
     }
+  }
+}
+
+/** Cancels, and waits until the device has stopped: whoever goes on finds the conversation free. */
+async function stopped(native: NativeReply): Promise<void> {
+  native.cancel();
+  try {
+    while (await native.next());
+  } catch {
+    // how a reply ends that nobody reads is of no interest
   }
 }

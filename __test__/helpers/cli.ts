@@ -1,5 +1,6 @@
 import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
-import { homedir } from 'node:os';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buildRoot } from '../../ts/store/build-root.js';
 import { packageRoot } from '../../ts/package-root.js';
@@ -9,6 +10,11 @@ export const sharedRoot = buildRoot(undefined, process.env);
 export const defaultWeights = join(sharedRoot, 'smollm2-135m-instruct', 'SmolLM2-135M-Instruct.Q4_1.gguf');
 export const cliFile = join(packageRoot, 'dist', 'cli.js');
 export const simulator = join(packageRoot, 'sim', 'libaxruntime.so');
+
+/** Simulated cards are held through files in here: each test file has cards of its own, as if each had a machine. */
+const runtimeFolder = mkdtempSync(join(tmpdir(), 'axllm-run-'));
+process.env.XDG_RUNTIME_DIR = runtimeFolder;
+process.on('exit', () => rmSync(runtimeFolder, { recursive: true, force: true }));
 
 export interface Outcome {
   readonly status: number | null;
@@ -22,7 +28,8 @@ type Env = Record<string, string>;
 /** An environment with nothing of the tester's own in it but the path and the build root. */
 export function cleanEnv(env: Env = {}): Env {
   const { PATH = '', HOME = homedir() } = process.env;
-  return { PATH, HOME, AXELERA_BUILD_ROOT: sharedRoot, TERM: 'xterm-256color', ...env };
+  const fixed = { AXELERA_BUILD_ROOT: sharedRoot, XDG_RUNTIME_DIR: runtimeFolder, TERM: 'xterm-256color' };
+  return { PATH, HOME, ...fixed, ...env };
 }
 
 /** Starts `axllm`; stdin stays open until closed. */
