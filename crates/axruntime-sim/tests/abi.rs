@@ -9,8 +9,8 @@ use std::ptr::{null, null_mut, without_provenance_mut};
 
 use axruntime_sys::raw::*;
 use axruntime_sys::symbols::{NAMES, Symbols};
-use common::gguf::{DIM, VOCAB};
 use common::{COMPILED_CONTEXT, Machine};
+use test_support::tiny::{DIM, VOCAB};
 
 /// # Safety
 /// A C string.

@@ -1,7 +1,11 @@
 //! What the tests of several crates need: the default model and the reference outputs computed from it.
 #![allow(clippy::unwrap_used)] // a broken fixture is a failed test
 
+mod gguf;
+
 use std::{env, path::PathBuf};
+
+pub use gguf::{GgufWriter, kind, string, tiny};
 
 use serde::Deserialize;
 

@@ -3,14 +3,13 @@
 #![allow(clippy::unwrap_used)] // a test's way to fail
 #![allow(unsafe_code)] // sets variables of its own process
 
-pub mod gguf;
-
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axruntime_sys::{Connection, Context, Device, Instance, Library, Model};
 use half::f16;
 use tempfile::TempDir;
+use test_support::tiny;
 
 /// The library, which cargo puts beside the test's own program: this crate is also an rlib, so tests depend on
 /// it being built.
@@ -84,13 +83,13 @@ pub const SCALE: f64 = 0.05;
 pub const ZERO_POINT: i32 = -20;
 
 pub fn compile(folder: &Path, changes: &[(&str, &str)]) -> PathBuf {
-    gguf::write(&folder.join("weights.gguf"));
+    std::fs::write(folder.join("weights.gguf"), tiny::model(tiny::floats).bytes()).unwrap();
     let mut json = format!(
         r#"{{"model_version":"5.0","name":"tiny","context_length":{COMPILED_CONTEXT},"vocab_size":{},
         "embedding_dim":{},"logits":{{"scale":{SCALE},"zero_point":{ZERO_POINT}}},
         "payload":{{"format":"axsim-gguf","file":"weights.gguf"}}}}"#,
-        gguf::VOCAB,
-        gguf::DIM
+        tiny::VOCAB,
+        tiny::DIM
     );
     for (from, to) in changes {
         assert!(json.contains(from), "{from:?} is not in model.json");
@@ -104,7 +103,7 @@ pub fn compile(folder: &Path, changes: &[(&str, &str)]) -> PathBuf {
 /// Some embedding rows as f16 values.
 pub fn rows(count: usize, seed: u64) -> Vec<f16> {
     let mut seed = seed;
-    (0..count * gguf::DIM).map(|_| f16::from_f32(gguf::random(&mut seed))).collect()
+    (0..count * tiny::DIM).map(|_| f16::from_f32(tiny::random(&mut seed))).collect()
 }
 
 pub fn bytes(rows: &[f16]) -> Vec<u8> {
@@ -112,6 +111,6 @@ pub fn bytes(rows: &[f16]) -> Vec<u8> {
 }
 
 pub fn run(instance: &mut Instance, rows: &[f16]) -> Result<Vec<u8>, axruntime_sys::CallError> {
-    let mut logits = vec![0; gguf::VOCAB];
+    let mut logits = vec![0; tiny::VOCAB];
     instance.run(&[&bytes(rows)], &mut [&mut logits]).map(|()| logits)
 }
