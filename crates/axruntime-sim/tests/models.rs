@@ -124,7 +124,7 @@ fn weights_are_checked_when_an_instance_is_loaded() {
     let connection = machine.context.connect(None, 2, None).unwrap();
     for (from, to, expected) in [
         (r#""vocab_size":64"#, r#""vocab_size":65"#, "model.json says vocab_size 65"),
-        (r#""embedding_dim":32"#, r#""embedding_dim":64"#, "model.json says embedding_dim 64"),
+        (r#""embedding_dim":64"#, r#""embedding_dim":32"#, "model.json says embedding_dim 32"),
         (r#""context_length":8"#, r#""context_length":65"#, "was trained for 64"),
         ("weights.gguf", "model.json", "model.json"),
     ] {

@@ -25,7 +25,7 @@ fn survives(bytes: &[u8], case: &str) {
 }
 
 fn message(writer: &GgufWriter) -> String {
-    try_run(&writer.bytes()).unwrap_err().to_string()
+    try_run(&writer.bytes()).expect_err("a broken file is refused").to_string()
 }
 
 fn open(writer: &GgufWriter) -> Result<Gguf, GgufError> {
