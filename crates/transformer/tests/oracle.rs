@@ -1,4 +1,5 @@
 //! The decoder against Hugging Face transformers' outputs for the same file, through every instruction set.
+#![allow(clippy::print_stdout)] // the measured figures, for `--no-capture`
 
 use test_support::{argmax, default_model, oracle};
 use transformer::{Input, Isa, LoadOptions, Model};
