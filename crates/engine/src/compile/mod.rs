@@ -56,7 +56,8 @@ pub struct Compiled {
 /// When the weights are no model that runs, or a file cannot be written.
 pub fn compile(options: &CompileOptions) -> Result<Compiled, Error> {
     let CompileOptions { weights, out, name, context_length } = options;
-    if Path::new(name).file_name() != Some(name.as_ref()) || name.starts_with('.') {
+    let odd = name.starts_with('.') || name.contains(|c: char| c.is_control() || c == '\\');
+    if odd || Path::new(name).file_name() != Some(name.as_ref()) {
         return Err(CompileError::Name { name: name.clone() }.into());
     }
     let model = Model::open(weights, &LoadOptions::default())?;

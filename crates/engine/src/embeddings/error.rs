@@ -80,7 +80,8 @@ impl EmbeddingsError {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Io { .. } | Self::Write { .. } => None,
+            Self::Io { .. } => Some("check that the file is there and may be read, or fetch it again".into()),
+            Self::Write { .. } => None,
             Self::IdOutOfRange { .. } => Some("tokenizer and embeddings are of different models".into()),
             Self::Pickle { .. } => Some("extract the embeddings with `axextractembeddings`".into()),
             _ => Some("fetch the embeddings again, or extract them from the model".into()),

@@ -1,0 +1,242 @@
+//! Sessions on the CPU: replies against the oracle, usage, ends, and conversations that do not meet.
+#![allow(clippy::unwrap_used)] // a test's way to fail
+
+mod common;
+
+use std::{
+    ops::ControlFlow,
+    sync::{Arc, LazyLock},
+    thread,
+    time::Duration,
+};
+
+use common::{checked, fail, messages, most, say, text_of};
+use engine::{
+    Cancel, Error, Finish, LoadOptions, Message, Model, ModelOptions, Overflow, PromptError, Request,
+    SamplerOptions, Session, Source,
+};
+
+static MODEL: LazyLock<Arc<Model>> = LazyLock::new(|| open(Some(8192)));
+
+fn open(context_length: Option<usize>) -> Arc<Model> {
+    let weights = test_support::default_model();
+    let source = Source::Cpu { weights, context_length, options: LoadOptions::default() };
+    Model::open(&ModelOptions { source, tokenizer: None, min_response_space: None }).unwrap()
+}
+
+fn sky() -> Vec<Message> {
+    vec![Message::user("Why is the sky blue?")]
+}
+
+/// The conversation with what was said and a new question.
+fn then(mut messages: Vec<Message>, reply: &str, question: &str) -> Vec<Message> {
+    messages.extend([Message::assistant(reply), Message::user(question)]);
+    messages
+}
+
+#[test]
+fn greedy_replies_equal_the_oracles() {
+    let tokenizer = MODEL.prompts().tokenizer();
+    let ends = MODEL.prompts().end_tokens();
+    let (mut decided, mut stopped) = (0, 0);
+    for chat in test_support::oracle().chats {
+        let said = say(&mut MODEL.session(), &messages(&chat), &most(chat.greedy_ids.len()));
+        assert_eq!(said.reply.prompt_tokens, chat.prompt_ids.len(), "{}", chat.name);
+        assert_eq!((said.reply.cached_tokens, said.reply.dropped_turns), (0, 0));
+        assert!(!said.text.contains("<|"), "{:?}", said.text);
+        stopped += usize::from(said.reply.finish == Finish::Stop);
+        let sure = chat.greedy_margins.iter().position(|margin| *margin < 0.5);
+        let sure = &chat.greedy_ids[..sure.unwrap_or(chat.greedy_ids.len())];
+        decided += sure.len();
+        let visible: Vec<u32> = sure.iter().copied().filter(|id| !ends.contains(id)).collect();
+        // the last character may be a part of one only
+        let expected = text_of(tokenizer, &visible);
+        let expected = expected.trim_end_matches('\u{fffd}');
+        assert!(said.text.starts_with(expected), "{}: {:?} lacks {expected:?}", chat.name, said.text);
+        if sure.len() == chat.greedy_ids.len() {
+            assert_eq!(said.text, expected, "{}", chat.name);
+        }
+        let same = said.text.bytes().zip(chat.greedy_text.bytes()).take_while(|(a, b)| a == b).count();
+        println!("{}: {same} of {} bytes equal", chat.name, chat.greedy_text.len());
+    }
+    assert!(decided > 20 && stopped > 1, "{decided} decided tokens, {stopped} replies ended by the model");
+}
+
+#[test]
+fn a_second_turn_keeps_what_the_cache_holds() {
+    let mut session = MODEL.session();
+    let first = say(&mut session, &sky(), &most(12));
+    assert_eq!((first.reply.finish, first.reply.completion_tokens), (Finish::Length, 12));
+    assert_eq!(first.chunks.len(), first.chunks.iter().filter(|chunk| !chunk.text.is_empty()).count());
+    let second = then(sky(), &first.text, "And at night?");
+    let kept = say(&mut session, &second, &most(12));
+    let fresh = say(&mut MODEL.session(), &second, &most(12));
+    // all of the first prompt and all of the reply but its last token, which was never run
+    assert_eq!(kept.reply.cached_tokens, first.reply.prompt_tokens + 11);
+    assert_eq!(fresh.reply.cached_tokens, 0);
+    assert_eq!((&kept.text, kept.reply.prompt_tokens), (&fresh.text, fresh.reply.prompt_tokens));
+    // asked again, only the last token of the prompt is run
+    let again = say(&mut session, &second, &most(12));
+    assert_eq!((again.reply.cached_tokens, &again.text), (again.reply.prompt_tokens - 1, &fresh.text));
+    session.reset();
+    let anew = say(&mut session, &second, &most(12));
+    assert_eq!((anew.reply.cached_tokens, &anew.text), (0, &fresh.text));
+}
+
+#[test]
+fn a_cancel_is_heard_between_tokens() {
+    let whole = say(&mut MODEL.session(), &sky(), &most(24));
+    for leave in [false, true] {
+        let (cancel, mut chunks) = (Cancel::default(), Vec::new());
+        let mut session = MODEL.session();
+        let reply = session.reply(&sky(), &most(24), &cancel, &mut |chunk| {
+            chunks.push(chunk);
+            match chunks.len() {
+                5 if leave => ControlFlow::Break(()),
+                5 => {
+                    cancel.set();
+                    ControlFlow::Continue(())
+                }
+                _ => ControlFlow::Continue(()),
+            }
+        });
+        let said = checked(chunks, reply.unwrap(), &most(24));
+        assert_eq!((said.reply.finish, said.chunks.len()), (Finish::Cancelled, 5), "leave: {leave}");
+        assert!(whole.text.starts_with(&said.text) && said.text.len() < whole.text.len());
+        // and the session is as good as before
+        let next = say(&mut session, &sky(), &most(24));
+        assert_eq!(next.text, whole.text);
+    }
+}
+
+#[test]
+fn a_reply_cancelled_beforehand_says_nothing() {
+    let cancel = Cancel::default();
+    cancel.set();
+    let mut session = MODEL.session();
+    let reply = session.reply(&sky(), &Request::default(), &cancel, &mut |chunk| panic!("{chunk:?}"));
+    let reply = reply.unwrap();
+    assert_eq!((reply.finish, reply.completion_tokens), (Finish::Cancelled, 0));
+    assert_eq!(say(&mut session, &sky(), &most(4)).reply.cached_tokens, 0, "no part of the prompt was run");
+}
+
+#[test]
+fn a_cancel_is_heard_between_prompt_chunks() {
+    let long = vec![Message::user("The sea is wide and deep. ".repeat(700))];
+    let (cancel, mut session) = (Cancel::default(), MODEL.session());
+    let stop = cancel.clone();
+    let timer = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(250));
+        stop.set();
+    });
+    let reply = session.reply(&long, &most(4), &cancel, &mut |chunk| panic!("{chunk:?}")).unwrap();
+    timer.join().unwrap();
+    assert_eq!((reply.finish, reply.completion_tokens), (Finish::Cancelled, 0));
+    assert!(reply.prompt_tokens > 4000);
+    // what the next reply finds in the cache tells where it stopped
+    let cancel = Cancel::default();
+    cancel.set();
+    let next = session.reply(&long, &most(4), &cancel, &mut |chunk| panic!("{chunk:?}")).unwrap();
+    println!("{} of {} prompt tokens run", next.cached_tokens, next.prompt_tokens);
+    assert!(next.cached_tokens > 0 && next.cached_tokens < next.prompt_tokens - 1);
+    assert!(next.cached_tokens.is_multiple_of(64));
+}
+
+#[test]
+fn the_end_is_length_at_max_tokens_and_at_the_context() {
+    let said = say(&mut MODEL.session(), &sky(), &most(0));
+    assert_eq!((said.reply.finish, said.reply.completion_tokens), (Finish::Length, 0));
+    let said = say(&mut MODEL.session(), &sky(), &most(7));
+    assert_eq!((said.reply.finish, said.reply.completion_tokens), (Finish::Length, 7));
+    let small = open(Some(80));
+    let counting = [Message::user("Count from 1 to 100.")];
+    let said = say(&mut small.session(), &counting, &Request::default());
+    assert_eq!(said.reply.finish, Finish::Length);
+    assert_eq!(said.reply.prompt_tokens + said.reply.completion_tokens, 80);
+}
+
+#[test]
+fn a_stop_text_ends_it_and_is_not_shown() {
+    let whole = say(&mut MODEL.session(), &sky(), &most(24)).text;
+    // cut at characters, not at tokens: it begins and ends within words
+    let middle: String = whole.chars().skip(whole.chars().count() / 2).take(9).collect();
+    let at = whole.find(&middle).unwrap();
+    let request = Request { stop: vec!["no such thing".into(), middle], ..most(24) };
+    let said = say(&mut MODEL.session(), &sky(), &request);
+    assert_eq!((said.reply.finish, said.text.as_str()), (Finish::Stop, &whole[..at]));
+    assert!(said.reply.completion_tokens < 24);
+    // the beginning of a stop text that never comes is handed on at the end
+    let tail: String = whole.chars().skip(whole.chars().count() - 6).collect();
+    let request = Request { stop: vec![tail + "\u{1}"], ..most(24) };
+    assert_eq!(say(&mut MODEL.session(), &sky(), &request).text, whole);
+}
+
+#[test]
+fn a_seed_makes_a_reply_repeatable() {
+    let warm = |seed| Request {
+        sampler: SamplerOptions { temperature: 1.0, seed: Some(seed), ..SamplerOptions::default() },
+        ..most(24)
+    };
+    let text = |seed| say(&mut MODEL.session(), &sky(), &warm(seed)).text;
+    let texts = [1, 2, 3].map(text);
+    assert_eq!(texts, [1, 2, 3].map(text));
+    assert!(texts[0] != texts[1] || texts[1] != texts[2], "{texts:?}");
+}
+
+#[test]
+fn a_message_too_long_is_refused_with_both_counts() {
+    let small = open(Some(128));
+    let long = [Message::user("word ".repeat(300))];
+    let (text, error) = fail(&mut small.session(), &long, &Request::default());
+    let Error::Prompt(PromptError::TooLong { prompt_tokens, room, .. }) = error else { panic!("{error}") };
+    assert_eq!((text.as_str(), room, error.code()), ("", 96, "context_length_exceeded"));
+    assert!(prompt_tokens > 300);
+    let message = error.to_string();
+    assert!(message.contains(&prompt_tokens.to_string()) && message.contains("room 96"), "{message}");
+}
+
+#[test]
+fn old_turns_are_dropped_when_the_context_is_small() {
+    let small = open(Some(192));
+    let mut conversation = vec![];
+    for turn in 0..8 {
+        conversation.push(Message::user(format!("Question {turn} about {}", "the sea and ".repeat(6))));
+        conversation.push(Message::assistant("It is deep. ".repeat(4)));
+    }
+    conversation.push(Message::user("Is it blue?"));
+    let said = say(&mut small.session(), &conversation, &most(4));
+    let dropped = said.reply.dropped_turns;
+    assert!((1..=8).contains(&dropped), "{dropped}");
+    // the same as if they had never been said
+    let rest = say(&mut small.session(), &conversation[dropped * 2..], &most(4));
+    assert_eq!((rest.reply.dropped_turns, rest.reply.prompt_tokens), (0, said.reply.prompt_tokens));
+    assert_eq!(rest.text, said.text);
+    let request = Request { overflow: Overflow::Error, ..most(4) };
+    let (_, error) = fail(&mut small.session(), &conversation, &request);
+    assert!(matches!(error, Error::Prompt(PromptError::HistoryTooLong { room: 160, .. })), "{error}");
+}
+
+/// Two turns, `between` them.
+fn two_turns(session: &mut Session, question: &str, between: &mut dyn FnMut()) -> [String; 2] {
+    let first = vec![Message::user(question)];
+    let said = say(session, &first, &most(12)).text;
+    between();
+    let second = say(session, &then(first, &said, "Say more."), &most(12));
+    assert!(second.reply.cached_tokens > 12, "{}", second.reply.cached_tokens);
+    [said, second.text]
+}
+
+#[test]
+fn interleaved_sessions_do_not_meet() {
+    let questions = ["Why is the sky blue?", "Why is the grass green?"];
+    let alone = questions.map(|question| two_turns(&mut MODEL.session(), question, &mut || {}));
+    let mut other = None;
+    let mixed = two_turns(&mut MODEL.session(), questions[0], &mut || {
+        other = Some(two_turns(&mut MODEL.session(), questions[1], &mut || {}));
+    });
+    assert_eq!([mixed, other.unwrap()], alone);
+    let together = questions
+        .map(|question| thread::spawn(move || two_turns(&mut MODEL.session(), question, &mut || {})))
+        .map(|thread| thread.join().unwrap());
+    assert_eq!(together, alone);
+}
