@@ -58,7 +58,8 @@ async function whyNoDevice(): Promise<string | undefined> {
   } catch (error) {
     const { code, message } = asAxllmError(error);
     if (code === 'no_native_module') throw error;
-    return message;
+    // where it was looked for interests only those who insist on a device
+    return message.replace(/; tried .*/s, '');
   }
 }
 
