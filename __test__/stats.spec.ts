@@ -2,7 +2,7 @@ import test from 'ava';
 import { statisticsLines } from '../ts/chat/stats.js';
 
 const published = {
-  finishReason: 'stop',
+  finishReason: 'stop' as const,
   promptTokens: 30,
   completionTokens: 21,
   cachedTokens: 0,
