@@ -59,7 +59,7 @@ async function whyNoDevice(): Promise<string | undefined> {
     const { code, message } = asAxllmError(error);
     if (code === 'no_native_module') throw error;
     // where it was looked for interests only those who insist on a device
-    return message.replace(/; tried .*/s, '');
+    return code === 'no_runtime' ? 'libaxruntime not found' : message;
   }
 }
 

@@ -79,7 +79,6 @@ impl Error {
             Self::Prompt(error) => error.code(),
             Self::Sampler(error) => error.code(),
             Self::Embeddings(error) => error.code(),
-            Self::Runtime(RuntimeError::NotFound { .. }) => "no_runtime",
             Self::Runtime(RuntimeError::MissingSymbols { .. }) => "missing_symbols",
             Self::Runtime(RuntimeError::Version { .. }) => "version_mismatch",
             Self::Runtime(_) => "bad_runtime",
@@ -132,10 +131,6 @@ const UNSUPPORTED_VERSION: &str = "Unsupported model version";
 
 fn runtime_hint(error: &RuntimeError) -> String {
     match error {
-        RuntimeError::NotFound { .. } => {
-            "install the Voyager SDK, or name its libaxruntime.so in AXLLM_RUNTIME_LIB; \
-             to answer without a card use --pipeline transformers or -d sim"
-        }
         RuntimeError::MissingSymbols { .. } | RuntimeError::Version { .. } => {
             "install a Voyager SDK whose libaxruntime matches this version of axllm"
         }

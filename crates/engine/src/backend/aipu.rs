@@ -5,19 +5,19 @@
 //! anew. No reply can thus see keys of another's tokens.
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
-use axruntime_sys::{Connection, Context, Device, Instance, Library, Model, TensorInfo, TensorKind};
+use axruntime_sys::{Connection, Context, Device, Instance, Model, TensorInfo, TensorKind};
 use half::f16;
 use zerocopy::IntoBytes;
 
 use super::{Backend, Cache, Place, Plan, plan::Costs};
 use crate::{
     Cancel, Embeddings, Error, Logits,
-    devices::{self, DeviceError, SystemChain},
+    devices::{self, DeviceError},
 };
 
 /// How often somebody who waits for the device looks at the cancel flag.
@@ -95,9 +95,8 @@ impl Aipu {
     /// # Errors
     /// Each link of that chain has its own error.
     pub fn open(options: &AipuOptions) -> Result<Self, Error> {
-        let library = Library::open(options.runtime.as_deref())?;
-        let context = Context::new(library);
-        let chain = SystemChain::probe(Path::new("/"));
+        let context = Context::new(devices::library(options.runtime.as_deref())?);
+        let chain = devices::system();
         let listed = context.devices()?;
         let device = devices::choose(&listed, options.device.as_deref(), &chain)?.clone();
         check_memory(&device, options.required_memory_gb)?;

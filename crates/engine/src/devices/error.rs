@@ -1,5 +1,7 @@
 //! What can be wrong with the device.
 
+use axruntime_sys::LoadError;
+
 use super::SystemChain;
 
 /// Why no device could be had.
@@ -9,6 +11,14 @@ pub enum DeviceError {
     /// The runtime lists none.
     #[error("no device found: the runtime lists none, and {}", chain.missing())]
     None {
+        /// What the system shows of a card.
+        chain: SystemChain,
+    },
+    /// There is no runtime to ask.
+    #[error("{source}; {}", chain.missing())]
+    NoRuntime {
+        /// Where it was looked for.
+        source: LoadError,
         /// What the system shows of a card.
         chain: SystemChain,
     },
@@ -47,6 +57,7 @@ impl DeviceError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::None { .. } => "no_device",
+            Self::NoRuntime { .. } => "no_runtime",
             Self::InUse { .. } => "device_in_use",
             Self::Unknown { .. } => "unknown_device",
             Self::NotEnoughMemory { .. } => "not_enough_memory",
@@ -57,6 +68,13 @@ impl DeviceError {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::None { chain } => chain.remedy().into(),
+            Self::NoRuntime { chain, .. } if chain.pci.is_empty() => {
+                "name the runtime in AXLLM_RUNTIME_LIB; without a card use --pipeline transformers or -d sim"
+                    .into()
+            }
+            Self::NoRuntime { .. } => {
+                "install the Voyager SDK, or name its libaxruntime.so in AXLLM_RUNTIME_LIB".into()
+            }
             Self::InUse { all: true, .. } => "all devices are in use: wait until another program ends".into(),
             Self::InUse { .. } => {
                 "wait until the other program ends, or choose another device with -d".into()

@@ -3,9 +3,9 @@
 mod chain;
 mod error;
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
-use axruntime_sys::{Context, Device, Library};
+use axruntime_sys::{Context, Device, Library, LoadError as RuntimeError};
 
 pub use chain::SystemChain;
 pub use error::DeviceError;
@@ -17,11 +17,24 @@ use crate::Error;
 /// # Errors
 /// When there is no runtime, it cannot be used, or it lists nothing.
 pub fn list(runtime: Option<&Path>) -> Result<Vec<Device>, Error> {
-    let devices = Context::new(Library::open(runtime)?).devices()?;
+    let devices = Context::new(library(runtime)?).devices()?;
     if devices.is_empty() {
-        return Err(DeviceError::None { chain: SystemChain::probe(Path::new("/")) }.into());
+        return Err(DeviceError::None { chain: system() }.into());
     }
     Ok(devices)
+}
+
+/// The runtime library; where there is none, the error also says what the system shows of a card.
+pub(crate) fn library(runtime: Option<&Path>) -> Result<Arc<Library>, Error> {
+    Library::open(runtime).map_err(|error| match error {
+        RuntimeError::NotFound { .. } => DeviceError::NoRuntime { source: error, chain: system() }.into(),
+        other => other.into(),
+    })
+}
+
+/// What this machine shows of a card.
+pub(crate) fn system() -> SystemChain {
+    SystemChain::probe(Path::new("/"))
 }
 
 /// What choosing looks at.
