@@ -18,9 +18,9 @@ pub enum DeviceError {
     #[error("{source}; {}", chain.missing())]
     NoRuntime {
         /// Where it was looked for.
-        source: LoadError,
+        source: Box<LoadError>,
         /// What the system shows of a card.
-        chain: SystemChain,
+        chain: Box<SystemChain>,
     },
     /// Another program has it.
     #[error("device {device} is in use{}", if holder.is_empty() { String::new() } else { format!(" by {holder}") })]

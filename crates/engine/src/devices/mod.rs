@@ -27,7 +27,9 @@ pub fn list(runtime: Option<&Path>) -> Result<Vec<Device>, Error> {
 /// The runtime library; where there is none, the error also says what the system shows of a card.
 pub(crate) fn library(runtime: Option<&Path>) -> Result<Arc<Library>, Error> {
     Library::open(runtime).map_err(|error| match error {
-        RuntimeError::NotFound { .. } => DeviceError::NoRuntime { source: error, chain: system() }.into(),
+        RuntimeError::NotFound { .. } => {
+            DeviceError::NoRuntime { source: Box::new(error), chain: Box::new(system()) }.into()
+        }
         other => other.into(),
     })
 }
