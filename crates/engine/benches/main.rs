@@ -3,7 +3,14 @@
 
 mod detokenise;
 mod gather;
+mod passes;
 mod prompt;
 mod sample;
 
-criterion::criterion_main!(gather::benches, sample::benches, detokenise::benches, prompt::benches);
+criterion::criterion_main!(
+    gather::benches,
+    sample::benches,
+    detokenise::benches,
+    prompt::benches,
+    passes::benches
+);

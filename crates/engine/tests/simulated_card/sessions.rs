@@ -26,9 +26,9 @@ fn requests_never_see_each_others_cache() {
         let questions = ["Why is the sky blue?", "Name three rivers.", "Why is the sky green?", "Hi"];
         let alone = questions.map(|question| fresh(&options(), &user(question)));
         let model = open();
+        let mut one = model.session();
         for order in [[0, 1, 2, 3], [3, 2, 1, 0], [0, 0, 2, 2]] {
-            // each with a session of its own, then all in one
-            let mut one = model.session();
+            // each with a session of its own, then all in one session
             for at in order {
                 let said = say(&mut model.session(), &user(questions[at]), &most(16));
                 assert_eq!(said.text, alone[at], "{order:?}");
@@ -37,6 +37,11 @@ fn requests_never_see_each_others_cache() {
                 assert_eq!(say(&mut one, &user(questions[at]), &most(16)).text, alone[at], "{order:?}");
             }
         }
+        // a little longer than what the device holds, which differs in a word at the beginning
+        let similar = ["What is the sea called?", "Where is the sea calm today?"];
+        let after = [0, 1, 0, 1].map(|at| say(&mut one, &user(similar[at]), &most(1 + 15 * at)).text);
+        drop((one, model));
+        assert_eq!((&after[1], &after[3]), (&after[3], &fresh(&options(), &user(similar[1]))));
     });
 }
 
