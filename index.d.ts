@@ -194,6 +194,9 @@ export interface ModelInfo {
   notes: Array<string>
 }
 
+/** Panics where models are loaded and replies generated: for the test that no panic crosses. */
+export declare function provokePanic(): Promise<void>
+
 /** How a reply ended, and what it took. */
 export interface ReplyResult {
   /** `stop`: the model or a stop text ended it; `length`: `maxTokens` or the context did. */

@@ -773,11 +773,12 @@ if (
   }
 }
 
-const { Model, Reply, Session, compile, listDevices, load } = nativeBinding
+const { Model, Reply, Session, compile, listDevices, load, provokePanic } = nativeBinding
 export { Model }
 export { Reply }
 export { Session }
 export { compile }
 export { listDevices }
 export { load }
+export { provokePanic }
 export const __napiBindingTarget = __napiLoadedBindingTarget

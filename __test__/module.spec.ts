@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import anyTest from 'ava';
 import { load, listDevices, type Model } from '../ts/index.js';
+import { provokePanic } from '../ts/native.js';
 import { cleanEnv } from './helpers/cli.js';
 
 const test = anyTest.serial;
@@ -128,6 +129,12 @@ test('errors carry a stable code and a hint', async (t) => {
   const error = await t.throwsAsync(load('no-such-model'), { code: 'unknown_model', name: 'AxllmError' });
   t.true('hint' in error!);
   await t.throwsAsync(load(undefined, { device: 'sim:9' }), { code: 'unknown_device' });
+});
+
+test('a fault of the native side is a rejected promise, and the process lives', async (t) => {
+  await t.throwsAsync(provokePanic(), { code: 'internal', message: /panic\.rs.*provoked/ });
+  using model = await load(undefined, { pipeline: 'transformers' });
+  t.true((await textOf(model, 'Hi')).length > 0);
 });
 
 test('the simulated devices are listed', async (t) => {

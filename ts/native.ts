@@ -56,6 +56,12 @@ export const compile: typeof Binding.compile = async (options) => {
   return guard(() => module.compile(options));
 };
 
+/** Meets a fault on the native side, where models are loaded and replies generated: for tests. */
+export const provokePanic: typeof Binding.provokePanic = async () => {
+  const module = await native();
+  return guard(() => module.provokePanic());
+};
+
 function rethrow(error: unknown): never {
   if (!(error instanceof Error)) throw error;
   throw parse(error);

@@ -1,10 +1,10 @@
 //! Errors on their way to JavaScript: JSON with a stable code, the message and a hint, which `ts/native.ts` turns
 //! into an `AxllmError`.
 
-use std::any::Any;
-
 use napi::Status;
 use serde_json::json;
+
+use crate::panic::fenced;
 
 /// An error of the engine.
 pub(crate) fn from_engine(error: engine::Error) -> napi::Error {
@@ -24,20 +24,10 @@ pub(crate) fn invalid(option: &str, got: impl std::fmt::Debug, expected: &str) -
     failure("invalid_option", &format!("{option} is {got:?}, expected {expected}"), None)
 }
 
-/// A panic that was caught on another thread.
-pub(crate) fn from_panic(panic: &(dyn Any + Send)) -> napi::Error {
-    let text = panic.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
-    failure("internal", &format!("axllm met a fault of its own: {text}"), Some("please report it"))
-}
-
 /// Runs long work off the JavaScript thread; a panic there becomes an error.
 pub(crate) async fn off_thread<T: Send + 'static>(
     work: impl FnOnce() -> napi::Result<T> + Send + 'static,
 ) -> napi::Result<T> {
-    match napi::tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(error) if error.is_panic() => Err(from_panic(&*error.into_panic())),
-        Err(_) => Err(failure("cancelled", "the program is ending", None)),
-    }
+    let done = napi::tokio::task::spawn_blocking(|| fenced(work)).await;
+    done.unwrap_or_else(|_| Err(failure("cancelled", "the program is ending", None)))
 }

@@ -8,5 +8,6 @@ mod compile;
 mod devices;
 mod error;
 mod model;
+mod panic;
 mod reply;
 mod session;

@@ -2,7 +2,6 @@
 
 use std::{
     ops::ControlFlow,
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, PoisonError},
     thread,
 };
@@ -12,7 +11,8 @@ use napi_derive::napi;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::{
-    error::{failure, from_engine, from_panic},
+    error::{failure, from_engine},
+    panic::fenced,
     session::Slot,
 };
 
@@ -182,14 +182,16 @@ impl Job {
             Ok(()) => ControlFlow::Continue(()),
             Err(_) => ControlFlow::Break(()),
         };
-        let reply = catch_unwind(AssertUnwindSafe(|| {
-            session.reply(&messages, &request, &cancel, &mut emit).map_err(from_engine)
-        }));
-        let end = reply.unwrap_or_else(|panic| {
+        let mut returned = false;
+        let end = fenced(|| {
+            let reply = session.reply(&messages, &request, &cancel, &mut emit);
+            returned = true;
+            reply.map_err(from_engine)
+        });
+        if !returned {
             // what a panic left in the cache is not to be built on
             session.reset();
-            Err(from_panic(&*panic))
-        });
+        }
         // first the session, so that whoever hears of the end can go on at once
         slot.put_back(session);
         // a reader that has left does not care
