@@ -18,7 +18,7 @@ pub struct Request {
 /// A piece of a reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chunk {
-    /// Whole characters, not empty.
+    /// Whole characters; empty only in a last piece, for tokens that gave no text.
     pub text: String,
     /// Tokens that it took since the piece before.
     pub tokens: usize,

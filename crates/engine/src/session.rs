@@ -134,8 +134,7 @@ impl Session {
                 device.0.run(&[token], true)?;
             }
         }
-        // a listener that has left does not change how the reply ended
-        let _ = text.finish();
+        text.finish();
         drop(device);
         reply.timings = watch.end();
         reply.cpu_percent = meter.percent();
@@ -163,14 +162,17 @@ impl Drop for Turn<'_> {
 /// Tokens to pieces of text, each handed on with the number of tokens that it took.
 struct Text<'a> {
     stream: TextStream,
+    /// Tokens since the last piece.
     tokens: usize,
+    /// The listener has left.
+    left: bool,
     emit: &'a mut dyn FnMut(Chunk) -> ControlFlow<()>,
 }
 
 impl<'a> Text<'a> {
     fn new(stops: &[String], model: &Model, emit: &'a mut dyn FnMut(Chunk) -> ControlFlow<()>) -> Self {
         let strip = model.prompts().tokenizer().strips_leading_space();
-        Self { stream: TextStream::new(stops).strip_leading_space(strip), tokens: 0, emit }
+        Self { stream: TextStream::new(stops).strip_leading_space(strip), tokens: 0, left: false, emit }
     }
 
     /// Breaks where a stop text has come or the listener has left.
@@ -185,20 +187,21 @@ impl<'a> Text<'a> {
         self.stream.stopped()
     }
 
-    /// Hands on what was held back.
-    fn finish(mut self) -> ControlFlow<()> {
+    /// Hands on what was held back, and the tokens that gave no text (those of a stop text, say).
+    fn finish(mut self) {
         let text = self.stream.finish();
-        if text.is_empty() && self.tokens > 0 && !self.stopped() {
-            // tokens without text (a lone control token, say) are counted with nothing to show
-            return (self.emit)(Chunk { text, tokens: std::mem::take(&mut self.tokens) });
+        if !self.left && (!text.is_empty() || self.tokens > 0) {
+            // whether the listener leaves now no longer matters
+            let _ = (self.emit)(Chunk { text, tokens: self.tokens });
         }
-        self.hand_on(text)
     }
 
     fn hand_on(&mut self, text: String) -> ControlFlow<()> {
         if text.is_empty() {
             return ControlFlow::Continue(());
         }
-        (self.emit)(Chunk { text, tokens: std::mem::take(&mut self.tokens) })
+        let heard = (self.emit)(Chunk { text, tokens: std::mem::take(&mut self.tokens) });
+        self.left = heard.is_break();
+        heard
     }
 }
