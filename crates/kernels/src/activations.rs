@@ -8,7 +8,7 @@ pub(crate) const PAIR: usize = 2;
 /// The input of a matrix product: `[tokens, cols]` floats, and the same in 8-bit blocks.
 ///
 /// The blocks are padded with zeros to whole pairs. Of each pair the codes lie side by side (64 bytes), and `scales`
-/// holds `[s0, s1, t0, t1]`: the scales and, for formats that have a minimum, scale × sum of the codes.
+/// holds `[s0, t0, s1, t1]`: each block's scale and, for formats that have a minimum, scale × sum of the codes.
 #[derive(Clone, Debug, Default)]
 pub struct Activations {
     pub(crate) cols: usize,

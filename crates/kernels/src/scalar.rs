@@ -30,8 +30,8 @@ fn quantise(x: &mut Activations) {
                 sum += i32::from(*code);
             }
             let pair = &mut x.scales[token * pairs + block / PAIR];
-            pair[block % PAIR] = scale;
-            pair[PAIR + block % PAIR] = scale * sum as f32;
+            pair[2 * (block % PAIR)] = scale;
+            pair[2 * (block % PAIR) + 1] = scale * sum as f32;
         }
     }
 }
@@ -59,7 +59,7 @@ fn blocks(format: Format, row: &[u8], x: &Activations, token: usize) -> f64 {
     let codes = x.codes(token).chunks_exact(BLOCK);
     let mut dot = 0f64;
     for (i, (block, q)) in row.chunks_exact(format.block_bytes()).zip(codes).enumerate() {
-        let pair = x.scales(token)[i / PAIR];
+        let [scale, scaled_sum] = x.scales(token)[i / PAIR].as_chunks().0[i % PAIR];
         let (d, m) = format.scale_and_min(block);
         let w = &block[format.codes_at()..];
         let products: i32 = if format == Format::Q8_0 {
@@ -71,8 +71,8 @@ fn blocks(format: Format, row: &[u8], x: &Activations, token: usize) -> f64 {
                 .map(|((w, l), h)| i32::from(w & 15) * i32::from(*l) + i32::from(w >> 4) * i32::from(*h))
                 .sum()
         };
-        dot += f64::from(d * pair[i % PAIR]) * f64::from(products);
-        dot += f64::from(m) * f64::from(pair[PAIR + i % PAIR]);
+        dot += f64::from(d * scale) * f64::from(products);
+        dot += f64::from(m) * f64::from(scaled_sum);
     }
     dot
 }

@@ -1,6 +1,6 @@
 //! Matrix products over any [`Vector`].
 //!
-//! One row of weights meets up to [`TILE`] tokens at a time, so that it is unpacked once for all of them. Each
+//! One row of weights meets up to [`Vector::TILE`] tokens at a time, so that it is unpacked once for all of them. Each
 //! (row, token) pair has an accumulator of its own and adds in the same order whatever the tile: a batch gives the
 //! bits that its tokens give alone.
 
@@ -9,31 +9,35 @@ use std::{arch::x86_64::*, ops::Range};
 use super::vector::{LANES, Vector};
 use crate::{Activations, BLOCK, Format, Matrix, activations::PAIR, table::Out};
 
-/// Tokens that share one unpacking of the weights.
-const TILE: usize = 4;
-
 /// A block format as the pair step sees it.
 trait Blocks {
     const BYTES: usize;
     const HAS_MIN: bool;
-    /// `[d0, d1, m0, m1]` of two blocks.
+    /// `[d0, m0, d1, m1]` of two blocks.
     unsafe fn scales(first: *const u8, second: *const u8) -> __m128;
     unsafe fn unpack<V: Vector>(first: *const u8, second: *const u8) -> V::Codes;
     unsafe fn dot<V: Vector>(weights: V::Codes, codes: V::Codes) -> V;
 }
 
-/// Four halves, lowest lane first, as floats.
+/// Two halves each of two blocks, lowest lane first, as floats.
 #[inline(always)]
-unsafe fn halves(a: u16, b: u16, c: u16, d: u16) -> __m128 {
-    let bits = u64::from(a) | u64::from(b) << 16 | u64::from(c) << 32 | u64::from(d) << 48;
+unsafe fn halves(first: u32, second: u32) -> __m128 {
     // SAFETY: the shells enable F16C.
-    unsafe { _mm_cvtph_ps(_mm_cvtsi64_si128(bits.cast_signed())) }
+    unsafe { _mm_cvtph_ps(_mm_setr_epi32(first.cast_signed(), second.cast_signed(), 0, 0)) }
 }
 
+/// The f16 scale that a block begins with.
 #[inline(always)]
-unsafe fn half_bits(block: *const u8, at: usize) -> u16 {
-    // SAFETY: every quantised block begins with its f16 scale (and, for Q4_1, minimum).
-    unsafe { block.add(at).cast::<u16>().read_unaligned() }
+unsafe fn scale_bits(block: *const u8) -> u32 {
+    // SAFETY: every quantised block begins with its scale.
+    u32::from(unsafe { block.cast::<u16>().read_unaligned() })
+}
+
+/// Scale and minimum that a block of Q4_1 begins with.
+#[inline(always)]
+unsafe fn scale_and_min_bits(block: *const u8) -> u32 {
+    // SAFETY: handed on from the caller.
+    unsafe { block.cast::<u32>().read_unaligned() }
 }
 
 macro_rules! nibble_blocks {
@@ -62,15 +66,12 @@ macro_rules! nibble_blocks {
 }
 
 nibble_blocks!(Q4_0, 18, 2, |first, second| {
-    let (a, b) = (half_bits(first, 0), half_bits(second, 0));
-    _mm_mul_ps(halves(a, b, a, b), _mm_setr_ps(1.0, 1.0, -8.0, -8.0))
+    let scales = _mm_moveldup_ps(halves(scale_bits(first), scale_bits(second)));
+    _mm_mul_ps(scales, _mm_setr_ps(1.0, -8.0, 1.0, -8.0))
 });
-nibble_blocks!(Q4_1, 20, 4, |first, second| halves(
-    half_bits(first, 0),
-    half_bits(second, 0),
-    half_bits(first, 2),
-    half_bits(second, 2)
-));
+nibble_blocks!(Q4_1, 20, 4, |first, second| {
+    halves(scale_and_min_bits(first), scale_and_min_bits(second))
+});
 
 struct Q8_0;
 impl Blocks for Q8_0 {
@@ -79,7 +80,7 @@ impl Blocks for Q8_0 {
     #[inline(always)]
     unsafe fn scales(first: *const u8, second: *const u8) -> __m128 {
         // SAFETY: the caller gives two whole blocks.
-        unsafe { halves(half_bits(first, 0), half_bits(second, 0), 0, 0) }
+        unsafe { halves(scale_bits(first), scale_bits(second)) }
     }
     #[inline(always)]
     unsafe fn unpack<V: Vector>(first: *const u8, second: *const u8) -> V::Codes {
@@ -121,11 +122,11 @@ unsafe fn quantised<V: Vector, B: Blocks>(w: &Matrix<'_>, rows: Range<usize>, x:
             // SAFETY: tokens `token..token + N` exist, and the caller's output holds `[tokens][rows]`.
             token += unsafe {
                 let at = out.base.add(token * out.stride + row);
-                match x.tokens() - token {
-                    1 => tile::<V, B, 1>(bytes, x, token, at, out.stride),
-                    2 => tile::<V, B, 2>(bytes, x, token, at, out.stride),
-                    3 => tile::<V, B, 3>(bytes, x, token, at, out.stride),
-                    _ => tile::<V, B, TILE>(bytes, x, token, at, out.stride),
+                match (x.tokens() - token).min(V::TILE) {
+                    8.. => tile::<V, B, 8>(bytes, x, token, at, out.stride),
+                    4.. => tile::<V, B, 4>(bytes, x, token, at, out.stride),
+                    2.. => tile::<V, B, 2>(bytes, x, token, at, out.stride),
+                    _ => tile::<V, B, 1>(bytes, x, token, at, out.stride),
                 }
             };
         }
@@ -161,8 +162,8 @@ unsafe fn tile<V: Vector, B: Blocks, const N: usize>(
         for n in 0..N {
             let mut value = sums[n].sum();
             if B::HAS_MIN {
-                let high = _mm_movehl_ps(mins[n], mins[n]);
-                value += _mm_cvtss_f32(_mm_add_ss(high, _mm_movehdup_ps(high)));
+                let odd = _mm_movehdup_ps(mins[n]);
+                value += _mm_cvtss_f32(_mm_add_ss(odd, _mm_movehl_ps(odd, odd)));
             }
             out.add(n * stride).write(value);
         }

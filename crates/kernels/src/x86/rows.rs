@@ -110,8 +110,8 @@ pub(super) unsafe fn quantise<V: Vector>(x: &mut Activations) {
                 // SAFETY: a pair is 64 values and 64 codes.
                 let (scale, scaled_sum) =
                     unsafe { quantise_block::<V>(values.as_ptr().add(at), codes.as_mut_ptr().add(at)) };
-                scales[half] = scale;
-                scales[PAIR + half] = scaled_sum;
+                scales[2 * half] = scale;
+                scales[2 * half + 1] = scaled_sum;
             }
         }
     }

@@ -19,6 +19,8 @@ pub(super) const LANES: usize = 16;
 pub(super) trait Vector: Copy {
     /// 64 eight-bit codes: two blocks.
     type Codes: Copy;
+    /// Tokens that share one unpacking of the weights: as many as the registers hold sums for; a power of two.
+    const TILE: usize;
 
     unsafe fn splat(value: f32) -> Self;
     unsafe fn load(from: *const f32) -> Self;
@@ -42,7 +44,7 @@ pub(super) trait Vector: Copy {
     unsafe fn sum(self) -> f32;
     /// The largest of lanes 0–7 and the largest of lanes 8–15.
     unsafe fn max_halves(self) -> (f32, f32);
-    /// `[a; 8] ++ [b; 8]` of the first two values of `pair`.
+    /// `[a; 8] ++ [b; 8]` of `pair` = `[a, _, b, _]`.
     unsafe fn spread(pair: __m128) -> Self;
     /// Rounds 16 values that lie within ±127 to i8.
     unsafe fn store_codes(self, to: *mut i8);
@@ -126,6 +128,7 @@ impl Avx2 {
 
 impl Vector for Avx2 {
     type Codes = (__m256i, __m256i);
+    const TILE: usize = 4;
 
     #[inline(always)]
     unsafe fn splat(value: f32) -> Self {
@@ -208,7 +211,7 @@ impl Vector for Avx2 {
     #[inline(always)]
     unsafe fn spread(pair: __m128) -> Self {
         unsafe {
-            let second = _mm_movehdup_ps(pair);
+            let second = _mm_movehl_ps(pair, pair);
             Self(_mm256_broadcastss_ps(pair), _mm256_broadcastss_ps(second))
         }
     }
@@ -264,6 +267,7 @@ impl Avx512 {
 
 impl Vector for Avx512 {
     type Codes = __m512i;
+    const TILE: usize = 8;
 
     #[inline(always)]
     unsafe fn splat(value: f32) -> Self {
@@ -348,7 +352,7 @@ impl Vector for Avx512 {
     #[inline(always)]
     unsafe fn spread(pair: __m128) -> Self {
         unsafe {
-            let lanes = _mm512_set_epi32(1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0);
+            let lanes = _mm512_set_epi32(2, 2, 2, 2, 2, 2, 2, 2, 0, 0, 0, 0, 0, 0, 0, 0);
             Self(_mm512_permutexvar_ps(lanes, _mm512_castps128_ps512(pair)))
         }
     }
@@ -369,7 +373,14 @@ impl Vector for Avx512 {
     }
     #[inline(always)]
     unsafe fn nibbles(first: *const u8, second: *const u8) -> Self::Codes {
-        unsafe { _mm512_inserti64x4::<1>(_mm512_castsi256_si512(nibbles32(first)), nibbles32(second)) }
+        unsafe {
+            let (first, second) = (_mm_loadu_si128(first.cast()), _mm_loadu_si128(second.cast()));
+            let packed = _mm512_castsi256_si512(_mm256_set_m128i(second, first));
+            // each block twice, the second time shifted to its high nibbles
+            let twice = _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 1, 0, 1, 2, 3, 2, 3), packed);
+            let low = _mm512_srlv_epi64(twice, _mm512_setr_epi64(0, 0, 4, 4, 0, 0, 4, 4));
+            _mm512_and_si512(low, _mm512_set1_epi8(15))
+        }
     }
     #[inline(always)]
     unsafe fn dot_nibbles(weights: Self::Codes, codes: Self::Codes) -> Self {
