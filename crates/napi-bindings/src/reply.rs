@@ -7,6 +7,7 @@ use std::{
 };
 
 use engine::Cancel;
+use napi::{Env, bindgen_prelude::PromiseRaw};
 use napi_derive::napi;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -70,8 +71,8 @@ enum Event {
 #[napi]
 pub struct Reply {
     cancel: Cancel,
-    inbox: tokio::sync::Mutex<Inbox>,
-    result: Mutex<Option<ReplyResult>>,
+    inbox: Arc<tokio::sync::Mutex<Inbox>>,
+    result: Arc<Mutex<Option<ReplyResult>>>,
 }
 
 /// The receiving end.
@@ -86,21 +87,26 @@ impl Reply {
     /// The next piece, `null` after the last one. Pieces that were waiting come as one.
     ///
     /// Rejects when generating failed; what came before stands, as an incomplete reply.
-    #[napi(catch_unwind)]
-    pub async fn next(&self) -> napi::Result<Option<Chunk>> {
-        let mut inbox = self.inbox.lock().await;
-        if inbox.end.is_none() {
-            match inbox.events.recv().await {
-                Some(Event::Chunk(chunk)) => return Ok(Some(inbox.join(chunk))),
-                Some(Event::End(end)) => inbox.end = Some(end),
-                None => return Ok(None),
+    // Not an async method: its future would borrow the object, which a worker that is terminated takes with it while
+    // the future still waits.
+    #[napi(catch_unwind, ts_return_type = "Promise<Chunk | null>")]
+    pub fn next<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, Option<Chunk>>> {
+        let (inbox, result) = (Arc::clone(&self.inbox), Arc::clone(&self.result));
+        env.spawn_future(async move {
+            let mut inbox = inbox.lock().await;
+            if inbox.end.is_none() {
+                match inbox.events.recv().await {
+                    Some(Event::Chunk(chunk)) => return Ok(Some(inbox.join(chunk))),
+                    Some(Event::End(end)) => inbox.end = Some(end),
+                    None => return Ok(None),
+                }
             }
-        }
-        if let Some(end) = inbox.end.take() {
-            let result = ReplyResult::from((*end)?);
-            *self.result.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
-        }
-        Ok(None)
+            if let Some(end) = inbox.end.take() {
+                let end = ReplyResult::from((*end)?);
+                *result.lock().unwrap_or_else(PoisonError::into_inner) = Some(end);
+            }
+            Ok(None)
+        })
     }
 
     /// Ends the reply within one step; it then is complete as far as it goes.
@@ -154,8 +160,8 @@ impl Reply {
             let hint = "end other programs, or raise the limit on threads";
             failure("no_thread", &format!("could not start a thread: {error}"), Some(hint))
         })?;
-        let inbox = tokio::sync::Mutex::new(Inbox { events, end: None });
-        Ok(Self { cancel, inbox, result: Mutex::new(None) })
+        let inbox = Arc::new(tokio::sync::Mutex::new(Inbox { events, end: None }));
+        Ok(Self { cancel, inbox, result: Arc::default() })
     }
 }
 
