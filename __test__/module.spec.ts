@@ -164,6 +164,12 @@ test('a worker that is terminated while answering takes nothing down', async (t)
   t.true((await textOf(model, 'Hi')).length > 0);
 });
 
+test('workers terminated in the middle of replies, one after the other, do not crash the process', async (t) => {
+  const script = new URL('helpers/terminate.mjs', import.meta.url).pathname;
+  const child = spawn(process.execPath, [script], { env: cleanEnv(), stdio: 'inherit' });
+  t.deepEqual(await once(child, 'close'), [0, null]);
+});
+
 test('1,000 loads and disposes do not grow', async (t) => {
   const child = spawn(
     process.execPath,
