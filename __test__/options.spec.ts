@@ -1,14 +1,16 @@
 import test from 'ava';
 import yargs from 'yargs';
 import { yargsOptions } from '../ts/commands/yargs-options.js';
-import { optionTable, optionsOf, type OptionRow } from '../ts/options.js';
+import { allOptions, optionsOf, samplingOptions, type CommandName } from '../ts/options.js';
 import { resolve, splitShortValues } from '../ts/resolve.js';
 
-function values(line: string, env: Record<string, string> = {}, card: Record<string, unknown> = {}) {
+type Values = Record<string, unknown>;
+
+function values(line: string, env: Record<string, string> = {}, card: Values = {}, config: Values = {}) {
   const parser = yargs(splitShortValues(line.split(' ').filter(Boolean)))
     .options(yargsOptions('run'))
     .parserConfiguration({ 'camel-case-expansion': false, 'dot-notation': false, 'parse-numbers': false });
-  const resolved = resolve('run', { flags: parser.parseSync() as Record<string, unknown>, env, card });
+  const resolved = resolve('run', { flags: parser.parseSync() as Values, env, card, config });
   return { ...resolved.values, from: resolved.sources };
 }
 
@@ -47,7 +49,20 @@ test(flags, '--history', { history: true });
 test(flags, '--show-stats', { 'show-stats': true });
 test(flags, '-vv -q', { verbose: 2, quiet: 1 });
 test(flags, '--no-color', { color: false });
-test(flags, '--build-root /x', { 'build-root': '/x' });
+test(flags, '--build-root /x --data-root /y', { 'build-root': '/x', 'data-root': '/y' });
+test(flags, '-m x --rich-cli --port 80', { model: 'x', 'rich-cli': true, port: 80 });
+test(flags, '--ui', { ui: 'share' });
+test(flags, '--ui local_simple', { ui: 'local_simple' });
+test(flags, '--loglevel debug --logfile x --logtimestamp --brief-logging', {
+  loglevel: 'DEBUG',
+  logfile: 'x',
+  logtimestamp: true,
+  'brief-logging': true,
+});
+test(flags, '--no-show-temp --show-cpu-usage', { 'show-temp': false, 'show-cpu-usage': true });
+test(flags, '--no-stream --json --raw --offline', { stream: false, json: true, raw: true, offline: true });
+test(flags, '--on-overflow error', { 'on-overflow': 'error' });
+test(flags, '--help-network', { 'help-network': true });
 
 const refused = test.macro({
   exec(t, line: string, text: RegExp) {
@@ -64,11 +79,13 @@ test(refused, '--seed 1.5', /--seed is a whole number/);
 test(refused, '--max-tokens 0', /--max-tokens is a whole number of at least 1, not "0"/);
 test(refused, '--top-p 2', /--top-p is a number from 0 to 1/);
 
-test('flag wins over environment, environment over card, card over default', (t) => {
+test('flag wins over environment, environment over config file, that over card, card over default', (t) => {
   const env = { AXLLM_TEMPERATURE: '0.5' };
+  const config = { temperature: 0.3 };
   const card = { temperature: 0.2 };
-  t.like(values('--temperature 0.9', env, card), { temperature: 0.9, from: { temperature: 'flag' } });
-  t.like(values('', env, card), { temperature: 0.5, from: { temperature: 'env' } });
+  t.like(values('--temperature 0.9', env, card, config), { temperature: 0.9, from: { temperature: 'flag' } });
+  t.like(values('', env, card, config), { temperature: 0.5, from: { temperature: 'env' } });
+  t.like(values('', {}, card, config), { temperature: 0.3, from: { temperature: 'config' } });
   t.like(values('', {}, card), { temperature: 0.2, from: { temperature: 'card' } });
   t.like(values(''), { temperature: 0, from: { temperature: 'default' } });
 });
@@ -81,18 +98,37 @@ test('a wrong variable is named in the complaint', (t) => {
   t.throws(() => values('', { AXLLM_SEED: 'x' }), { message: /^AXLLM_SEED is a whole number/ });
 });
 
-test('no two rows share a flag, a variable or a key', (t) => {
-  const rows = Object.entries<OptionRow>(optionTable);
-  for (const all of [
-    rows.flatMap(([name, row]) => [name, ...(row.alias ?? [])]),
-    rows.flatMap(([, row]) => row.env),
-    rows.map(([, row]) => row.key),
-  ]) {
-    t.deepEqual(all, [...new Set(all)]);
+test('no two rows share a variable or a key, and no two of a command a flag', (t) => {
+  const unique = (all: string[]) => t.deepEqual(all, [...new Set(all)]);
+  unique(allOptions().flatMap(([, row]) => row.env));
+  unique(allOptions().map(([, row]) => row.key));
+  const commands = new Set<CommandName>(allOptions().flatMap(([, row]) => row.commands));
+  for (const command of commands) {
+    unique(optionsOf(command).flatMap(([name, row]) => [name, ...(row.alias ?? [])]));
   }
   t.true(optionsOf('run').length > 20);
 });
 
+test('every flag has its own variable and key', (t) => {
+  for (const [name, row] of allOptions()) {
+    t.is(row.key, name.replaceAll('-', '_'));
+    t.is(row.env.at(-1), `AXLLM_${row.key.toUpperCase()}`);
+  }
+});
+
+test('a card sets what concerns the model, and never files or the network', (t) => {
+  const card = { temperature: 0.2, build_root: '/x', logfile: '/y', prompt: 'z', devices: '0', ui: 'share' };
+  const { from } = values('', {}, card);
+  t.is(from.temperature, 'card');
+  t.deepEqual(Object.entries(from).filter(([, source]) => source === 'card').length, 1);
+});
+
+test('the HTTP interface takes the sampling rows', (t) => {
+  const keys = samplingOptions().map(([, { key }]) => key);
+  for (const key of ['temperature', 'top_k', 'seed', 'stop', 'max_tokens']) t.true(keys.includes(key), key);
+  t.false(keys.includes('system_prompt'));
+});
+
 test('words after -- are left alone', (t) => {
-  t.deepEqual(splitShortValues(['-dsim', '--', '-dsim']), ['--devices=sim', '--', '-dsim']);
+  t.deepEqual(splitShortValues(['-dsim', '--', '-dsim']), ['-d=sim', '--', '-dsim']);
 });

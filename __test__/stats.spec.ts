@@ -1,5 +1,5 @@
 import test from 'ava';
-import { statisticsLines } from '../ts/chat/stats.js';
+import { statisticsLines, type Telemetry } from '../ts/chat/stats.js';
 
 const published = {
   finishReason: 'stop' as const,
@@ -19,7 +19,7 @@ const published = {
 };
 
 test('the published example, to the letter', (t) => {
-  t.deepEqual(statisticsLines(published, 'transformers-aipu'), [
+  t.deepEqual(statisticsLines(published, 'transformers-aipu', { stats: true }), [
     'Tokenization: 0.4ms | Prefill: 3.1us | TTFT: 0.573s | Gen: 2.111s | Tokens/sec: 9.95 | Tokens: 21',
     'CPU %: 1.8%',
     'Core Temp: 34.0°C',
@@ -28,6 +28,19 @@ test('the published example, to the letter', (t) => {
 
 test('what cannot be read is n/a, and the CPU pipeline has one line', (t) => {
   const unread = { ...published, cpuPercent: undefined, coreTemperature: undefined };
-  t.deepEqual(statisticsLines(unread, 'transformers-aipu').slice(1), ['CPU %: n/a', 'Core Temp: n/a']);
-  t.is(statisticsLines(published, 'transformers').length, 1);
+  const lines = statisticsLines(unread, 'transformers-aipu', { stats: true });
+  t.deepEqual(lines.slice(1), ['CPU %: n/a', 'Core Temp: n/a']);
+  t.is(statisticsLines(published, 'transformers', { stats: true }).length, 1);
+});
+
+function lines(show: Telemetry, pipeline = 'transformers-aipu') {
+  return statisticsLines(published, pipeline, show).map((line) => line.split(':', 1)[0]);
+}
+
+test('each line can be had alone, and be left out', (t) => {
+  t.deepEqual(lines({ stats: false }), []);
+  t.deepEqual(lines({ stats: false, cpu: true }, 'transformers'), ['CPU %']);
+  t.deepEqual(lines({ stats: false, temperature: true }), ['Core Temp']);
+  t.deepEqual(lines({ stats: true, cpu: false }), ['Tokenization', 'Core Temp']);
+  t.deepEqual(lines({ stats: true, temperature: false }), ['Tokenization', 'CPU %']);
 });

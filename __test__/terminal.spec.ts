@@ -2,7 +2,8 @@ import { Writable } from 'node:stream';
 import test from 'ava';
 import { Conversation } from '../ts/chat/conversation.js';
 import { progressOn } from '../ts/store/progress.js';
-import { createLog, wantsColour } from '../ts/terminal.js';
+import { createLog } from '../ts/logging.js';
+import { wantsColour } from '../ts/terminal.js';
 
 const colour = test.macro({
   exec(t, isTTY: boolean, env: Record<string, string>, flag: boolean | undefined, wanted: boolean) {
@@ -32,7 +33,7 @@ function sink(isTTY = false) {
 
 test('log lines look like the original’s, and are one line each', (t) => {
   const { stream, text } = sink();
-  const log = createLog(stream, 'INFO');
+  const log = createLog(stream);
   log.info('one');
   log.warning('two\n\u001b[31mthree');
   log.debug('not shown');

@@ -1,14 +1,16 @@
 #!/usr/bin/env node
 /** The command line: yargs, signals, errors to exit status. The only place that exits. */
-import yargs from 'yargs';
+import yargs, { type CommandModule } from 'yargs';
 import { compileCommand } from './commands/compile.js';
+import { configCommand } from './commands/config.js';
 import { devicesCommand } from './commands/devices.js';
 import { runCommand } from './commands/run.js';
 import type { Context } from './context.js';
-import { Stopped, UsageError, asAxllmError } from './errors.js';
+import { AlreadyReported, Stopped, UsageError, asAxllmError } from './errors.js';
 import { packageVersion } from './package-root.js';
-import { reportError } from './report.js';
+import { errorObject, reportError } from './report.js';
 import { splitShortValues } from './resolve.js';
+import { write } from './terminal.js';
 
 /** How long an orderly end may take after a signal before the process just ends. */
 const graceMs = 1500;
@@ -22,6 +24,8 @@ const context: Context = {
   stdout: process.stdout,
   stderr: process.stderr,
   signal: stop.signal,
+  // until the options are known, an error in them has to go somewhere
+  jsonErrors: process.argv.includes('--json'),
   onInterrupt(handler) {
     interruptHandlers.push(handler);
     return () => void interruptHandlers.splice(interruptHandlers.indexOf(handler), 1);
@@ -34,14 +38,15 @@ function end(reason: Stopped): void {
   setTimeout(() => process.exit(reason.exitCode), graceMs).unref();
 }
 
+const others = [compileCommand(context), configCommand(context), devicesCommand(context)] as CommandModule[];
+const verbs = others.map(({ command }) => String(command).split(' ', 1)[0]!);
+
 async function main(argv: readonly string[]): Promise<void> {
   const parser = yargs(splitShortValues(argv))
     .scriptName('axllm')
     .locale('en')
-    .usage('$0 [MODEL] [options]\n\nRuns small language models on the Axelera Metis AIPU and on the CPU.')
-    .command(runCommand(context))
-    .command(compileCommand(context))
-    .command(devicesCommand(context))
+    .command(runCommand(context, verbs))
+    .command(others)
     .parserConfiguration({
       'boolean-negation': true,
       'camel-case-expansion': false,
@@ -69,9 +74,11 @@ async function statusOf(error: unknown): Promise<number> {
   if (stop.signal.aborted && stop.signal.reason instanceof Stopped) return stop.signal.reason.exitCode;
   if (error instanceof Stopped) return error.exitCode;
   if ((error as NodeJS.ErrnoException).code === 'EPIPE') return 0;
+  if (error instanceof AlreadyReported) return 1;
   const known =
     (error as Error).name === 'YError' ? new UsageError((error as Error).message) : asAxllmError(error);
-  await reportError(process.stderr, known);
+  if (context.jsonErrors) await write(process.stdout, `${JSON.stringify(errorObject(known))}\n`);
+  else await reportError(process.stderr, known);
   return known instanceof UsageError ? 2 : 1;
 }
 

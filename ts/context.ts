@@ -1,5 +1,8 @@
-import type { Env, Log, LogLevel, Output } from './terminal.js';
-import { createLog, logLevels } from './terminal.js';
+import { readConfig } from './config-file.js';
+import { createLog, type LogValues } from './logging.js';
+import type { CommandName } from './options.js';
+import { resolve, type Resolved } from './resolve.js';
+import type { Env, Log, Output } from './terminal.js';
 
 /** What a command may touch of the process; `cli.ts` makes the real one. */
 export interface Context {
@@ -11,14 +14,24 @@ export interface Context {
   readonly signal: AbortSignal;
   /** Takes Ctrl-C away from `signal` until the returned function is called. */
   onInterrupt(handler: () => void): () => void;
+  /** Errors go to stdout as JSON: set once the options are known. */
+  jsonErrors: boolean;
 }
 
-/** The log that `-v` and `-q` ask for. */
-export function logFor(
+/** The option values for `command`: its flags, the environment, the config file, `card`'s wishes, defaults. */
+export async function settings(
   context: Context,
-  { verbose = 0, quiet = 0 }: { verbose?: number; quiet?: number },
-): Log {
-  const at = logLevels.indexOf('INFO') - verbose + quiet;
-  const level: LogLevel = logLevels[Math.max(0, Math.min(logLevels.length - 1, at))]!;
-  return createLog(context.stderr, level);
+  command: CommandName,
+  flags: Readonly<Record<string, unknown>>,
+  card?: Readonly<Record<string, unknown>>,
+): Promise<Resolved> {
+  const config = await readConfig(context.env);
+  const resolved = resolve(command, { flags, env: context.env, config, card });
+  context.jsonErrors = resolved.values.json;
+  return resolved;
+}
+
+/** The log that the options ask for. */
+export function logFor(context: Context, values: LogValues): Log {
+  return createLog(context.stderr, values);
 }

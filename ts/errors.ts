@@ -37,6 +37,9 @@ export class Stopped extends Error {
   }
 }
 
+/** An error that the output already tells; only the exit status is left to say it. */
+export class AlreadyReported extends Error {}
+
 /** Any thrown value as an {@link AxllmError}; system errors keep their own code in lower case. */
 export function asAxllmError(error: unknown): AxllmError {
   if (error instanceof AxllmError) return error;

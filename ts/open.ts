@@ -3,10 +3,11 @@ import { parseSelector, type DeviceChoice } from './devices.js';
 import { AxllmError, UsageError, asAxllmError } from './errors.js';
 import { Model } from './model.js';
 import { listDevices, load, type LoadOptions } from './native.js';
-import type { Pipeline } from './options.js';
+import type { OptionValues, Pipeline } from './options.js';
 import type { Card } from './store/cards.js';
 import { compileInto, compiledFolder, readCompiled, simulatedContext } from './store/compiled.js';
 import { ensureFile, type FetchContext } from './store/fetch.js';
+import { defaultSystemPrompt } from './system-prompt.js';
 
 /** Which model, on what. */
 export interface OpenRequest {
@@ -16,6 +17,18 @@ export interface OpenRequest {
   readonly tokenizerDir?: string | undefined;
   readonly threads?: number | undefined;
   readonly isa?: string | undefined;
+}
+
+/** What the options ask for. */
+export function requestOf(card: Card, values: OptionValues): OpenRequest {
+  return {
+    card,
+    pipeline: values.pipeline,
+    selector: values.devices,
+    tokenizerDir: values['tokenizer-dir'],
+    threads: values.threads,
+    isa: values.isa,
+  };
 }
 
 /** Opens the model; `auto` says in one INFO line why it answers on the CPU. */
@@ -30,7 +43,7 @@ export async function openModel(request: OpenRequest, context: FetchContext): Pr
     tokenizerDir: request.tokenizerDir ?? where.tokenizerDir,
   };
   const native = await load(options);
-  return new Model(native, request.card.systemPrompt);
+  return new Model(native, defaultSystemPrompt(request.card));
 }
 
 async function wantsAipu(

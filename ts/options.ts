@@ -1,4 +1,8 @@
-/** THE table of options: each is one row here, and flags, variables, config keys and help derive from it. */
+/** THE table of options: each is one row here; flags, variables, config keys, help and docs derive from it. */
+import { completeRow, type CommandName, type OptionRow, type OptionSpec } from './option-row.js';
+import { logLevels } from './terminal.js';
+
+export type { CommandName, OptionRow } from './option-row.js';
 
 /** The two pipelines of the guide, and `auto`: the AIPU when a device answers, else the CPU. */
 export const pipelines = ['auto', 'transformers-aipu', 'transformers'] as const;
@@ -6,44 +10,38 @@ export type Pipeline = (typeof pipelines)[number];
 
 export const overflowPolicies = ['drop', 'error'] as const;
 
-/** The commands that take options; `run` is also what `axllm MODEL` means. */
-export type CommandName = 'run' | 'compile' | 'devices';
-
-/** One option. `count` counts how often the flag is given; `list` may be given several times. */
-export interface OptionRow {
-  readonly type: 'string' | 'number' | 'integer' | 'boolean' | 'count' | 'list';
-  readonly help: string;
-  readonly group: 'Model' | 'Reply' | 'Chat' | 'Output' | 'Files';
-  readonly commands: readonly CommandName[];
-  readonly alias?: readonly string[];
-  readonly choices?: readonly string[];
-  readonly default?: string | number | boolean;
-  /** The environment variables read, the first set one wins. */
-  readonly env: readonly string[];
-  /** The key in the config file and in a card's `options`. */
-  readonly key: string;
-  readonly min?: number;
-  readonly max?: number;
-}
+/** What `--ui` takes; `_simple` is the plain page with a temperature slider. */
+export const uiModes = ['share', 'local', 'share_simple', 'local_simple'] as const;
 
 const run = ['run'] as const;
-const every = ['run', 'compile', 'devices'] as const;
+/** The commands that talk to a model. */
+const talks = ['run', 'serve'] as const;
+/** The commands that load one. */
+const loads = ['run', 'serve', 'bench', 'doctor'] as const;
+const every = [
+  ...loads,
+  'compile',
+  'devices',
+  'config',
+  'pull',
+  'list',
+  'show',
+  'verify',
+  'rm',
+] as const satisfies readonly CommandName[];
 
 export const optionTable = {
-  prompt: {
+  model: {
     type: 'string',
-    group: 'Reply',
-    commands: run,
-    env: [],
-    key: 'prompt',
-    help: 'answer this once and exit; - reads it from stdin',
+    alias: ['m'],
+    group: 'Model',
+    commands: ['run', 'serve', 'bench', 'doctor'],
+    help: "a card's name, or the path of a card or .gguf file",
   },
   pipeline: {
     type: 'string',
     group: 'Model',
-    commands: run,
-    env: ['AXLLM_PIPELINE'],
-    key: 'pipeline',
+    commands: loads,
     choices: pipelines,
     default: 'auto',
     help: 'the AIPU, the CPU, or the AIPU if one answers',
@@ -52,25 +50,20 @@ export const optionTable = {
     type: 'string',
     alias: ['d'],
     group: 'Model',
-    commands: ['run', 'devices'],
+    commands: [...loads, 'devices'],
     env: ['AXELERA_DEVICE_SELECTOR'],
-    key: 'devices',
-    help: 'a device by index (-d0) or name (-dmetis-0:1:0); sim or sim:0 for the simulated card',
+    help: 'a device by index (-d0) or name (-dmetis-0:1:0), or sim for the simulated card',
   },
   'tokenizer-dir': {
     type: 'string',
     group: 'Model',
-    commands: run,
-    env: ['AXLLM_TOKENIZER_DIR'],
-    key: 'tokenizer_dir',
+    commands: loads,
     help: "tokenizer files to use instead of the card's",
   },
   threads: {
     type: 'integer',
     group: 'Model',
-    commands: run,
-    env: ['AXLLM_THREADS'],
-    key: 'threads',
+    commands: loads,
     min: 1,
     max: 1024,
     help: 'CPU threads (default: one a core)',
@@ -78,199 +71,353 @@ export const optionTable = {
   isa: {
     type: 'string',
     group: 'Model',
-    commands: run,
-    env: ['AXLLM_ISA'],
-    key: 'isa',
+    commands: loads,
+    choices: ['scalar', 'avx2', 'avx512'],
     help: 'CPU instruction set to use instead of the best one found',
+  },
+  prompt: {
+    type: 'string',
+    group: 'Reply',
+    commands: run,
+    help: 'answer this once and exit; - reads it from stdin',
   },
   'system-prompt': {
     type: 'string',
     alias: ['system', 's'],
     group: 'Reply',
-    commands: run,
-    env: ['AXLLM_SYSTEM_PROMPT'],
-    key: 'system_prompt',
+    commands: talks,
+    card: true,
     help: "who the assistant is (default: the card's)",
-  },
-  temperature: {
-    type: 'number',
-    alias: ['temp', 't'],
-    group: 'Reply',
-    commands: run,
-    env: ['AXLLM_TEMPERATURE'],
-    key: 'temperature',
-    default: 0,
-    min: 0,
-    max: 100,
-    help: '0 always gives the same reply; 0.7 is a good balance',
-  },
-  'top-k': {
-    type: 'integer',
-    group: 'Reply',
-    commands: run,
-    env: ['AXLLM_TOP_K'],
-    key: 'top_k',
-    min: 0,
-    help: 'draw among the k likeliest tokens only (0: all)',
-  },
-  'top-p': {
-    type: 'number',
-    group: 'Reply',
-    commands: run,
-    env: ['AXLLM_TOP_P'],
-    key: 'top_p',
-    min: 0,
-    max: 1,
-    help: 'draw among the likeliest tokens that make up this share',
-  },
-  'min-p': {
-    type: 'number',
-    group: 'Reply',
-    commands: run,
-    env: ['AXLLM_MIN_P'],
-    key: 'min_p',
-    min: 0,
-    max: 1,
-    help: 'drop tokens below this share of the likeliest one',
-  },
-  'repeat-penalty': {
-    type: 'number',
-    group: 'Reply',
-    commands: run,
-    env: ['AXLLM_REPEAT_PENALTY'],
-    key: 'repeat_penalty',
-    min: 0,
-    max: 10,
-    help: 'above 1: tokens already seen become less likely',
-  },
-  'presence-penalty': {
-    type: 'number',
-    group: 'Reply',
-    commands: run,
-    env: ['AXLLM_PRESENCE_PENALTY'],
-    key: 'presence_penalty',
-    min: -2,
-    max: 2,
-    help: 'subtracted from the logit of each token already used',
-  },
-  'frequency-penalty': {
-    type: 'number',
-    group: 'Reply',
-    commands: run,
-    env: ['AXLLM_FREQUENCY_PENALTY'],
-    key: 'frequency_penalty',
-    min: -2,
-    max: 2,
-    help: 'subtracted once for each time that a token was used',
-  },
-  seed: {
-    type: 'integer',
-    group: 'Reply',
-    commands: run,
-    env: ['AXLLM_SEED'],
-    key: 'seed',
-    min: 0,
-    max: Number.MAX_SAFE_INTEGER,
-    help: 'makes a reply with temperature repeatable',
   },
   'max-tokens': {
     type: 'integer',
     alias: ['n'],
     group: 'Reply',
-    commands: ['run', 'compile'],
-    env: ['AXLLM_MAX_TOKENS'],
-    key: 'max_tokens',
+    commands: [...talks, 'compile'],
     min: 1,
+    card: true,
     help: 'length limit: of a reply, or with compile of the context',
   },
   stop: {
     type: 'list',
     group: 'Reply',
-    commands: run,
-    env: ['AXLLM_STOP'],
-    key: 'stop',
+    commands: talks,
+    card: true,
     help: 'end the reply before this text (repeatable)',
+  },
+  temperature: {
+    type: 'number',
+    alias: ['temp', 't'],
+    group: 'Sampling',
+    commands: talks,
+    default: 0,
+    min: 0,
+    max: 100,
+    card: true,
+    help: '0 always gives the same reply; 0.7 is a good balance',
+  },
+  'top-k': {
+    type: 'integer',
+    group: 'Sampling',
+    commands: talks,
+    min: 0,
+    card: true,
+    help: 'draw among the k likeliest tokens only (0: all)',
+  },
+  'top-p': {
+    type: 'number',
+    group: 'Sampling',
+    commands: talks,
+    min: 0,
+    max: 1,
+    card: true,
+    help: 'draw among the likeliest tokens that make up this share',
+  },
+  'min-p': {
+    type: 'number',
+    group: 'Sampling',
+    commands: talks,
+    min: 0,
+    max: 1,
+    card: true,
+    help: 'drop tokens below this share of the likeliest one',
+  },
+  'repeat-penalty': {
+    type: 'number',
+    group: 'Sampling',
+    commands: talks,
+    min: 0,
+    max: 10,
+    card: true,
+    help: 'above 1: tokens already seen become less likely',
+  },
+  'presence-penalty': {
+    type: 'number',
+    group: 'Sampling',
+    commands: talks,
+    min: -2,
+    max: 2,
+    card: true,
+    help: 'subtracted from the logit of each token already used',
+  },
+  'frequency-penalty': {
+    type: 'number',
+    group: 'Sampling',
+    commands: talks,
+    min: -2,
+    max: 2,
+    card: true,
+    help: 'subtracted once for each time that a token was used',
+  },
+  seed: {
+    type: 'integer',
+    group: 'Sampling',
+    commands: talks,
+    min: 0,
+    max: Number.MAX_SAFE_INTEGER,
+    help: 'makes a reply with temperature repeatable',
   },
   history: {
     type: 'boolean',
     group: 'Chat',
-    commands: run,
-    env: ['AXLLM_HISTORY'],
-    key: 'history',
+    commands: talks,
     default: true,
+    card: true,
     help: 'remember earlier turns; --no-history makes every message stand alone',
   },
   'on-overflow': {
     type: 'string',
     group: 'Chat',
-    commands: run,
-    env: ['AXLLM_ON_OVERFLOW'],
-    key: 'on_overflow',
+    commands: talks,
     choices: overflowPolicies,
     default: 'drop',
+    card: true,
     help: 'when the context is full: drop the earliest turns and say so, or fail',
+  },
+  'rich-cli': {
+    type: 'boolean',
+    group: 'Chat',
+    commands: run,
+    default: false,
+    help: 'full-screen chat with bubbles and Markdown',
+  },
+  save: {
+    type: 'boolean',
+    group: 'Chat',
+    commands: run,
+    default: true,
+    help: 'keep the input history; --no-save leaves no trace',
+  },
+  ui: {
+    type: 'string',
+    group: 'Server',
+    commands: run,
+    choices: uiModes,
+    bare: 'share',
+    help: 'chat in the browser',
+  },
+  port: {
+    type: 'integer',
+    group: 'Server',
+    commands: ['run', 'serve'],
+    default: 7860,
+    min: 0,
+    max: 65535,
+    help: 'first port tried; if it is taken, the next free one',
+  },
+  host: {
+    type: 'string',
+    group: 'Server',
+    commands: ['run', 'serve'],
+    default: '127.0.0.1',
+    help: 'address to listen on',
+  },
+  'api-key': {
+    type: 'string',
+    group: 'Server',
+    commands: ['run', 'serve'],
+    secret: true,
+    help: 'clients must send this key',
+  },
+  json: {
+    type: 'boolean',
+    group: 'Output',
+    commands: every,
+    default: false,
+    help: 'print JSON; errors too',
+  },
+  stream: {
+    type: 'boolean',
+    group: 'Output',
+    commands: run,
+    help: 'print the reply as it comes; --no-stream prints it whole (default: on, with --json off)',
+  },
+  raw: {
+    type: 'boolean',
+    group: 'Output',
+    commands: run,
+    default: false,
+    help: "print the model's text as it is, even to a terminal",
   },
   'show-stats': {
     type: 'boolean',
     group: 'Output',
     commands: run,
-    env: ['AXLLM_SHOW_STATS'],
-    key: 'show_stats',
     default: false,
-    help: 'print timings after each reply',
+    help: 'print timings after each reply; on the AIPU also CPU and temperature',
+  },
+  'show-cpu-usage': {
+    type: 'boolean',
+    group: 'Output',
+    commands: run,
+    help: 'print the CPU share after each reply (default: with --show-stats on the AIPU)',
+  },
+  'show-temp': {
+    type: 'boolean',
+    group: 'Output',
+    commands: run,
+    help: 'print the core temperature after each reply (default: with --show-stats on the AIPU)',
   },
   color: {
     type: 'boolean',
     group: 'Output',
     commands: every,
-    env: [],
-    key: 'color',
     help: 'colours, or none with --no-color (default: on a terminal)',
+  },
+  'help-network': {
+    type: 'boolean',
+    group: 'Output',
+    commands: run,
+    help: 'print the names of all models',
   },
   verbose: {
     type: 'count',
     alias: ['v'],
-    group: 'Output',
+    group: 'Logging',
     commands: every,
-    env: [],
-    key: 'verbose',
-    help: 'say more on stderr',
+    help: 'say more on stderr (repeatable)',
   },
   quiet: {
     type: 'count',
     alias: ['q'],
-    group: 'Output',
+    group: 'Logging',
     commands: every,
-    env: [],
-    key: 'quiet',
-    help: 'say less on stderr',
+    help: 'say less on stderr (repeatable)',
+  },
+  loglevel: {
+    type: 'string',
+    group: 'Logging',
+    commands: every,
+    choices: logLevels,
+    default: 'INFO',
+    help: 'least important lines to print; -v and -q count from here',
+  },
+  logfile: {
+    type: 'string',
+    group: 'Logging',
+    commands: every,
+    help: 'also append the log to this file',
+  },
+  logtimestamp: {
+    type: 'boolean',
+    group: 'Logging',
+    commands: every,
+    default: false,
+    help: 'begin each log line with the time',
+  },
+  'brief-logging': {
+    type: 'boolean',
+    group: 'Logging',
+    commands: every,
+    default: false,
+    help: 'log the text alone, without its level',
   },
   'build-root': {
     type: 'string',
     group: 'Files',
-    commands: ['run', 'compile'],
+    commands: [...loads, 'compile', 'config', 'pull', 'list', 'show', 'verify', 'rm'],
     env: ['AXELERA_BUILD_ROOT'],
-    key: 'build_root',
     help: 'where downloads live (default: ~/.cache/axllm)',
+  },
+  'data-root': {
+    type: 'string',
+    group: 'Files',
+    commands: run,
+    help: 'accepted for compatibility; nothing is kept there',
   },
   out: {
     type: 'string',
     group: 'Files',
     commands: ['compile'],
-    env: [],
-    key: 'out',
     help: 'folder to write (default: in the build root, where -d sim looks)',
   },
   offline: {
     type: 'boolean',
     group: 'Files',
-    commands: ['run', 'compile'],
-    env: ['AXLLM_OFFLINE', 'HF_HUB_OFFLINE'],
-    key: 'offline',
+    commands: [...loads, 'compile', 'pull', 'show', 'verify'],
+    env: ['HF_HUB_OFFLINE'],
     default: false,
     help: 'never use the network',
   },
-} as const satisfies Record<string, OptionRow>;
+  'prompt-tokens': {
+    type: 'integer',
+    alias: ['p'],
+    group: 'Benchmark',
+    commands: ['bench'],
+    default: 128,
+    min: 0,
+    help: 'tokens of the prompt pass (0: leave it out)',
+  },
+  'gen-tokens': {
+    type: 'integer',
+    alias: ['n'],
+    group: 'Benchmark',
+    commands: ['bench'],
+    default: 64,
+    min: 0,
+    help: 'tokens to generate (0: leave it out)',
+  },
+  repetitions: {
+    type: 'integer',
+    alias: ['r'],
+    group: 'Benchmark',
+    commands: ['bench'],
+    default: 5,
+    min: 1,
+    max: 1000,
+    help: 'how often each part is measured',
+  },
+  depth: {
+    type: 'integer',
+    group: 'Benchmark',
+    commands: ['bench'],
+    default: 0,
+    min: 0,
+    help: 'tokens already in the context',
+  },
+  csv: {
+    type: 'boolean',
+    group: 'Benchmark',
+    commands: ['bench'],
+    default: false,
+    help: 'print a CSV table',
+  },
+  compare: {
+    type: 'string',
+    group: 'Benchmark',
+    commands: ['bench'],
+    help: 'a file of bench --json: status 1 when slower than it',
+  },
+  threshold: {
+    type: 'number',
+    group: 'Benchmark',
+    commands: ['bench'],
+    default: 10,
+    min: 0,
+    max: 1000,
+    help: 'how much slower is still accepted, in percent',
+  },
+} as const satisfies Record<string, OptionSpec>;
 
 export type OptionName = keyof typeof optionTable;
 
@@ -291,8 +438,22 @@ export type OptionValues = {
     | ((typeof optionTable)[Name] extends { default: unknown } ? never : undefined);
 };
 
-/** The rows that `command` takes, in the table's order. */
+const rows = Object.entries<OptionSpec>(optionTable).map(
+  ([name, spec]) => [name as OptionName, completeRow(name, spec)] as [OptionName, OptionRow],
+);
+
+/** Every row, in the table's order. */
+export function allOptions(): [OptionName, OptionRow][] {
+  return rows;
+}
+
+/** The rows that `command` takes, in the table's order; `config` shows what the others take. */
 export function optionsOf(command: CommandName): [OptionName, OptionRow][] {
-  const rows = Object.entries(optionTable) as [OptionName, OptionRow][];
+  if (command === 'config') return rows.filter(([, row]) => row.group !== 'Benchmark');
   return rows.filter(([, row]) => row.commands.includes(command));
+}
+
+/** The rows that shape one reply, for interfaces that take them by their keys. */
+export function samplingOptions(): [OptionName, OptionRow][] {
+  return rows.filter(([name, row]) => row.group === 'Sampling' || name === 'max-tokens' || name === 'stop');
 }

@@ -6,3 +6,8 @@ export async function reportError(stream: NodeJS.WritableStream, error: AxllmErr
   const hint = error.hint ? `hint: ${oneLine(error.hint)}\n` : '';
   await write(stream, `ERROR: ${oneLine(error.message)} [${error.code}]\n${hint}`).catch(() => undefined);
 }
+
+/** An error as programs read it. */
+export function errorObject({ code, message, hint }: AxllmError): { error: object } {
+  return { error: { code, message, ...(hint === undefined ? {} : { hint }) } };
+}

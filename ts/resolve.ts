@@ -1,22 +1,18 @@
-/** From flags, environment and card to option values: pure, and the same checks for each source. */
+/** From flags, environment, config file and card to option values: pure, and the same checks for each source. */
 import { UsageError } from './errors.js';
-import {
-  optionTable,
-  type CommandName,
-  type OptionName,
-  type OptionRow,
-  type OptionValues,
-} from './options.js';
-import { optionsOf } from './options.js';
+import { allOptions, optionsOf } from './options.js';
+import type { CommandName, OptionName, OptionRow, OptionValues } from './options.js';
 import type { Env } from './terminal.js';
 
 /** Where a value came from, first wins. */
-export type Source = 'flag' | 'env' | 'card' | 'default';
+export type Source = 'flag' | 'env' | 'config' | 'card' | 'default';
 
 /** The layers that {@link resolve} looks through. */
 export interface Layers {
   readonly flags?: Readonly<Record<string, unknown>>;
   readonly env?: Env;
+  /** The config file's values, by config key. */
+  readonly config?: Readonly<Record<string, unknown>>;
   /** A card's `options`, by config key. */
   readonly card?: Readonly<Record<string, unknown>>;
 }
@@ -24,31 +20,36 @@ export interface Layers {
 export interface Resolved {
   readonly values: OptionValues;
   readonly sources: Readonly<Partial<Record<OptionName, Source>>>;
+  /** What the source calls it: the variable, or the key. */
+  readonly labels: Readonly<Partial<Record<OptionName, string>>>;
 }
 
 /** The value of each option that `command` takes, and where it came from. */
-export function resolve(command: CommandName, { flags = {}, env = {}, card = {} }: Layers): Resolved {
+export function resolve(command: CommandName, layers: Layers): Resolved {
   const values: Record<string, unknown> = {};
   const sources: Partial<Record<OptionName, Source>> = {};
+  const labels: Partial<Record<OptionName, string>> = {};
   for (const [name, row] of optionsOf(command)) {
-    const [source, label, raw] = find(name, row, flags, env, card);
+    const [source, label, raw] = find(name, row, layers);
     values[name] = raw === undefined ? undefined : check(label, row, raw);
-    if (raw !== undefined) sources[name] = source;
+    if (raw === undefined) continue;
+    sources[name] = source;
+    labels[name] = label;
   }
-  return { values: values as OptionValues, sources };
+  return { values: values as OptionValues, sources, labels };
 }
 
 function find(
   name: OptionName,
   row: OptionRow,
-  flags: Readonly<Record<string, unknown>>,
-  env: Env,
-  card: Readonly<Record<string, unknown>>,
+  { flags = {}, env = {}, config = {}, card = {} }: Layers,
 ): [Source, string, unknown] {
-  if (flags[name] !== undefined) return ['flag', `--${name}`, flags[name]];
+  const flag = flags[name];
+  if (flag !== undefined) return ['flag', `--${name}`, flag === '' && row.bare ? row.bare : flag];
   const variable = row.env.find((each) => env[each]);
   if (variable) return ['env', variable, env[variable]];
-  if (card[row.key] !== undefined) return ['card', `the card's ${row.key}`, card[row.key]];
+  if (config[row.key] !== undefined) return ['config', `the config file's ${row.key}`, config[row.key]];
+  if (row.card && card[row.key] !== undefined) return ['card', `the card's ${row.key}`, card[row.key]];
   return ['default', name, row.default];
 }
 
@@ -76,7 +77,9 @@ function checkText(label: string, raw: unknown): string {
 }
 
 function checkChoice(label: string, row: OptionRow, text: string): string {
-  if (!row.choices || row.choices.includes(text)) return text;
+  if (!row.choices) return text;
+  const known = row.choices.find((choice) => choice.toLowerCase() === text.toLowerCase());
+  if (known !== undefined) return known;
   throw new UsageError(`${label} is one of ${row.choices.join(', ')}, not ${JSON.stringify(text)}`);
 }
 
@@ -103,7 +106,7 @@ function range({ min, max }: OptionRow): string {
   return '';
 }
 
-/** Rewrites `-dmetis-0:1:0` to `--devices=metis-0:1:0`: yargs would take it for a bundle of flags. */
+/** Rewrites `-dmetis-0:1:0` to `-d=metis-0:1:0`: yargs would take it for a bundle of flags. */
 export function splitShortValues(argv: readonly string[]): string[] {
   const end = argv.indexOf('--');
   return argv.map((word, at) => {
@@ -111,8 +114,8 @@ export function splitShortValues(argv: readonly string[]): string[] {
     const match = /^-([a-z])=?(.+)$/s.exec(word);
     if (!match || Number.isFinite(Number(word))) return word;
     const [, letter, value] = match;
-    const row = Object.entries<OptionRow>(optionTable).find(([, { alias }]) => alias?.includes(letter!));
+    const row = allOptions().find(([, { alias }]) => alias?.includes(letter!));
     if (!row || row[1].type === 'count' || row[1].type === 'boolean') return word;
-    return `--${row[0]}=${value}`;
+    return `-${letter}=${value}`;
   });
 }

@@ -31,23 +31,15 @@ export function write(stream: NodeJS.WritableStream, text: string): Promise<void
   });
 }
 
+/** Least important first. */
 export const logLevels = ['TRACE', 'DEBUG', 'INFO', 'WARNING', 'ERROR'] as const;
 export type LogLevel = (typeof logLevels)[number];
 
-/** Where talk goes: lines such as `INFO    : text`, one line each whatever the text holds. */
+/** Where talk goes; one line each, whatever the text holds. */
 export interface Log {
   debug(text: string): void;
   info(text: string): void;
   warning(text: string): void;
-}
-
-/** A log on `stream` that drops what is below `level`. */
-export function createLog(stream: NodeJS.WritableStream, level: LogLevel): Log {
-  const at = (own: LogLevel) => (text: string) => {
-    if (logLevels.indexOf(own) < logLevels.indexOf(level)) return;
-    stream.write(`${own.padEnd(8)}: ${oneLine(text)}\n`);
-  };
-  return { debug: at('DEBUG'), info: at('INFO'), warning: at('WARNING') };
 }
 
 /** Text that cannot start a second log line or drive the terminal. */

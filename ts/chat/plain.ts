@@ -1,17 +1,20 @@
 /** The plain chat in the terminal. */
 import { AxllmError, Stopped, asAxllmError } from '../errors.js';
 import { reportError } from '../report.js';
+import type { FrontEnd } from '../front-end.js';
 import type { Chat } from '../model.js';
 import type { ModelInfo } from '../native.js';
-import { paint, write } from '../terminal.js';
+import { paint, wantsColour, write } from '../terminal.js';
 import { LineReader } from './line-reader.js';
 import { answer, type Voice } from './voice.js';
 
 const clearScreen = '\u001b[2J\u001b[3J\u001b[H';
 
 /** Talks until `exit`, `quit`, Ctrl-C or Ctrl-D at the prompt. */
-export async function runChat(chat: Chat, info: ModelInfo, voice: Voice, colour: boolean): Promise<void> {
-  const { context, log } = voice;
+export const plainChat: FrontEnd = async ({ model, context, log, chatOptions, voice, values }) => {
+  const chat = model.chat(chatOptions);
+  const { info } = model;
+  const colour = wantsColour(context.stdout, context.env, values.color);
   const reader = new LineReader(context);
   log.info("Welcome to LLM CLI. Type 'exit' to quit.");
   for (;;) {
@@ -28,7 +31,7 @@ export async function runChat(chat: Chat, info: ModelInfo, voice: Voice, colour:
     await reply(chat, text, info, voice);
   }
   log.info('Goodbye!');
-}
+};
 
 /** One turn; Ctrl-C ends the reply and keeps the chat, and so does an error that concerns this turn only. */
 async function reply(chat: Chat, text: string, info: ModelInfo, voice: Voice): Promise<void> {

@@ -5,33 +5,51 @@ import type { ModelInfo } from '../native.js';
 import { createSanitiser } from '../sanitise.js';
 import type { ReplyResult, ReplyStream } from '../stream.js';
 import { write, type Log, type Output } from '../terminal.js';
-import { statisticsLines } from './stats.js';
+import { statisticsLines, type Telemetry } from './stats.js';
 
 /** Where a reply and the talk about it go. */
 export interface Voice {
   readonly context: Context;
   readonly log: Log;
-  readonly showStats: boolean;
+  readonly show: Telemetry;
+  /** Leave the text as the model wrote it, even on a terminal. */
+  readonly raw?: boolean;
+  /** Off: the text is written when it is complete. Default: on. */
+  readonly stream?: boolean;
 }
 
 /** Streams the reply and one newline; a reply that fails half-way stays, and its error says so. */
-export async function answer(reply: ReplyStream, info: ModelInfo, { context, log, showStats }: Voice) {
-  const result = await speak(reply, context.stdout);
+export async function answer(reply: ReplyStream, info: ModelInfo, voice: Voice) {
+  const { context, log, show } = voice;
+  const result = await speak(reply, context.stdout, voice);
+  remark(result, log);
+  for (const line of statisticsLines(result, info.pipeline, show)) log.info(line);
+}
+
+/** Says what a reader of the text alone would not know. */
+export function remark(result: ReplyResult, log: Log): void {
   if (result.droppedTurns > 0) {
     const turns = result.droppedTurns === 1 ? '1 earlier turn' : `${result.droppedTurns} earlier turns`;
     log.info(`The context is full: the model no longer sees ${turns}`);
   }
   if (result.finishReason === 'length') log.info(`The reply was cut at ${result.completionTokens} tokens`);
-  if (showStats) for (const line of statisticsLines(result, info.pipeline)) log.info(line);
 }
 
-async function speak(reply: ReplyStream, out: Output): Promise<ReplyResult> {
-  const sanitiser = out.isTTY ? createSanitiser() : { push: (text: string) => text, end: () => '' };
+async function speak(
+  reply: ReplyStream,
+  out: Output,
+  { raw = false, stream = true }: Voice,
+): Promise<ReplyResult> {
+  const sanitiser = out.isTTY && !raw ? createSanitiser() : { push: (text: string) => text, end: () => '' };
   let tokens = 0;
   let broken = false;
-  const say = async (text: string) => {
+  let held = '';
+  const say = async (text: string, last = false) => {
+    held += text;
+    if (!stream && !last) return;
     try {
-      await write(out, text);
+      await write(out, held);
+      held = '';
     } catch (error) {
       broken = true;
       throw error;
@@ -44,14 +62,15 @@ async function speak(reply: ReplyStream, out: Output): Promise<ReplyResult> {
     }
   } catch (error) {
     if (broken || tokens === 0) throw error;
-    await say(`${sanitiser.end()}\n`);
+    await say(`${sanitiser.end()}\n`, true);
     throw error instanceof Stopped ? error : incomplete(error, tokens);
   }
-  await say(`${sanitiser.end()}\n`);
+  await say(`${sanitiser.end()}\n`, true);
   return reply.result;
 }
 
-function incomplete(cause: unknown, tokens: number): AxllmError {
+/** The error of a reply that failed after `tokens` tokens. */
+export function incomplete(cause: unknown, tokens: number): AxllmError {
   const { code, message, hint } = asAxllmError(cause);
   const said = tokens === 1 ? '1 token' : `${tokens} tokens`;
   return new AxllmError(code, `The reply is incomplete, it ends after ${said}: ${message}`, { cause, hint });

@@ -2,10 +2,9 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { resolve as resolvePath } from 'node:path';
 import type { ArgumentsCamelCase, CommandModule } from 'yargs';
-import { logFor, type Context } from '../context.js';
+import { logFor, settings, type Context } from '../context.js';
 import { AxllmError } from '../errors.js';
 import { weightsOf } from '../open.js';
-import { resolve } from '../resolve.js';
 import { buildRoot } from '../store/build-root.js';
 import { findCard } from '../store/cards.js';
 import { compileInto, compiledFolder, readCompiled, simulatedContext } from '../store/compiled.js';
@@ -27,7 +26,7 @@ export const compileCommand = (context: Context): CommandModule<object, { model?
 async function run(argv: ArgumentsCamelCase<{ model?: string }>, context: Context): Promise<void> {
   const { env, signal } = context;
   const card = findCard(argv.model!);
-  const { values } = resolve('compile', { flags: argv, env, card: card.options });
+  const { values } = await settings(context, 'compile', argv, card.options);
   const log = logFor(context, values);
   const root = buildRoot(values['build-root'], env);
   const length = values['max-tokens'] ?? simulatedContext;

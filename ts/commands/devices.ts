@@ -1,9 +1,8 @@
 /** `axllm devices`: what the runtime lists. */
 import type { ArgumentsCamelCase, CommandModule } from 'yargs';
-import type { Context } from '../context.js';
+import { settings, type Context } from '../context.js';
 import { parseSelector } from '../devices.js';
 import { listDevices, type DeviceInfo } from '../native.js';
-import { resolve } from '../resolve.js';
 import { oneLine, write } from '../terminal.js';
 import { yargsOptions } from './yargs-options.js';
 
@@ -14,8 +13,9 @@ export const devicesCommand = (context: Context): CommandModule => ({
   handler: (argv) => run(argv, context),
 });
 
-async function run(argv: ArgumentsCamelCase, { env, stdout }: Context): Promise<void> {
-  const { values } = resolve('devices', { flags: argv, env });
+async function run(argv: ArgumentsCamelCase, context: Context): Promise<void> {
+  const { env, stdout } = context;
+  const { values } = await settings(context, 'devices', argv);
   const devices = await listDevices(parseSelector(values.devices, env).runtimeLibrary);
   await write(stdout, devices.map((device) => `${line(device)}\n`).join(''));
 }

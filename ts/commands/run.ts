@@ -1,117 +1,130 @@
-/** `axllm [MODEL]`: one reply, or a chat. */
-import { fstatSync } from 'node:fs';
-import { text as readAll } from 'node:stream/consumers';
+/** `axllm [MODEL] [PROMPT]`: one reply, or a chat. */
 import type { ArgumentsCamelCase, CommandModule } from 'yargs';
-import { runChat } from '../chat/plain.js';
-import { answer, type Voice } from '../chat/voice.js';
-import { logFor, type Context } from '../context.js';
-import { UsageError } from '../errors.js';
-import type { ChatOptions, Model } from '../model.js';
-import { openModel } from '../open.js';
+import { logFor, settings, type Context } from '../context.js';
+import { AxllmError, asAxllmError } from '../errors.js';
+import { chatOptionsOf, type FrontEnd, type Talk } from '../front-end.js';
+import { openModel, requestOf } from '../open.js';
 import type { OptionValues } from '../options.js';
-import { resolve } from '../resolve.js';
 import { buildRoot } from '../store/build-root.js';
-import { defaultModel, findCard } from '../store/cards.js';
+import { cardNames, findCard, type Card } from '../store/cards.js';
 import { progressOn } from '../store/progress.js';
-import { wantsColour } from '../terminal.js';
+import { closeMatches } from '../suggest.js';
+import { write, type Log } from '../terminal.js';
+import { promptOf, readWords } from './prompt.js';
 import { yargsOptions } from './yargs-options.js';
 
-/** The default command. */
-export const runCommand = (context: Context): CommandModule<object, { model?: string }> => ({
-  command: '$0 [model]',
+interface Words {
+  words?: string[];
+}
+
+/** The default command; `verbs` are the names of the others, for whoever mistypes one. */
+export const runCommand = (context: Context, verbs: readonly string[]): CommandModule<object, Words> => ({
+  command: ['$0 [words..]', 'run [words..]', 'chat [words..]'],
   describe: 'Answer one prompt, or chat',
   builder: (yargs) =>
     yargs
-      .positional('model', { type: 'string', describe: `a card's name, or the path of a card or .gguf file` })
+      .usage(
+        '$0 [MODEL] [PROMPT] [options]\n\nRuns small language models on the Axelera Metis AIPU and on the CPU.',
+      )
+      .positional('words', {
+        type: 'string',
+        array: true,
+        describe: `MODEL: a card's name, or the path of a card or .gguf file; PROMPT: as --prompt`,
+      })
       .options(yargsOptions('run'))
       .example('$0 --prompt "Why is the sky blue?"', 'one reply from the default model')
+      .example('git diff | $0 run MODEL "Sum this up"', 'stdin, then the prompt')
       .example('$0 -d sim', 'a chat on the simulated card'),
-  handler: (argv) => run(argv, context),
+  handler: (argv) => run(argv, context, verbs),
 });
 
-async function run(argv: ArgumentsCamelCase<{ model?: string }>, context: Context): Promise<void> {
-  const { env, stderr, signal } = context;
-  const card = findCard(argv.model ?? defaultModel);
-  const { values } = resolve('run', { flags: argv, env, card: card.options });
+async function run(
+  argv: ArgumentsCamelCase<Words>,
+  context: Context,
+  verbs: readonly string[],
+): Promise<void> {
+  const words = (argv.words ?? []).map(String);
+  const first = await settings(context, 'run', argv);
+  if (first.values['help-network']) return write(context.stdout, `${publicNames().join('\n')}\n`);
+  const wanted = readWords(words, first.values, first.sources.model === 'flag');
+  const card = findModel(wanted.model, verbs);
+  const { values } = await settings(context, 'run', argv, card.options);
   const log = logFor(context, values);
-  const prompt = await promptOf(values.prompt, context);
-  const files = {
-    root: buildRoot(values['build-root'], env),
-    env,
-    log,
-    offline: values.offline,
-    signal,
-    progress: progressOn(stderr),
-  };
-  const request = {
-    card,
-    pipeline: values.pipeline,
-    selector: values.devices,
-    tokenizerDir: values['tokenizer-dir'],
-    threads: values.threads,
-    isa: values.isa,
-  };
-  const model = await openModel(request, files);
+  const frontEnd = frontEndOf(values);
+  const prompt = frontEnd === undefined ? await promptOf(wanted.text, context) : undefined;
+  await talk(card, values, log, context, async (it) => {
+    if (prompt !== undefined) return (await import('./one-shot.js')).oneShot(prompt, it);
+    const start = await (frontEnd ?? plainChat)();
+    return start(it);
+  });
+}
+
+/** Loads the model, hands it over, and lets go of it whatever happens. */
+async function talk(
+  card: Card,
+  values: OptionValues,
+  log: Log,
+  context: Context,
+  use: FrontEnd,
+): Promise<void> {
+  const { env, stderr, signal } = context;
+  const root = buildRoot(values['build-root'], env);
+  const files = { root, env, log, offline: values.offline, signal, progress: progressOn(stderr) };
+  if (values['data-root'] !== undefined) log.debug('--data-root is accepted, but nothing is kept there');
+  const model = await openModel(requestOf(card, values), files);
   try {
     for (const note of model.info.notes) log.info(note);
-    await talk(model, prompt, values, { context, log, showStats: values['show-stats'] });
+    const voice = { context, log, show: telemetry(values), raw: values.raw, stream: values.stream ?? true };
+    await use({
+      model,
+      card,
+      values,
+      chatOptions: chatOptionsOf(values),
+      context,
+      log,
+      voice,
+    } satisfies Talk);
   } finally {
     model.dispose();
   }
 }
 
-async function talk(
-  model: Model,
-  prompt: string | undefined,
-  values: OptionValues,
-  voice: Voice,
-): Promise<void> {
-  const { context } = voice;
-  const chat = model.chat(chatOptions(values));
-  if (prompt !== undefined) await answer(chat.send(prompt, { signal: context.signal }), model.info, voice);
-  else await runChat(chat, model.info, voice, wantsColour(context.stdout, context.env, values.color));
-}
-
-/** The text to answer once; `undefined` for a chat, which needs a terminal on both sides. */
-async function promptOf(flag: string | undefined, { stdin, stdout }: Context): Promise<string | undefined> {
-  if (flag !== undefined && flag !== '-') return nonEmpty(flag, '--prompt');
-  if (flag === undefined && stdin.isTTY && stdout.isTTY) return undefined;
-  if (isFolder(stdin)) throw new UsageError('stdin is a folder', 'give the text with --prompt');
-  const text = (await readAll(stdin)).replace(/\r?\n$/, '');
-  return nonEmpty(text, 'stdin');
-}
-
-function nonEmpty(text: string, where: string): string {
-  if (text.trim() !== '') return text;
-  throw new UsageError(
-    `${where} holds no prompt`,
-    'give one with --prompt TEXT, or start a chat in a terminal',
-  );
-}
-
-function isFolder(stdin: NodeJS.ReadStream): boolean {
-  try {
-    return fstatSync((stdin as { fd?: number }).fd ?? 0).isDirectory();
-  } catch {
-    return false;
-  }
-}
-
-function chatOptions(values: OptionValues): ChatOptions {
-  const system = values['system-prompt'];
+function telemetry(values: OptionValues) {
   return {
-    ...(system === undefined ? {} : { systemPrompt: system }),
-    history: values.history,
-    onOverflow: values['on-overflow'],
-    temperature: values.temperature,
-    topK: values['top-k'],
-    topP: values['top-p'],
-    minP: values['min-p'],
-    repeatPenalty: values['repeat-penalty'],
-    presencePenalty: values['presence-penalty'],
-    frequencyPenalty: values['frequency-penalty'],
-    seed: values.seed,
-    maxTokens: values['max-tokens'],
-    stop: values.stop,
+    stats: values['show-stats'],
+    cpu: values['show-cpu-usage'],
+    temperature: values['show-temp'],
   };
+}
+
+const plainChat = async (): Promise<FrontEnd> => (await import('../chat/plain.js')).plainChat;
+
+/** The front end that a flag asks for; loaded only when it is used. */
+function frontEndOf(values: OptionValues): (() => Promise<FrontEnd>) | undefined {
+  if (values['rich-cli'] && values.prompt === undefined) {
+    throw new AxllmError('not_supported', 'The full-screen chat (--rich-cli) is not part of this build yet');
+  }
+  if (values.ui !== undefined) {
+    throw new AxllmError('not_supported', 'The chat in the browser (--ui) is not part of this build yet');
+  }
+  return undefined;
+}
+
+/** The published names; the reference hides those that begin with `ax-` or `mc-`. */
+function publicNames(): string[] {
+  return cardNames().filter((name) => !/^(ax|mc)-/.test(name));
+}
+
+function findModel(name: string, verbs: readonly string[]): Card {
+  try {
+    return findCard(name);
+  } catch (error) {
+    const known = asAxllmError(error);
+    const close = closeMatches(name, verbs, 1);
+    if (known.code !== 'unknown_model' || close.length === 0) throw error;
+    throw new AxllmError(known.code, known.message, {
+      hint: `did you mean axllm ${close.join(', ')}, or ${closeMatches(name, cardNames()).join(', ') || 'a model'}?`,
+      cause: error,
+    });
+  }
 }
