@@ -1,6 +1,5 @@
 import { Writable } from 'node:stream';
 import test from 'ava';
-import { Conversation } from '../ts/chat/conversation.js';
 import { progressOn } from '../ts/store/progress.js';
 import { createLog } from '../ts/logging.js';
 import { wantsColour } from '../ts/terminal.js';
@@ -60,18 +59,4 @@ test('progress: a bar with bytes, rate and time left on a terminal', (t) => {
   t.true(text().startsWith('\r\u001b[K'));
   t.regex(text(), /file \[#+\.+\] {2}50 % 1\.0 MB [\d.]+ [kM]B\/s \d+ s left$/);
   t.true(text().length < 100);
-});
-
-test('a conversation sends its turns, or with history off only the message', (t) => {
-  const chat = new Conversation('be brief', true);
-  chat.add('hi', 'hello');
-  t.deepEqual(
-    chat.messagesFor('more').map(({ role, content }) => `${role}: ${content}`),
-    ['system: be brief', 'user: hi', 'assistant: hello', 'user: more'],
-  );
-  chat.clear();
-  t.is(chat.messagesFor('more').length, 2);
-  const alone = new Conversation(undefined, false);
-  alone.add('hi', 'hello');
-  t.deepEqual(alone.messagesFor('more'), [{ role: 'user', content: 'more' }]);
 });

@@ -1,5 +1,13 @@
 /** The objects that a program holds: a loaded model, and a conversation with it. */
-import { Conversation } from './chat/conversation.js';
+import { responseSpace } from './chat/context-use.js';
+import {
+  cleared,
+  messagesFor,
+  newConversation,
+  spoken,
+  withTurn,
+  type Conversation,
+} from './chat/conversation.js';
 import { AxllmError } from './errors.js';
 import { guard, type GenerateOptions, type Message, type ModelInfo, type NativeModel } from './native.js';
 import type { NativeSession } from './native.js';
@@ -19,6 +27,8 @@ export interface ChatOptions extends Omit<ReplyOptions, 'signal'> {
   systemPrompt?: string | undefined;
   /** Off: every message stands alone. Default: on. */
   history?: boolean;
+  /** To go on from; its system prompt and `history` win over the options beside it. */
+  conversation?: Conversation;
 }
 
 /** A model with its weights loaded. Dispose it (`using model = …`) to give device and memory back. */
@@ -26,11 +36,17 @@ export class Model {
   constructor(
     private readonly native: NativeModel,
     private readonly defaultSystemPrompt: string | undefined,
+    private readonly minResponseSpace?: number,
   ) {}
 
   /** Pipeline, device, sizes, and the notes of the load. */
   get info(): ModelInfo {
     return guard(() => this.native.info);
+  }
+
+  /** Tokens of the context that are kept free for the reply. */
+  get responseSpace(): number {
+    return responseSpace(this.info.contextLength, this.minResponseSpace);
   }
 
   /** Tokens in `text`, special tokens not counted. */
@@ -50,8 +66,8 @@ export class Model {
   generate(prompt: string | readonly Message[], options: ReplyOptions = {}): ReplyStream {
     const { signal, ...parameters } = options;
     let session: NativeSession | undefined;
-    const conversation = new Conversation(this.defaultSystemPrompt, false);
-    const messages = typeof prompt === 'string' ? conversation.messagesFor(prompt) : [...prompt];
+    const alone = newConversation(this.defaultSystemPrompt);
+    const messages = typeof prompt === 'string' ? messagesFor(alone, prompt) : [...prompt];
     return new ReplyStream({
       signal,
       start: () => {
@@ -74,21 +90,22 @@ export class Model {
 
 /** One conversation: remembers its turns, and answers one message at a time. */
 export class Chat {
-  private readonly conversation: Conversation;
+  /** What was said. May be set between two replies: to undo, to branch off, to go on with a saved one. */
+  conversation: Conversation;
   private readonly defaults: GenerateOptions;
   private busy = false;
 
   constructor(
     private readonly session: NativeSession,
-    { systemPrompt, history = true, ...defaults }: ChatOptions,
+    { systemPrompt, history = true, conversation, ...defaults }: ChatOptions,
   ) {
-    this.conversation = new Conversation(systemPrompt, history);
+    this.conversation = conversation ?? newConversation(systemPrompt, history);
     this.defaults = defaults;
   }
 
   /** The turns so far, oldest first, without the system prompt. */
   get messages(): readonly Message[] {
-    return this.conversation.messages;
+    return spoken(this.conversation);
   }
 
   /** Sends a message. The reply starts when it is iterated; a stopped reply counts as said, a failed one not. */
@@ -104,12 +121,12 @@ export class Chat {
         }
         this.busy = true;
         mine = true;
-        return this.session.reply(this.conversation.messagesFor(text), { ...this.defaults, ...parameters });
+        return this.session.reply(messagesFor(this.conversation, text), { ...this.defaults, ...parameters });
       },
       finish: (said, result) => {
         if (!mine) return;
         this.busy = false;
-        if (result ?? signal?.aborted) this.conversation.add(text, said);
+        if (result ?? signal?.aborted) this.conversation = withTurn(this.conversation, text, said);
       },
     });
     let mine = false;
@@ -118,7 +135,7 @@ export class Chat {
 
   /** Forgets every turn and what the device remembers of them. */
   clear(): void {
-    this.conversation.clear();
+    this.conversation = cleared(this.conversation);
     guard(() => this.session.reset());
   }
 

@@ -43,7 +43,7 @@ export async function openModel(request: OpenRequest, context: FetchContext): Pr
     tokenizerDir: request.tokenizerDir ?? where.tokenizerDir,
   };
   const native = await load(options);
-  return new Model(native, defaultSystemPrompt(request.card));
+  return new Model(native, defaultSystemPrompt(request.card), request.card.minResponseSpace);
 }
 
 async function wantsAipu(

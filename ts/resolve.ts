@@ -53,7 +53,8 @@ function find(
   return ['default', name, row.default];
 }
 
-function check(label: string, row: OptionRow, raw: unknown): unknown {
+/** `raw` as the row wants it; `label` names it in the complaint. */
+export function check(label: string, row: OptionRow, raw: unknown): unknown {
   switch (row.type) {
     case 'string':
       return checkChoice(label, row, checkText(label, raw));

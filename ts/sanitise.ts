@@ -1,12 +1,13 @@
 /**
  * Model text is untrusted: on a terminal it could move the cursor, set the clipboard or reorder words. Every
- * C0 control except newline and tab, DEL, the C1 controls, bidi controls and the line separators becomes a
+ * C0 control except newline and tab, DEL, the C1 controls, bidi and annotation controls and the line separators
+ * becomes a
  * visible mark. Each character is judged alone, so the result never depends on how the text was cut; only a
  * surrogate pair has to be kept together, which {@link createSanitiser} does.
  */
 const unsafe =
   // oxlint-disable-next-line no-control-regex -- finding control characters is the purpose
-  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
+  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ufff9-\ufffb]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
 
 /** `text` with everything that could drive a terminal made visible. */
 export function sanitise(text: string): string {
