@@ -30,12 +30,13 @@ const users = (conversation: Conversation) =>
     .map(({ user }) => user)
     .join('');
 
+const sent = (conversation: Conversation) =>
+  messagesFor(conversation, 'c').map(({ role, content }) => `${role}: ${content}`);
+
 test('it sends system prompt, turns and message; with history off only the message', (t) => {
-  const text = (conversation: Conversation) =>
-    messagesFor(conversation, 'c').map(({ role, content }) => `${role}: ${content}`);
-  t.deepEqual(text(withoutLast(two)), ['system: be brief', 'user: a', 'assistant: A', 'user: c']);
-  t.deepEqual(text({ ...two, history: false }), ['system: be brief', 'user: c']);
-  t.deepEqual(text(withSystem(cleared(two), undefined)), ['user: c']);
+  t.deepEqual(sent(withoutLast(two)), ['system: be brief', 'user: a', 'assistant: A', 'user: c']);
+  t.deepEqual(sent({ ...two, history: false }), ['system: be brief', 'user: c']);
+  t.deepEqual(sent(withSystem(cleared(two), undefined)), ['user: c']);
   t.is(spoken({ ...two, history: false }).length, 4, 'the turns are kept all the same');
 });
 

@@ -1,4 +1,5 @@
 /** What every way of talking to a model is given: the plain chat, the full-screen chat, the server. */
+import { replyOptions, settingsOf } from './chat/settings.js';
 import type { Voice } from './chat/voice.js';
 import type { Context } from './context.js';
 import type { ChatOptions, Model } from './model.js';
@@ -26,16 +27,6 @@ export function chatOptionsOf(values: OptionValues): ChatOptions {
   return {
     ...(system === undefined ? {} : { systemPrompt: system }),
     history: values.history,
-    onOverflow: values['on-overflow'],
-    temperature: values.temperature,
-    topK: values['top-k'],
-    topP: values['top-p'],
-    minP: values['min-p'],
-    repeatPenalty: values['repeat-penalty'],
-    presencePenalty: values['presence-penalty'],
-    frequencyPenalty: values['frequency-penalty'],
-    seed: values.seed,
-    maxTokens: values['max-tokens'],
-    stop: values.stop,
+    ...replyOptions(settingsOf(values)),
   };
 }

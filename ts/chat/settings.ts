@@ -1,9 +1,10 @@
 /** What `/set` changes while a chat runs. Names, ranges and help are the rows of `options.ts`. */
 import { UsageError } from '../errors.js';
 import type { GenerateOptions } from '../native.js';
-import { optionTable, type OptionName, type OptionRow, type OptionValues } from '../options.js';
+import { allOptions, type OptionName, type OptionRow, type OptionValues } from '../options.js';
 import { check } from '../resolve.js';
 import { closeMatches } from '../suggest.js';
+import type { Telemetry } from './stats.js';
 
 export const settingNames = [
   'temperature',
@@ -18,6 +19,8 @@ export const settingNames = [
   'stop',
   'on-overflow',
   'show-stats',
+  'show-cpu-usage',
+  'show-temp',
 ] as const satisfies readonly OptionName[];
 export type SettingName = (typeof settingNames)[number];
 
@@ -31,8 +34,10 @@ export function settingsOf(values: OptionValues): Settings {
 
 /** What the table says of a setting. */
 export function settingRow(name: SettingName): OptionRow {
-  return optionTable[name];
+  return rows.get(name)!;
 }
+
+const rows = new Map<OptionName, OptionRow>(allOptions());
 
 /** The setting that a word means: flag, alias or config key; throws with close matches otherwise. */
 export function settingNamed(word: string): SettingName {
@@ -77,5 +82,14 @@ export function replyOptions(settings: Settings): GenerateOptions {
     maxTokens: settings['max-tokens'],
     stop: settings.stop,
     onOverflow: settings['on-overflow'],
+  };
+}
+
+/** The settings as to what is printed after a reply. */
+export function telemetryOf(settings: Settings): Telemetry {
+  return {
+    stats: settings['show-stats'],
+    cpu: settings['show-cpu-usage'],
+    temperature: settings['show-temp'],
   };
 }

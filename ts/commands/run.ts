@@ -1,5 +1,6 @@
 /** `axllm [MODEL] [PROMPT]`: one reply, or a chat. */
 import type { ArgumentsCamelCase, CommandModule } from 'yargs';
+import { settingsOf, telemetryOf } from '../chat/settings.js';
 import { logFor, settings, type Context } from '../context.js';
 import { AxllmError, asAxllmError } from '../errors.js';
 import { chatOptionsOf, type FrontEnd, type Talk } from '../front-end.js';
@@ -74,7 +75,13 @@ async function talk(
   const model = await openModel(requestOf(card, values), files);
   try {
     for (const note of model.info.notes) log.info(note);
-    const voice = { context, log, show: telemetry(values), raw: values.raw, stream: values.stream ?? true };
+    const voice = {
+      context,
+      log,
+      show: telemetryOf(settingsOf(values)),
+      raw: values.raw,
+      stream: values.stream ?? true,
+    };
     await use({
       model,
       card,
@@ -87,14 +94,6 @@ async function talk(
   } finally {
     model.dispose();
   }
-}
-
-function telemetry(values: OptionValues) {
-  return {
-    stats: values['show-stats'],
-    cpu: values['show-cpu-usage'],
-    temperature: values['show-temp'],
-  };
 }
 
 const plainChat = async (): Promise<FrontEnd> => (await import('../chat/plain.js')).plainChat;

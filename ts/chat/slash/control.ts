@@ -1,6 +1,13 @@
 /** The commands about the program: settings, facts, leaving. `/help` is made from the whole table, in `table.ts`. */
 import { UsageError } from '../../errors.js';
-import { settingNamed, settingNames, settingRow, settingText, withSetting } from '../settings.js';
+import {
+  settingNamed,
+  settingNames,
+  settingRow,
+  settingText,
+  telemetryOf,
+  withSetting,
+} from '../settings.js';
 import { statisticsLines } from '../stats.js';
 import { system } from './talk.js';
 import { say, type ChatState, type Next, type SlashCommand } from './types.js';
@@ -79,9 +86,12 @@ function show(state: ChatState, what: string): Next {
 
 function stats(state: ChatState, what: string): Next {
   if (what !== '') return set(state, `show-stats ${what}`);
-  const { lastResult, info } = state;
+  const { lastResult, info, settings } = state;
   if (!lastResult) return [state, [say('No reply yet; /stats on shows timings after each one')]];
-  return [state, [say(...statisticsLines(lastResult, info.pipeline))]];
+  return [
+    state,
+    [say(...statisticsLines(lastResult, info.pipeline, { ...telemetryOf(settings), stats: true }))],
+  ];
 }
 
 function settingLines({ settings }: ChatState): string[] {
