@@ -100,6 +100,12 @@ export interface DeviceInfo {
   firmwareVersion: string
   /** The card's hardware revision. */
   boardRevision: number
+  /** The firmware in flash. */
+  flashedFirmwareVersion: string
+  /** The board controller's firmware. */
+  boardControllerFirmwareVersion: string
+  /** Settings and readings by the runtime's own keys; absent where they were not asked for, or cannot be read. */
+  configuration?: Record<string, string>
 }
 
 /** Parameters of one reply; absent ones leave the model's scores as they are. */
@@ -127,6 +133,9 @@ export interface GenerateOptions {
   /** What to do with a conversation that has outgrown the context; `drop` where absent. */
   onOverflow?: 'drop' | 'error'
 }
+
+/** The devices with their settings and readings; otherwise as `listDevices`. */
+export declare function inspectDevices(runtimeLibrary?: string | undefined | null): Promise<Array<DeviceInfo>>
 
 /**
  * The devices that a runtime lists; rejects where there is no runtime, or no device.
@@ -194,6 +203,9 @@ export interface ModelInfo {
   notes: Array<string>
 }
 
+/** Finds, opens and checks the runtime library; rejects where there is none, or it cannot be used. */
+export declare function probeRuntime(runtimeLibrary?: string | undefined | null): Promise<RuntimeInfo>
+
 /** Panics where models are loaded and replies generated: for the test that no panic crosses. */
 export declare function provokePanic(): Promise<void>
 
@@ -227,4 +239,27 @@ export interface ReplyResult {
   cpuPercent?: number
   /** The hottest core of the device, in °C. */
   coreTemperature?: number
+}
+
+/** A runtime library that can be used. */
+export interface RuntimeInfo {
+  /** Where it was found. */
+  path: string
+  /** Version of its interface, such as `1.0`. */
+  version: string
+}
+
+/** What the system shows of a card below `root`, which is `/` but for tests. */
+export declare function systemChain(root: string): Promise<SystemChain>
+
+/** What the system shows of a card, without any runtime. */
+export interface SystemChain {
+  /** PCI cards of the vendor, as lspci prints them. */
+  pci: Array<string>
+  /** The driver's row of /proc/modules, as lsmod prints it. */
+  module?: string
+  /** The driver's version, where it says one. */
+  driverVersion?: string
+  /** Names of the device nodes in /dev. */
+  nodes: Array<string>
 }

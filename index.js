@@ -773,12 +773,15 @@ if (
   }
 }
 
-const { Model, Reply, Session, compile, listDevices, load, provokePanic } = nativeBinding
+const { Model, Reply, Session, compile, inspectDevices, listDevices, load, probeRuntime, provokePanic, systemChain } = nativeBinding
 export { Model }
 export { Reply }
 export { Session }
 export { compile }
+export { inspectDevices }
 export { listDevices }
 export { load }
+export { probeRuntime }
 export { provokePanic }
+export { systemChain }
 export const __napiBindingTarget = __napiLoadedBindingTarget

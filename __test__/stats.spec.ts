@@ -28,8 +28,8 @@ test('the published example, to the letter', (t) => {
 
 test('what cannot be read is n/a, and the CPU pipeline has one line', (t) => {
   const unread = { ...published, cpuPercent: undefined, coreTemperature: undefined };
-  const lines = statisticsLines(unread, 'transformers-aipu', { stats: true });
-  t.deepEqual(lines.slice(1), ['CPU %: n/a', 'Core Temp: n/a']);
+  const said = statisticsLines(unread, 'transformers-aipu', { stats: true });
+  t.deepEqual(said.slice(1), ['CPU %: n/a', 'Core Temp: n/a']);
   t.is(statisticsLines(published, 'transformers', { stats: true }).length, 1);
 });
 

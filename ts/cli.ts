@@ -1,9 +1,12 @@
 #!/usr/bin/env node
 /** The command line: yargs, signals, errors to exit status. The only place that exits. */
 import yargs, { type CommandModule } from 'yargs';
+import { benchCommand } from './commands/bench.js';
 import { compileCommand } from './commands/compile.js';
+import { completionCommand, completionsFlag, printCompletions } from './commands/completion.js';
 import { configCommand } from './commands/config.js';
 import { devicesCommand } from './commands/devices.js';
+import { doctorCommand } from './commands/doctor.js';
 import { runCommand } from './commands/run.js';
 import type { Context } from './context.js';
 import { AlreadyReported, Stopped, UsageError, asAxllmError } from './errors.js';
@@ -38,10 +41,18 @@ function end(reason: Stopped): void {
   setTimeout(() => process.exit(reason.exitCode), graceMs).unref();
 }
 
-const others = [compileCommand(context), configCommand(context), devicesCommand(context)] as CommandModule[];
-const verbs = others.map(({ command }) => String(command).split(' ', 1)[0]!);
+const others = [
+  benchCommand(context),
+  compileCommand(context),
+  completionCommand(context),
+  configCommand(context),
+  devicesCommand(context),
+  doctorCommand(context),
+] as CommandModule[];
+const verbs = ['run', 'chat', ...others.map(({ command }) => String(command).split(' ', 1)[0]!)];
 
 async function main(argv: readonly string[]): Promise<void> {
+  if (argv[0] === completionsFlag) return printCompletions(argv.slice(1), verbs, context);
   const parser = yargs(splitShortValues(argv))
     .scriptName('axllm')
     .locale('en')

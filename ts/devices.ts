@@ -33,3 +33,8 @@ export function parseSelector(selector: string | undefined, env: Env): DeviceCho
 export function simulatorLibrary(env: Env): string {
   return env.AXLLM_SIM_LIB || join(packageRoot, 'sim', 'libaxruntime.so');
 }
+
+/** SDK 1.8 writes `metis-0-1-0` where earlier ones write `metis-0:1:0`; a name is never taken apart. */
+export function sameDevice(one: string, other: string): boolean {
+  return one.replaceAll(':', '-') === other.replaceAll(':', '-');
+}

@@ -8,6 +8,7 @@ import {
   withTurn,
   type Conversation,
 } from './chat/conversation.js';
+import type { Thermometer } from './core-temperature.js';
 import { AxllmError } from './errors.js';
 import { guard, type GenerateOptions, type Message, type ModelInfo, type NativeModel } from './native.js';
 import type { NativeSession } from './native.js';
@@ -37,6 +38,7 @@ export class Model {
     private readonly native: NativeModel,
     private readonly defaultSystemPrompt: string | undefined,
     private readonly minResponseSpace?: number,
+    private readonly thermometer?: Thermometer,
   ) {}
 
   /** Pipeline, device, sizes, and the notes of the load. */
@@ -59,6 +61,7 @@ export class Model {
     return new Chat(
       guard(() => this.native.session()),
       { systemPrompt: this.defaultSystemPrompt, ...options },
+      this.thermometer,
     );
   }
 
@@ -75,11 +78,13 @@ export class Model {
         return session.reply(messages, parameters);
       },
       finish: () => session?.dispose(),
+      temperature: () => this.thermometer?.latest(),
     });
   }
 
   /** Frees device and memory; a reply still running ends. Safe to call twice. */
   dispose(): void {
+    this.thermometer?.stop();
     this.native.dispose();
   }
 
@@ -98,6 +103,7 @@ export class Chat {
   constructor(
     private readonly session: NativeSession,
     { systemPrompt, history = true, conversation, ...defaults }: ChatOptions,
+    private readonly thermometer?: Thermometer,
   ) {
     this.conversation = conversation ?? newConversation(systemPrompt, history);
     this.defaults = defaults;
@@ -128,6 +134,7 @@ export class Chat {
         this.busy = false;
         if (result ?? signal?.aborted) this.conversation = withTurn(this.conversation, text, said);
       },
+      temperature: () => this.thermometer?.latest(),
     });
     let mine = false;
     return stream;

@@ -10,6 +10,7 @@ export type {
   Message,
   ModelInfo,
   ReplyResult,
+  SystemChain,
 } from '../index.js';
 export type { Model as NativeModel, Reply as NativeReply, Session as NativeSession } from '../index.js';
 
@@ -48,6 +49,24 @@ export const load: typeof Binding.load = async (options) => {
 export const listDevices: typeof Binding.listDevices = async (runtimeLibrary) => {
   const module = await native();
   return guard(() => module.listDevices(runtimeLibrary));
+};
+
+/** The devices with their settings and readings. */
+export const inspectDevices: typeof Binding.inspectDevices = async (runtimeLibrary) => {
+  const module = await native();
+  return guard(() => module.inspectDevices(runtimeLibrary));
+};
+
+/** Finds, opens and checks the runtime library. */
+export const probeRuntime: typeof Binding.probeRuntime = async (runtimeLibrary) => {
+  const module = await native();
+  return guard(() => module.probeRuntime(runtimeLibrary));
+};
+
+/** What the system shows of a card, without any runtime. */
+export const systemChain: typeof Binding.systemChain = async (root) => {
+  const module = await native();
+  return guard(() => module.systemChain(root));
 };
 
 /** Turns a GGUF file into what the simulated Metis loads. */

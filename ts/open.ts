@@ -1,4 +1,5 @@
 /** From a card and a choice of pipeline to a loaded model: fetches, compiles and falls back as needed. */
+import type { Thermometer } from './core-temperature.js';
 import { parseSelector, type DeviceChoice } from './devices.js';
 import { AxllmError, UsageError, asAxllmError } from './errors.js';
 import { Model } from './model.js';
@@ -17,6 +18,8 @@ export interface OpenRequest {
   readonly tokenizerDir?: string | undefined;
   readonly threads?: number | undefined;
   readonly isa?: string | undefined;
+  /** Follow the temperature of a card that does not tell it itself. */
+  readonly temperature?: boolean;
 }
 
 /** What the options ask for. */
@@ -28,6 +31,7 @@ export function requestOf(card: Card, values: OptionValues): OpenRequest {
     tokenizerDir: values['tokenizer-dir'],
     threads: values.threads,
     isa: values.isa,
+    temperature: values['show-temp'] ?? values['show-stats'],
   };
 }
 
@@ -43,7 +47,14 @@ export async function openModel(request: OpenRequest, context: FetchContext): Pr
     tokenizerDir: request.tokenizerDir ?? where.tokenizerDir,
   };
   const native = await load(options);
-  return new Model(native, defaultSystemPrompt(request.card), request.card.minResponseSpace);
+  const thermometer = request.temperature && aipu ? await followTemperature(native.info.device) : undefined;
+  const { minResponseSpace } = request.card;
+  return new Model(native, defaultSystemPrompt(request.card), minResponseSpace, thermometer);
+}
+
+async function followTemperature(device: string): Promise<Thermometer | undefined> {
+  const { thermometerFor } = await import('./core-temperature.js');
+  return thermometerFor(device);
 }
 
 async function wantsAipu(

@@ -44,7 +44,8 @@ function find(
   row: OptionRow,
   { flags = {}, env = {}, config = {}, card = {} }: Layers,
 ): [Source, string, unknown] {
-  const flag = flags[name];
+  // yargs counts to 0 where the flag is not given
+  const flag = row.type === 'count' && flags[name] === 0 ? undefined : flags[name];
   if (flag !== undefined) return ['flag', `--${name}`, flag === '' && row.bare ? row.bare : flag];
   const variable = row.env.find((each) => env[each]);
   if (variable) return ['env', variable, env[variable]];

@@ -11,6 +11,8 @@ export interface ReplySource {
   /** Called once, with the text so far; `result` is missing when the reply failed or was abandoned. */
   finish?(text: string, result: ReplyResult | undefined): void;
   signal?: AbortSignal | undefined;
+  /** The device's temperature, for those that do not tell it themselves. */
+  temperature?(): number | undefined;
 }
 
 /**
@@ -75,7 +77,9 @@ export class ReplyStream implements AsyncIterable<Chunk> {
         text += chunk.text;
         yield chunk;
       }
-      result = guard(() => native.result());
+      const ended = guard(() => native.result());
+      const coreTemperature = ended.coreTemperature ?? source.temperature?.();
+      result = coreTemperature === undefined ? ended : { ...ended, coreTemperature };
       return result;
     } catch (error) {
       failure = error;

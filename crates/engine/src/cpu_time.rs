@@ -29,6 +29,23 @@ impl CpuMeter {
     }
 }
 
+/// What the figure of the latest reply counts against those before it: the original's smoothing.
+const WEIGHT: f64 = 0.3;
+
+/// One conversation's CPU share, smoothed over its replies.
+#[derive(Debug, Default)]
+pub(crate) struct CpuShare(Option<f64>);
+
+impl CpuShare {
+    /// Takes a reply's figure in and gives the smoothed one; one that could not be read changes nothing.
+    pub(crate) fn add(&mut self, percent: Option<f64>) -> Option<f64> {
+        let new = percent?;
+        let smoothed = self.0.map_or(new, |old| WEIGHT * new + (1.0 - WEIGHT) * old);
+        self.0 = Some(smoothed);
+        self.0
+    }
+}
+
 /// Processor time of this process, all threads.
 fn used() -> Option<Duration> {
     ticks(&fs::read_to_string("/proc/self/stat").ok()?)
@@ -51,6 +68,17 @@ mod tests {
         let stat = "7 (a) b) c) S 1 2 3 4 5 6 7 8 9 10 120 34 0 0 20 0 1 0 5 6 7";
         assert_eq!(ticks(stat), Some(154));
         assert_eq!(ticks("nonsense"), None);
+    }
+
+    #[test]
+    fn shares_are_smoothed() {
+        let mut share = CpuShare::default();
+        assert_eq!(share.add(None), None);
+        assert_eq!(share.add(Some(10.0)), Some(10.0));
+        let second = share.add(Some(20.0)).unwrap();
+        assert!((second - 13.0).abs() < 1e-9, "{second}");
+        assert_eq!(share.add(None), None);
+        assert!((share.add(Some(13.0)).unwrap() - 13.0).abs() < 1e-9);
     }
 
     #[test]

@@ -30,7 +30,10 @@ pub use axruntime_sys::Device;
 pub use backend::{AipuOptions, Place};
 pub use cancel::Cancel;
 pub use compile::{CompileError, CompileOptions, Compiled, compile};
-pub use devices::{DeviceError, SystemChain, list as list_devices};
+pub use devices::{
+    Configuration, DeviceError, Runtime, SystemChain, inspect as inspect_devices, list as list_devices,
+    runtime,
+};
 pub use embeddings::{Embeddings, EmbeddingsError};
 pub use error::Error;
 pub use model::{Model, ModelOptions, Source};

@@ -5,7 +5,7 @@ use std::{ops::ControlFlow, sync::Arc, time::Instant};
 use crate::{
     Cancel, Chunk, Error, Finish, Message, Request, Sampler, TextStream,
     backend::Cache,
-    cpu_time::CpuMeter,
+    cpu_time::{CpuMeter, CpuShare},
     model::Model,
     prompt::PromptOptions,
     timing::{Stopwatch, Timings},
@@ -26,7 +26,7 @@ pub struct Reply {
     pub dropped_turns: usize,
     /// How long its parts took.
     pub timings: Timings,
-    /// The process's share of all cores meanwhile, in percent.
+    /// The process's share of all cores meanwhile, in percent, smoothed over the session's replies.
     pub cpu_percent: Option<f64>,
     /// The hottest core of the device afterwards, in °C.
     pub core_temperature: Option<f64>,
@@ -36,12 +36,13 @@ pub struct Reply {
 pub struct Session {
     model: Arc<Model>,
     cache: Box<dyn Cache>,
+    cpu: CpuShare,
 }
 
 impl Session {
     pub(crate) fn new(model: Arc<Model>) -> Self {
         let cache = model.backend().cache();
-        Self { model, cache }
+        Self { model, cache, cpu: CpuShare::default() }
     }
 
     /// Forgets the conversation; the next reply reads its whole prompt.
@@ -137,7 +138,7 @@ impl Session {
         text.finish();
         drop(device);
         reply.timings = watch.end();
-        reply.cpu_percent = meter.percent();
+        reply.cpu_percent = self.cpu.add(meter.percent());
         reply.core_temperature = self.model.backend().core_temperature();
         Ok(reply)
     }

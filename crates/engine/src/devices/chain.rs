@@ -15,6 +15,8 @@ pub struct SystemChain {
     pub pci: Vec<String>,
     /// The driver's row of `/proc/modules`, as lsmod prints it.
     pub module: Option<String>,
+    /// The driver's version, where it says one.
+    pub driver_version: Option<String>,
     /// Device nodes.
     pub nodes: Vec<String>,
 }
@@ -22,7 +24,12 @@ pub struct SystemChain {
 impl SystemChain {
     /// Looks at `sys`, `proc` and `dev` below `root` (`/`, but for tests). What cannot be read counts as absent.
     pub fn probe(root: &Path) -> Self {
-        Self { pci: pci(root), module: module(root), nodes: nodes(root) }
+        Self {
+            pci: pci(root),
+            module: module(root),
+            driver_version: driver_version(root),
+            nodes: nodes(root),
+        }
     }
 
     /// Lines for a start-up log.
@@ -92,6 +99,11 @@ fn module(root: &Path) -> Option<String> {
     Some(format!("{name:<19} {size:>8}  {users}"))
 }
 
+fn driver_version(root: &Path) -> Option<String> {
+    let text = fs::read_to_string(root.join("sys/module").join(MODULE).join("version")).ok()?;
+    Some(text.trim().to_owned()).filter(|version| !version.is_empty())
+}
+
 fn nodes(root: &Path) -> Vec<String> {
     let Ok(entries) = fs::read_dir(root.join("dev")) else { return Vec::new() };
     let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
@@ -119,6 +131,10 @@ mod tests {
         fs::create_dir_all(path.join("proc")).unwrap();
         fs::write(path.join("proc/modules"), "snd 1 0 - Live 0x0\nmetis 90112 0 - Live 0x0\n").unwrap();
         assert!(missing().contains("device node"));
+        assert_eq!(SystemChain::probe(path).driver_version, None);
+        fs::create_dir_all(path.join("sys/module/metis")).unwrap();
+        fs::write(path.join("sys/module/metis/version"), "1.6.2\n").unwrap();
+        assert_eq!(SystemChain::probe(path).driver_version.as_deref(), Some("1.6.2"));
         fs::create_dir_all(path.join("dev")).unwrap();
         fs::write(path.join("dev/metis-0:1:0"), "").unwrap();
         let chain = SystemChain::probe(path);

@@ -3,7 +3,10 @@
 mod chain;
 mod error;
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use axruntime_sys::{Context, Device, Library, LoadError as RuntimeError};
 
@@ -17,11 +20,48 @@ use crate::Error;
 /// # Errors
 /// When there is no runtime, it cannot be used, or it lists nothing.
 pub fn list(runtime: Option<&Path>) -> Result<Vec<Device>, Error> {
-    let devices = Context::new(library(runtime)?).devices()?;
-    if devices.is_empty() {
-        return Err(DeviceError::None { chain: system() }.into());
-    }
-    Ok(devices)
+    some(Context::new(library(runtime)?).devices()?)
+}
+
+fn some(devices: Vec<Device>) -> Result<Vec<Device>, Error> {
+    if devices.is_empty() { Err(DeviceError::None { chain: system() }.into()) } else { Ok(devices) }
+}
+
+/// A runtime library that can be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Runtime {
+    /// Where it was found.
+    pub path: PathBuf,
+    /// Major and minor version of its interface.
+    pub version: (u32, u32),
+}
+
+/// Finds, opens and checks the runtime without asking it for devices; `runtime` as in [`axruntime_sys::find`].
+///
+/// # Errors
+/// When there is none, or it cannot be used.
+pub fn runtime(runtime: Option<&Path>) -> Result<Runtime, Error> {
+    let library = library(runtime)?;
+    Ok(Runtime { path: library.path().into(), version: library.version() })
+}
+
+/// A device's settings and readings, by the runtime's own keys.
+pub type Configuration = Vec<(String, String)>;
+
+/// The devices as [`list`] gives them, each with its settings where the runtime can read them.
+///
+/// # Errors
+/// As [`list`].
+pub fn inspect(runtime: Option<&Path>) -> Result<Vec<(Device, Option<Configuration>)>, Error> {
+    let context = Context::new(library(runtime)?);
+    let devices = some(context.devices()?)?;
+    Ok(devices
+        .into_iter()
+        .map(|device| {
+            let configuration = context.device_configuration(&device).ok();
+            (device, configuration)
+        })
+        .collect())
 }
 
 /// The runtime library; where there is none, the error also says what the system shows of a card.
