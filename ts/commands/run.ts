@@ -51,6 +51,12 @@ async function run(
   const card = findModel(wanted.model, verbs);
   const { values } = await settings(context, 'run', argv, card.options);
   const log = logFor(context, values);
+  if (values['rich-cli'] && values.prompt === undefined && wanted.text === undefined) {
+    const { richChat, whyNotFullScreen } = await import('../tui/rich-chat.js');
+    const obstacle = whyNotFullScreen(context);
+    if (obstacle === undefined) return richChat(card, values, context);
+    log.info(`No full-screen chat: ${obstacle}; this is the plain one`);
+  }
   const frontEnd = frontEndOf(values);
   const prompt = frontEnd === undefined ? await promptOf(wanted.text, context) : undefined;
   await talk(card, values, log, context, async (it) => {
@@ -100,9 +106,6 @@ const plainChat = async (): Promise<FrontEnd> => (await import('../chat/plain.js
 
 /** The front end that a flag asks for; loaded only when it is used. */
 function frontEndOf(values: OptionValues): (() => Promise<FrontEnd>) | undefined {
-  if (values['rich-cli'] && values.prompt === undefined) {
-    throw new AxllmError('not_supported', 'The full-screen chat (--rich-cli) is not part of this build yet');
-  }
   if (values.ui !== undefined) {
     throw new AxllmError('not_supported', 'The chat in the browser (--ui) is not part of this build yet');
   }

@@ -1,0 +1,174 @@
+/** The transcript as items: turns, remarks and the reply under way, laid out where they are seen. */
+import { branch, type Conversation, type Turn } from '../chat/conversation.js';
+import { telemetryOf } from '../chat/settings.js';
+import { statisticsLines } from '../chat/stats.js';
+import { sanitise } from '../sanitise.js';
+import { cut, fit, lineWidth, span, type Line, type Style } from './cells.js';
+import { documentOf, type Document } from './markdown/document.js';
+import type { Note, State } from './state.js';
+import { wrap } from './wrap.js';
+
+export type Item =
+  | { readonly kind: 'turn'; readonly turn: Turn; readonly dropped: boolean; readonly lastDropped: boolean }
+  | { readonly kind: 'note'; readonly note: Note }
+  | { readonly kind: 'pending' };
+
+const branches = new WeakMap<Conversation, Turn[]>();
+
+function turnsOf(conversation: Conversation): Turn[] {
+  let turns = branches.get(conversation);
+  if (!turns) branches.set(conversation, (turns = branch(conversation)));
+  return turns;
+}
+
+/** What the transcript shows, oldest first. */
+export function itemsOf(state: State): Item[] {
+  const turns = state.chat ? turnsOf(state.chat.conversation) : [];
+  const dropped = state.context?.droppedTurns ?? 0;
+  const items: Item[] = [];
+  const notesAfter = (id: number | null) => {
+    for (const note of state.notes) if (note.after === id) items.push({ kind: 'note', note });
+  };
+  notesAfter(null);
+  for (const [at, turn] of turns.entries()) {
+    items.push({ kind: 'turn', turn, dropped: at < dropped, lastDropped: at === dropped - 1 });
+    if (state.notes.length > 0) notesAfter(turn.id);
+  }
+  if (state.pending) items.push({ kind: 'pending' });
+  return items;
+}
+
+/** The rows of one item, a blank one at the end. */
+export function layout(item: Item, state: State): Document {
+  const width = Math.max(1, state.columns);
+  if (item.kind === 'note') return noteRows(item.note, width);
+  if (item.kind === 'pending') return pendingRows(state, width);
+  const { turn } = item;
+  const result = state.results.get(turn.id);
+  const after: Line[] = [];
+  if (result?.finishReason === 'cancelled') after.push([span('  stopped', { role: 'muted' })]);
+  if (result?.finishReason === 'length') after.push([span('  cut at its length limit', { role: 'muted' })]);
+  if (result && state.chat) {
+    const { info, settings } = state.chat;
+    for (const line of statisticsLines(result, info.pipeline, telemetryOf(settings)))
+      after.push(...wrap([span(`  ${line}`, { role: 'muted' })], width));
+  }
+  if (item.lastDropped)
+    after.push([], [span(rule(' the model no longer sees what is above ', width), { role: 'warning' })]);
+  const rows = stack(
+    userRows(turn, turn.user, width),
+    blank,
+    replyRows(turn, turn.assistant, width, false),
+    fixed(after),
+    blank,
+  );
+  return item.dropped ? greyed(rows) : rows;
+}
+
+const fixed = (lines: readonly Line[]): Document => ({
+  rows: lines.length,
+  lines: (from, to) => lines.slice(Math.max(0, from), Math.max(0, to)),
+});
+
+const blank = fixed([[]]);
+
+/** One under the other. */
+function stack(...parts: readonly Document[]): Document {
+  const rows = parts.reduce((sum, part) => sum + part.rows, 0);
+  return {
+    rows,
+    lines(from, to) {
+      const found: Line[] = [];
+      let start = 0;
+      for (const part of parts) {
+        if (start < to && start + part.rows > from) {
+          found.push(...part.lines(Math.max(0, from - start), Math.min(part.rows, to - start)));
+        }
+        start += part.rows;
+      }
+      return found;
+    },
+  };
+}
+
+const grey = (style: Style): Style => ({ ...style, role: 'muted', ground: undefined });
+
+function greyed(rows: Document): Document {
+  const lines = (from: number, to: number) =>
+    rows.lines(from, to).map((line) => line.map((part) => span(part.text, grey(part.style))));
+  return { rows: rows.rows, lines };
+}
+
+/** Bubbles of the few messages that are in view; of the others only the number of rows is kept. */
+const bubbles = new Map<object, { width: number; lines: Line[] }>();
+const bubbleRows = new WeakMap<object, { width: number; rows: number }>();
+
+function userRows(key: object, text: string, width: number): Document {
+  const lines = () => {
+    const found = bubbles.get(key);
+    if (found?.width === width) return found.lines;
+    const made = bubble(sanitise(text), width);
+    bubbles.set(key, { width, lines: made });
+    bubbleRows.set(key, { width, rows: made.length });
+    if (bubbles.size > 50) bubbles.delete(bubbles.keys().next().value!);
+    return made;
+  };
+  const known = bubbleRows.get(key);
+  const rows = known?.width === width ? known.rows : lines().length;
+  return { rows, lines: (from, to) => lines().slice(from, to) };
+}
+
+/** A user's message: at the right, on its own ground, with a mark that shows without colours too. */
+function bubble(text: string, width: number): Line[] {
+  const style: Style = { role: 'user', ground: 'user' };
+  const room = Math.max(1, Math.min(width - 4, Math.ceil(width * 0.8)));
+  const lines = wrap([span(text, style)], room);
+  const wide = Math.max(...lines.map(lineWidth));
+  const left = ' '.repeat(Math.max(0, width - wide - 4));
+  return lines.map((line, at) =>
+    cut(
+      [
+        span(left),
+        span(at === 0 ? '❯ ' : '  ', { ...style, bold: true }),
+        ...fit(line, wide, style),
+        span(' ', style),
+      ],
+      width,
+      '',
+    ),
+  );
+}
+
+const mark = (row: number) => span(row === 0 ? '● ' : '  ', { role: 'accent' });
+
+function replyRows(key: object, text: string, width: number, open: boolean): Document {
+  const inner = documentOf(key, sanitise(text), Math.max(1, width - 3), open);
+  const lines = (from: number, to: number) =>
+    inner.lines(from, to).map((line, at) => cut([mark(from + at), ...line], width, ''));
+  return { rows: inner.rows, lines };
+}
+
+const spinner = [...'⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏'];
+
+/** A mark that turns, and the seconds since. */
+export function spinning(now: number, since: number): string {
+  const elapsed = Math.max(0, now - since);
+  return `${spinner[Math.floor(elapsed / 100) % spinner.length]} ${(elapsed / 1000).toFixed(1)} s`;
+}
+
+function pendingRows({ pending, now }: State, width: number): Document {
+  const { key, user, text, since, stopping } = pending!;
+  const wait = stopping ? 'stopping' : spinning(now, since);
+  const reply =
+    text === '' ? fixed([[span(`● ${wait}`, { role: 'muted' })]]) : replyRows(key, text, width, true);
+  return stack(userRows(key, user, width), blank, reply, blank);
+}
+
+function noteRows({ role, text }: Note, width: number): Document {
+  return stack(fixed(wrap([span(sanitise(text), { role })], width)), blank);
+}
+
+function rule(text: string, width: number): string {
+  const around = Math.max(0, width - text.length);
+  return `${'─'.repeat(Math.floor(around / 2))}${text}${'─'.repeat(Math.ceil(around / 2))}`.slice(0, width);
+}

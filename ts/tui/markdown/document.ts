@@ -1,0 +1,93 @@
+/** The lines of a growing Markdown text: finished blocks are laid out once, the open tail at each drawing. */
+import remend from 'remend';
+import type { Line } from '../cells.js';
+import { grow, noBlocks, type Block, type Blocks } from './blocks.js';
+import { markdownLines } from './layout.js';
+
+/** Blocks whose lines are kept; the others' are made again when they come into view. */
+const keptBlocks = 200;
+
+interface Placed {
+  readonly width: number;
+  readonly lines: readonly Line[];
+}
+
+const kept = new Map<Block, Placed>();
+/** Rows of a block at the last width asked for: all that is remembered of what is out of view. */
+const heights = new WeakMap<Block, { readonly width: number; readonly rows: number }>();
+const documents = new WeakMap<object, { text: string; blocks: Blocks }>();
+
+function linesOfBlock(block: Block, width: number): readonly Line[] {
+  const found = kept.get(block);
+  if (found?.width === width) {
+    kept.delete(block);
+    kept.set(block, found);
+    return found.lines;
+  }
+  const own = markdownLines(block.source, width);
+  const lines = block.joined || own.length === 0 ? own : [[], ...own];
+  kept.set(block, { width, lines });
+  heights.set(block, { width, rows: lines.length });
+  if (kept.size > keptBlocks) kept.delete(kept.keys().next().value!);
+  return lines;
+}
+
+function rowsOfBlock(block: Block, width: number): number {
+  const known = heights.get(block);
+  return known?.width === width ? known.rows : linesOfBlock(block, width).length;
+}
+
+/** The blocks of `text`; `key` stands for the message, and what was done for its earlier text is used again. */
+function blocksOf(key: object, text: string): Blocks {
+  const known = documents.get(key);
+  if (known?.text === text) return known.blocks;
+  const start = known && text.startsWith(known.text) ? known : { text: '', blocks: noBlocks };
+  const blocks = grow(start.blocks, text.slice(start.text.length));
+  documents.set(key, { text, blocks });
+  return blocks;
+}
+
+/** Marks that are open at the end are closed for the eye, so that they don't show and vanish. */
+function tailLines({ source, joined }: Block, width: number, open: boolean): readonly Line[] {
+  if (source.trim() === '') return [];
+  const own = markdownLines(open ? remend(source, { linkMode: 'text-only' }) : source, width);
+  return joined || own.length === 0 ? own : [[], ...own];
+}
+
+/** A laid-out text: rows without lines, and lines where they are seen. */
+export interface Document {
+  readonly rows: number;
+  /** Rows `from` to `to` (exclusive). */
+  lines(from: number, to: number): Line[];
+}
+
+/** Lays `text` out; `open` says that it still grows. */
+export function documentOf(key: object, text: string, width: number, open: boolean): Document {
+  const { finished, tail } = blocksOf(key, text);
+  const last = tailLines(tail, width, open);
+  // the first block has no blank line above it
+  const parts: { rows: number; lines: () => readonly Line[] }[] = [
+    ...finished.map((block) => ({
+      rows: rowsOfBlock(block, width),
+      lines: () => linesOfBlock(block, width),
+    })),
+    { rows: last.length, lines: () => last },
+  ];
+  const total = parts.reduce((sum, { rows }) => sum + rows, 0);
+  const skip = total > 0 ? 1 : 0;
+  return {
+    rows: total - skip,
+    lines(from, to) {
+      const found: Line[] = [];
+      let row = -skip;
+      for (const part of parts) {
+        if (row >= to) break;
+        if (row + part.rows > from) {
+          found.push(...part.lines().slice(Math.max(0, from - row), to - row));
+        }
+        row += part.rows;
+      }
+      return found;
+    },
+  };
+}

@@ -1,0 +1,173 @@
+/** The full-screen chat: state, messages and effects held together, and drawn when something has changed. */
+import { cpus } from 'node:os';
+import { contextMeter, type TokenCounter } from '../chat/context-use.js';
+import { ConversationStore } from '../chat/conversation-store.js';
+import { InputHistory } from '../chat/input-history.js';
+import type { Settings } from '../chat/settings.js';
+import type { Context } from '../context.js';
+import type { Chat } from '../model.js';
+import { listDevices } from '../native.js';
+import type { StartProgress } from '../store/progress.js';
+import type { Log } from '../terminal.js';
+import { run, type World } from './effects.js';
+import { Screen } from './screen.js';
+import { initialState, type Message, type State } from './state.js';
+import { themeFor } from './theme.js';
+import { update } from './update.js';
+import { view } from './view.js';
+
+/** 30 frames a second at most while text streams; a key is shown at once. */
+const frameMs = 1000 / 30;
+const tickMs = 100;
+
+/** What answers: a model and a conversation with it. */
+export interface Opened {
+  readonly model: TokenCounter;
+  readonly chat: Pick<Chat, 'conversation' | 'send'>;
+}
+
+/** Where loading tells how far it is. */
+export interface LoadingReport {
+  readonly log: Log;
+  readonly progress: StartProgress;
+}
+
+export interface TuiOptions {
+  readonly context: Context;
+  /** The card's name. */
+  readonly title: string;
+  readonly settings: Settings;
+  readonly colour: boolean;
+  /** Whether what is typed is kept for the next time. */
+  readonly save: boolean;
+  /** Loads the model, while the screen is there already. */
+  open(report: LoadingReport): Promise<Opened>;
+}
+
+/** Whether the full-screen chat can be shown here; else why not. */
+export function whyNotFullScreen({ stdin, stdout, env }: Context): string | undefined {
+  if (!stdin.isTTY || !stdout.isTTY) return 'it needs a terminal for input and output';
+  if (env.TERM === 'dumb') return 'TERM=dumb has no screen';
+  return undefined;
+}
+
+/** Shows the chat until it is left. Rejects with what kept the model from loading, and when a signal ends it. */
+export async function runTui(options: TuiOptions): Promise<void> {
+  const { context } = options;
+  const { stdin, env, signal } = context;
+  const stdout = context.stdout as NodeJS.WriteStream;
+  signal.throwIfAborted();
+  let state: State = initialState(options.title, 80, 24, Date.now());
+  let drawnAt = 0;
+  let timer: NodeJS.Timeout | NodeJS.Immediate | undefined;
+  let settle!: { resolve: () => void; reject: (reason: unknown) => void };
+  const left = new Promise<void>((resolve, reject) => (settle = { resolve, reject }));
+
+  const draw = () => {
+    timer = undefined;
+    drawnAt = Date.now();
+    screen.draw(view(state));
+  };
+  const schedule = (urgent: boolean) => {
+    if (urgent && timer) clearTimeout(timer as NodeJS.Timeout);
+    else if (timer) return;
+    const wait = urgent ? 0 : Math.max(0, drawnAt + frameMs - Date.now());
+    timer = setTimeout(draw, wait);
+  };
+  const dispatch = (message: Message) => {
+    const [next, effects] = update({ ...state, now: Date.now() }, message);
+    state = next;
+    for (const effect of effects) run(effect, world).catch(settle.reject);
+    schedule(message.kind === 'key' || message.kind === 'text' || message.kind === 'paste');
+  };
+  const safely = (message: Message) => {
+    try {
+      dispatch(message);
+    } catch (error) {
+      settle.reject(error);
+    }
+  };
+  const abort = () => settle.reject(signal.reason);
+  signal.addEventListener('abort', abort, { once: true });
+  const screen = new Screen({
+    stdin,
+    stdout,
+    env,
+    theme: themeFor(env, options.colour),
+    onInput: safely,
+    onResize: (columns, rows) => safely({ kind: 'resize', columns, rows }),
+    onStale: () => schedule(false),
+  });
+  const world: World = {
+    env,
+    screen,
+    dispatch: safely,
+    leave: () => settle.resolve(),
+    prompts: new InputHistory(env, options.save),
+  };
+  const release = context.onInterrupt(() => safely({ kind: 'key', key: 'Ctrl-C' }));
+  const ticker = setInterval(() => {
+    if (!state.chat || state.pending || state.armed) safely({ kind: 'tick', now: Date.now() });
+  }, tickMs);
+  const meter = setInterval(
+    cpuMeter(safely, () => state.pending !== undefined),
+    1000,
+  );
+  try {
+    safely({ kind: 'resize', ...screen.size });
+    void world.prompts.load().then(() => safely({ kind: 'prompts', prompts: world.prompts.entries }));
+    const opening = load(options, world, safely);
+    await Promise.race([left, opening.then(() => left)]);
+  } finally {
+    clearInterval(ticker);
+    clearInterval(meter);
+    clearTimeout(timer as NodeJS.Timeout);
+    signal.removeEventListener('abort', abort);
+    release();
+    world.reply?.cancel();
+    screen.close();
+  }
+}
+
+async function load(options: TuiOptions, world: World, dispatch: (message: Message) => void): Promise<void> {
+  const tell = (text: string) => dispatch({ kind: 'loading', text });
+  const log: Log = { debug: () => undefined, info: tell, warning: tell };
+  const progress: StartProgress = (label, expected) => ({
+    update(done, total = expected) {
+      const share = total ? { share: Math.min(1, done / total) } : {};
+      dispatch({ kind: 'loading', text: `downloading ${label}`, ...share });
+    },
+    end: () => tell('loading the model'),
+  });
+  const { model, chat } = await options.open({ log, progress });
+  world.chat = chat;
+  world.services = {
+    env: world.env,
+    store: new ConversationStore(world.env),
+    meter: contextMeter(model),
+    listDevices: () => listDevices(),
+    writeTerminal: (bytes) => world.screen.write(bytes),
+  };
+  const { conversation } = chat;
+  dispatch({
+    kind: 'opened',
+    chat: { conversation, settings: options.settings, modelName: options.title, info: model.info },
+  });
+}
+
+/** The process's share of all cores, smoothed as the reference does it. */
+function cpuMeter(dispatch: (message: Message) => void, wanted: () => boolean): () => void {
+  const cores = Math.max(1, cpus().length);
+  let usage = process.cpuUsage();
+  let at = Date.now();
+  let smooth: number | undefined;
+  return () => {
+    const spent = process.cpuUsage(usage);
+    const elapsed = Math.max(1, Date.now() - at);
+    usage = process.cpuUsage();
+    at = Date.now();
+    const share = (spent.user + spent.system) / 10 / elapsed / cores;
+    smooth = smooth === undefined ? share : 0.3 * share + 0.7 * smooth;
+    if (wanted()) dispatch({ kind: 'telemetry', cpuPercent: smooth });
+  };
+}

@@ -1,0 +1,75 @@
+/** Which rows of the transcript are in view. Lays out only what it meets on its way. */
+import { textOf, type Line } from './cells.js';
+import { itemsOf, layout } from './items.js';
+import type { Anchor, State } from './state.js';
+
+const top: Anchor = { item: 0, row: 0 };
+
+/** The anchor `delta` rows further down; stops at the first row and at the last item's end. */
+function moved(state: State, from: Anchor, delta: number): Anchor {
+  const items = itemsOf(state);
+  const rows = (at: number) => layout(items[at]!, state).rows;
+  let { item, row } = from;
+  if (item >= items.length) return top;
+  row += delta;
+  while (row < 0 && item > 0) row += rows(--item);
+  if (row < 0) return top;
+  while (row >= rows(item) && item < items.length - 1) row -= rows(item++);
+  return { item, row: Math.min(row, Math.max(0, rows(item) - 1)) };
+}
+
+/** The anchor that shows the newest text in a view of `height` rows. */
+export function bottom(state: State, height: number): Anchor {
+  const items = itemsOf(state);
+  let left = height;
+  for (let item = items.length - 1; item >= 0; item -= 1) {
+    const { rows } = layout(items[item]!, state);
+    if (rows >= left) return { item, row: rows - left };
+    left -= rows;
+  }
+  return top;
+}
+
+const isBefore = (a: Anchor, b: Anchor) => a.item < b.item || (a.item === b.item && a.row < b.row);
+
+/** Scrolls by `delta` rows; `undefined`: the newest text is in view, so the view follows it again. */
+export function scrolled(state: State, height: number, delta: number): Anchor | undefined {
+  const last = bottom(state, height);
+  const to = moved(state, state.anchor ?? last, delta);
+  return isBefore(to, last) ? to : undefined;
+}
+
+/** The first row, or `undefined` where everything is in view anyway. */
+export function toTop(state: State, height: number): Anchor | undefined {
+  return isBefore(top, bottom(state, height)) ? top : undefined;
+}
+
+/** The lines in view, at most `height`. */
+export function visible(state: State, height: number): Line[] {
+  const items = itemsOf(state);
+  const anchor = state.anchor && state.anchor.item < items.length ? state.anchor : bottom(state, height);
+  const lines: Line[] = [];
+  for (let item = anchor.item; item < items.length && lines.length < height; item += 1) {
+    const from = item === anchor.item ? anchor.row : 0;
+    lines.push(...layout(items[item]!, state).lines(from, from + height - lines.length));
+  }
+  return lines;
+}
+
+/** The next row that holds `query`, whatever the case, from `from` on in direction `step`; goes round once. */
+export function find(state: State, query: string, from: Anchor, step: 1 | -1): Anchor | undefined {
+  const wanted = query.toLowerCase();
+  const items = itemsOf(state);
+  if (wanted === '' || items.length === 0) return undefined;
+  for (let n = 0; n <= items.length; n += 1) {
+    const item = (((from.item + step * n) % items.length) + items.length) % items.length;
+    const { rows, lines } = layout(items[item]!, state);
+    const hits = lines(0, rows).flatMap((line, row) =>
+      textOf(line).toLowerCase().includes(wanted) ? [row] : [],
+    );
+    const here = n === 0 ? hits.filter((row) => (step > 0 ? row > from.row : row < from.row)) : hits;
+    const row = step > 0 ? here[0] : here.at(-1);
+    if (row !== undefined) return { item, row };
+  }
+  return undefined;
+}
