@@ -91,7 +91,8 @@ impl Format {
             }
             Self::Q4_0 | Self::Q4_1 => {
                 for (w, b) in out.chunks_exact_mut(BLOCK).zip(blocks) {
-                    let (d, m) = self.scale_and_min(b);
+                    let d = half_at(b, 0);
+                    let m = if self == Self::Q4_1 { half_at(b, 2) } else { -8.0 * d };
                     let (low, high) = w.split_at_mut(BLOCK / 2);
                     for ((low, high), &q) in low.iter_mut().zip(high).zip(&b[self.codes_at()..]) {
                         *low = d * f32::from(q & 15) + m;
@@ -108,17 +109,6 @@ impl Format {
             Self::F32 | Self::F16 | Self::Bf16 => 0,
             Self::Q8_0 | Self::Q4_0 => 2,
             Self::Q4_1 => 4,
-        }
-    }
-
-    /// `(d, m)` of a quantised block with `w = d·code + m`, codes of Q4_0 taken as 0–15.
-    #[inline(always)]
-    pub(crate) fn scale_and_min(self, block: &[u8]) -> (f32, f32) {
-        let d = half_at(block, 0);
-        match self {
-            Self::Q4_0 => (d, -8.0 * d),
-            Self::Q4_1 => (d, half_at(block, 2)),
-            _ => (d, 0.0),
         }
     }
 }

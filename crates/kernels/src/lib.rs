@@ -6,11 +6,14 @@
 //! bit; so do any two ways of cutting a batch or of sharing it among threads.
 
 mod activations;
+mod arena;
 mod attention;
 mod compute;
 mod format;
 mod isa;
 mod matrix;
+mod pack;
+mod packed;
 mod pool;
 mod scalar;
 mod table;
@@ -18,8 +21,11 @@ mod table;
 mod x86;
 
 pub use activations::Activations;
+pub use arena::Arena;
 pub use attention::{Attention, KvLayout};
 pub use compute::{Compute, Linear};
 pub use format::{BLOCK, Format};
 pub use isa::{Isa, UnavailableIsa};
 pub use matrix::{Matrix, ShapeMismatch};
+pub use pack::RowCodes;
+pub use packed::{Kind, Layout, Packed};

@@ -6,73 +6,73 @@ use std::ops::Range;
 use half::f16;
 
 use crate::{
-    Activations, Attention, BLOCK, Format, Isa, Matrix,
-    activations::PAIR,
+    Activations, Attention, BLOCK, Isa, Packed,
+    activations::{BlockScale, STEPS},
+    packed::{Kind, Layout, ROWS, code, float, minimum, scale},
     table::{Out, Table},
 };
 
 pub(crate) static TABLE: Table = Table { isa: Isa::Scalar, quantise, linear, rms_norm, swiglu, attend };
 
-fn quantise(x: &mut Activations) {
-    x.reserve_codes();
-    let pairs = x.pairs();
-    for token in 0..x.tokens {
-        for block in 0..x.cols.div_ceil(BLOCK) {
-            let values = &x.values[token * x.cols..][..x.cols];
-            let values = &values[block * BLOCK..x.cols.min((block + 1) * BLOCK)];
-            let largest = values.iter().fold(0f32, |m, v| m.max(v.abs()));
-            let scale = largest / 127.0;
-            let inverse = if largest > 0.0 { 127.0 / largest } else { 0.0 };
-            let mut sum = 0i32;
-            let at = (token * pairs * PAIR + block) * BLOCK;
-            for (code, value) in x.codes[at..].iter_mut().zip(values) {
-                *code = (value * inverse).round_ties_even() as i8;
-                sum += i32::from(*code);
-            }
-            let pair = &mut x.scales[token * pairs + block / PAIR];
-            pair[2 * (block % PAIR)] = scale;
-            pair[2 * (block % PAIR) + 1] = scale * sum as f32;
+fn quantise(values: &[f32], codes: &mut [i8], scales: &mut [BlockScale]) {
+    codes.fill(0);
+    for ((values, codes), of) in values.chunks(BLOCK).zip(codes.chunks_exact_mut(BLOCK)).zip(scales) {
+        let largest = values.iter().fold(0f32, |m, v| m.max(v.abs()));
+        if largest == 0.0 || !largest.is_finite() {
+            *of = BlockScale::of(if largest == 0.0 { 0.0 } else { f32::NAN }, codes);
+            continue;
         }
+        let code = |value: &f32, steps: f32| (value * (steps / largest)).round_ties_even();
+        let error = |steps: f32| -> f64 {
+            let one = |v: &f32| f64::from(*v) - f64::from(code(v, steps)) * f64::from(largest / steps);
+            values.iter().map(|v| one(v).powi(2)).sum()
+        };
+        let best =
+            STEPS.into_iter().map(|steps| (error(steps), steps)).reduce(|a, b| if b.0 < a.0 { b } else { a });
+        let steps = best.map_or(STEPS[0], |(_, steps)| steps);
+        for (out, value) in codes.iter_mut().zip(values) {
+            *out = code(value, steps) as i8;
+        }
+        *of = BlockScale::of(largest / steps, codes);
     }
 }
 
 /// # Safety
 /// As `Table::linear` says.
-unsafe fn linear(weights: &Matrix<'_>, rows: Range<usize>, x: &Activations, out: Out) {
-    let mut decoded = vec![0.0; weights.cols()];
-    for row in rows {
-        for token in 0..x.tokens() {
-            let dot = if weights.format().is_quantised() {
-                blocks(weights.format(), weights.row(row), x, token)
-            } else {
-                weights.dequantise_row(row, &mut decoded);
-                decoded.iter().zip(x.row(token)).map(|(w, x)| f64::from(*w) * f64::from(*x)).sum()
+unsafe fn linear(weights: &Packed, groups: Range<usize>, x: &Activations, out: Out) {
+    for row in groups.start * ROWS..weights.rows.min(groups.end * ROWS) {
+        for token in 0..x.tokens {
+            let (group, lane) = (weights.group(row / ROWS), row % ROWS);
+            let dot = match weights.kind {
+                Kind::Codes(layout) => blocks(layout, group, lane, x, token),
+                kind => {
+                    let weights = (0..x.cols).map(|column| float(kind, group, column * ROWS + lane));
+                    weights.zip(x.row(token)).map(|(w, x)| f64::from(w) * f64::from(*x)).sum()
+                }
             };
             // SAFETY: the caller gives an output that holds `[tokens][rows]`.
-            unsafe { out.base.add(token * out.stride + row).write(dot as f32) };
+            unsafe {
+                let at = out.base.add(token * out.stride + row);
+                at.write(if out.add { *at + dot as f32 } else { dot as f32 });
+            }
         }
     }
 }
 
-/// Σ over blocks of `d·s·Σ(code·q) + m·s·Σq`.
-fn blocks(format: Format, row: &[u8], x: &Activations, token: usize) -> f64 {
-    let codes = x.codes(token).chunks_exact(BLOCK);
+/// Σ over blocks of `d·s·Σ(code·q) + m·s·Σq`, each scale for 32 columns or for 16.
+fn blocks(layout: Layout, group: &[u8], lane: usize, x: &Activations, token: usize) -> f64 {
     let mut dot = 0f64;
-    for (i, (block, q)) in row.chunks_exact(format.block_bytes()).zip(codes).enumerate() {
-        let [scale, scaled_sum] = x.scales(token)[i / PAIR].as_chunks().0[i % PAIR];
-        let (d, m) = format.scale_and_min(block);
-        let w = &block[format.codes_at()..];
-        let products: i32 = if format == Format::Q8_0 {
-            w.iter().zip(q).map(|(w, q)| i32::from(w.cast_signed()) * i32::from(*q)).sum()
-        } else {
-            let (low, high) = q.split_at(BLOCK / 2);
-            let halves = w.iter().zip(low).zip(high);
-            halves
-                .map(|((w, l), h)| i32::from(w & 15) * i32::from(*l) + i32::from(w >> 4) * i32::from(*h))
-                .sum()
-        };
-        dot += f64::from(d * scale) * f64::from(products);
-        dot += f64::from(m) * f64::from(scaled_sum);
+    let blocks = group.chunks_exact(layout.block_bytes());
+    for ((block, codes), of) in blocks.zip(x.codes(token).chunks_exact(BLOCK)).zip(x.scales(token)) {
+        let width = BLOCK / layout.scales();
+        for (half, codes) in codes.chunks_exact(width).enumerate() {
+            let weight = |column: usize| code(layout, block, lane, half * width + column);
+            let products: i32 = codes.iter().enumerate().map(|(n, code)| weight(n) * i32::from(*code)).sum();
+            let sum: i32 = codes.iter().map(|code| i32::from(*code)).sum();
+            let (d, m) = (scale(layout, block, lane, half), minimum(layout, block, lane, half));
+            dot += f64::from(d * of.scale) * f64::from(products);
+            dot += f64::from(m) * f64::from(of.scale) * f64::from(sum);
+        }
     }
     dot
 }

@@ -2,13 +2,14 @@
 
 use std::ops::Range;
 
-use crate::{Activations, Attention, Isa, Matrix, scalar};
+use crate::{Activations, Attention, Isa, Packed, activations::BlockScale, scalar};
 
-/// Where a matrix product writes: value `[token][row]` lies at `token · stride + row`.
+/// Where a matrix product writes, or adds to: value `[token][row]` lies at `token · stride + row`.
 #[derive(Clone, Copy)]
 pub(crate) struct Out {
     pub(crate) base: *mut f32,
     pub(crate) stride: usize,
+    pub(crate) add: bool,
 }
 
 /// One instruction set's kernels.
@@ -19,10 +20,10 @@ pub(crate) struct Out {
 /// else meanwhile, `rows` within the matrix, `cols` equal on both sides and, for quantised formats, codes present.
 pub(crate) struct Table {
     pub(crate) isa: Isa,
-    /// Fills codes and scales from the values, for all tokens.
-    pub(crate) quantise: unsafe fn(&mut Activations),
+    /// Codes and scales of one row, which is padded with zeros to whole blocks.
+    pub(crate) quantise: unsafe fn(&[f32], &mut [i8], &mut [BlockScale]),
     /// Product of some rows of the weights with every token.
-    pub(crate) linear: unsafe fn(&Matrix<'_>, Range<usize>, &Activations, Out),
+    pub(crate) linear: unsafe fn(&Packed, Range<usize>, &Activations, Out),
     /// `out = x / rms(x) · weight`; equal lengths.
     pub(crate) rms_norm: unsafe fn(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]),
     /// `gate = silu(gate) · up`; equal lengths.

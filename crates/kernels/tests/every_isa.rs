@@ -1,7 +1,9 @@
 //! The same cases through every instruction set that the machine has, against the scalar oracle.
 
 use half::{bf16, f16};
-use kernels::{Activations, Attention, Compute, Format, Isa, KvLayout, Linear, Matrix};
+use kernels::{
+    Activations, Arena, Attention, Compute, Format, Isa, KvLayout, Layout, Linear, Matrix, Packed, RowCodes,
+};
 
 const FORMATS: [Format; 6] =
     [Format::F32, Format::F16, Format::Bf16, Format::Q8_0, Format::Q4_0, Format::Q4_1];
@@ -55,12 +57,25 @@ fn machines(threads: usize) -> Vec<Compute> {
     available.map(|isa| Compute::new(Some(isa), threads).expect("the instruction set is available")).collect()
 }
 
-fn product(compute: &Compute, weights: Matrix<'_>, x: &[f32]) -> Vec<f32> {
+fn activate(compute: &Compute, weights: &[&Packed], x: &[f32]) -> Activations {
+    let cols = weights[0].cols();
+    let kinds: Vec<_> = weights.iter().map(|weights| weights.kind()).collect();
     let mut activations = Activations::default();
-    compute.activate(&mut activations, x, weights.cols(), weights.format().is_quantised());
+    compute.activate(&mut activations, (x.len() / cols, cols), &kinds, |token, row| {
+        row.copy_from_slice(&x[token * cols..][..cols]);
+    });
+    activations
+}
+
+fn packed_product(compute: &Compute, weights: &Packed, x: &[f32]) -> Vec<f32> {
+    let activations = activate(compute, &[weights], x);
     let mut out = vec![f32::NAN; weights.rows() * activations.tokens()];
-    compute.linear(&mut [Linear { weights, out: &mut out }], &activations);
+    compute.linear(&mut [Linear { weights, out: &mut out, add: false }], &activations);
     out
+}
+
+fn product(compute: &Compute, weights: Matrix<'_>, x: &[f32]) -> Vec<f32> {
+    packed_product(compute, &compute.pack(&weights, &mut Arena::default()).expect("memory"), x)
 }
 
 fn assert_close(got: &[f32], want: &[f32], tolerance: f32, case: &str) {
@@ -184,14 +199,82 @@ fn several_matrices_in_one_loop_give_what_they_give_alone() {
         .collect();
     let x = noise.floats(tokens * cols);
     for machine in machines(2) {
-        let mut activations = Activations::default();
-        machine.activate(&mut activations, &x, cols, true);
-        let mut outs: Vec<_> = shapes.iter().map(|(_, rows)| vec![f32::NAN; rows * tokens]).collect();
-        let mut jobs: Vec<_> =
-            matrices.iter().zip(&mut outs).map(|(weights, out)| Linear { weights: *weights, out }).collect();
-        machine.linear(&mut jobs, &activations);
+        let mut arena = Arena::default();
+        let packed: Vec<_> = matrices.iter().map(|m| machine.pack(m, &mut arena).expect("memory")).collect();
+        let activations = activate(&machine, &packed.iter().collect::<Vec<_>>(), &x);
+        let mut outs: Vec<_> = shapes.iter().map(|(_, rows)| vec![1.0; rows * tokens]).collect();
+        for add in [false, true] {
+            let jobs = packed.iter().zip(&mut outs);
+            let mut jobs: Vec<_> = jobs.map(|(weights, out)| Linear { weights, out, add }).collect();
+            machine.linear(&mut jobs, &activations);
+        }
         for (matrix, out) in matrices.iter().zip(&outs) {
-            assert_eq!(*out, product(&machine, *matrix, &x));
+            let alone = product(&machine, *matrix, &x);
+            assert!(out.iter().zip(alone).all(|(twice, once)| *twice == once + once));
+        }
+    }
+}
+
+#[test]
+fn every_layout_agrees_with_the_oracle_and_decodes_to_what_was_packed() {
+    let machines = machines(2);
+    let mut noise = Noise(8);
+    for bits in 0..16 {
+        let [nibbles, halves, minima, wide] = [bits & 1 > 0, bits & 2 > 0, bits & 4 > 0, bits & 8 > 0];
+        let layout = Layout { nibbles, halves, minima, wide };
+        let (rows, cols, width) = (21, 100, if halves { 16 } else { 32 });
+        let lowest: i16 = if !nibbles {
+            -128
+        } else if minima {
+            0
+        } else {
+            -8
+        };
+        let decoded: Vec<RowCodes> = (0..rows)
+            .map(|_| RowCodes {
+                codes: (0..cols)
+                    .map(|_| (lowest + (noise.bits() % if nibbles { 16 } else { 256 }) as i16) as i8)
+                    .collect(),
+                scales: (0..128 / width).map(|_| f16::from_f32(noise.float()).to_f32()).collect(),
+                minima: (0..128 / width).map(|_| f16::from_f32(noise.float()).to_f32()).collect(),
+            })
+            .collect();
+        let fill = |row: usize, out: &mut RowCodes| {
+            out.codes[..cols].copy_from_slice(&decoded[row].codes);
+            out.scales.copy_from_slice(&decoded[row].scales);
+            if minima {
+                out.minima.copy_from_slice(&decoded[row].minima);
+            }
+        };
+        for tokens in [1, 2, 3, 7, 13] {
+            let x = noise.floats(tokens * cols);
+            let run = |machine: &Compute| {
+                let packed =
+                    machine.pack_rows(layout, rows, cols, &mut Arena::default(), fill).expect("memory");
+                let mut row = vec![0.0; cols];
+                for (n, want) in decoded.iter().enumerate() {
+                    packed.dequantise_row(n, &mut row);
+                    for (column, got) in row.iter().enumerate() {
+                        let (code, at) = (f32::from(want.codes[column]), column / width);
+                        let minimum = if minima { want.minima[at] } else { 0.0 };
+                        assert_eq!(
+                            *got,
+                            want.scales[at] * code + minimum,
+                            "{layout:?} row {n} column {column}"
+                        );
+                    }
+                }
+                packed_product(machine, &packed, &x)
+            };
+            let want = run(&machines[0]);
+            for machine in &machines[1..] {
+                assert_close(
+                    &run(machine),
+                    &want,
+                    2e-6,
+                    &format!("{layout:?}, {tokens} tokens, {}", machine.isa()),
+                );
+            }
         }
     }
 }

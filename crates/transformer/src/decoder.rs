@@ -1,19 +1,17 @@
 //! The decoder block: norm, attention, norm, feed-forward, each added to the residual stream.
 
-use kernels::{Activations, Attention, Compute, KvLayout, Linear};
+use kernels::{Activations, Attention, Compute, KvLayout, Linear, Packed};
 
 use crate::{
     config::Config,
-    gguf::Gguf,
     rope::{Rope, rotate},
     sequence::Sequence,
-    weights::{Block, Place, Weights},
+    weights::{Block, Weights},
 };
 
 /// What a forward pass reads.
 pub(crate) struct Decoder<'a> {
     pub(crate) config: &'a Config,
-    pub(crate) gguf: &'a Gguf,
     pub(crate) weights: &'a Weights,
     pub(crate) rope: &'a Rope,
     pub(crate) compute: &'a Compute,
@@ -23,8 +21,6 @@ pub(crate) struct Decoder<'a> {
 pub(crate) struct Scratch {
     /// `[tokens, embedding_dim]`: the residual stream.
     pub(crate) x: Vec<f32>,
-    /// `[tokens, embedding_dim]`: normed input of a product, then its output.
-    y: Vec<f32>,
     /// `[tokens, q_dim]`
     q: Vec<f32>,
     /// `[tokens, kv_dim]`
@@ -46,7 +42,6 @@ impl Scratch {
     pub(crate) fn new(config: &Config, tokens: usize) -> Self {
         Self {
             x: vec![0.0; tokens * config.embedding_dim],
-            y: vec![0.0; tokens * config.embedding_dim],
             q: vec![0.0; tokens * config.q_dim()],
             k: vec![0.0; tokens * config.kv_dim()],
             v: vec![0.0; tokens * config.kv_dim()],
@@ -78,24 +73,24 @@ impl Decoder<'_> {
         let dim = self.config.embedding_dim;
         let positions = logits.len() / self.config.vocab_size;
         let x = &s.x[s.x.len() - positions * dim..];
-        let y = &mut s.y[..positions * dim];
-        self.compute.rms_norm(x, &self.weights.output_norm, self.config.norm_eps, y);
-        let head = &self.weights.head;
-        self.compute.activate(&mut s.activations, y, dim, head.is_quantised());
-        self.compute.linear(&mut [Linear { weights: head.of(self.gguf), out: logits }], &s.activations);
+        self.normed(x, &self.weights.output_norm, &[&self.weights.head], &mut s.activations);
+        product(self.compute, &s.activations, [(&self.weights.head, logits)]);
+    }
+
+    /// Makes the norm of each row of `x` the input of products with `weights`.
+    fn normed(&self, x: &[f32], norm: &[f32], weights: &[&Packed], activations: &mut Activations) {
+        let (dim, eps) = (self.config.embedding_dim, self.config.norm_eps);
+        let kinds: Vec<_> = weights.iter().map(|weights| weights.kind()).collect();
+        self.compute.activate(activations, (x.len() / dim, dim), &kinds, |token, row| {
+            self.compute.rms_norm(&x[token * dim..][..dim], norm, eps, row);
+        });
     }
 
     fn attention(&self, layer: usize, block: &Block, sequence: &mut Sequence, s: &mut Scratch) {
-        let Config { embedding_dim, kv_heads, head_dim, norm_eps, .. } = *self.config;
-        self.compute.rms_norm(&s.x, &block.attn_norm, norm_eps, &mut s.y);
-        let quantised = [&block.q, &block.k, &block.v].iter().any(|place| place.is_quantised());
-        self.compute.activate(&mut s.activations, &s.y, embedding_dim, quantised);
-        let mut products = [
-            Linear { weights: block.q.of(self.gguf), out: &mut s.q },
-            Linear { weights: block.k.of(self.gguf), out: &mut s.k },
-            Linear { weights: block.v.of(self.gguf), out: &mut s.v },
-        ];
-        self.compute.linear(&mut products, &s.activations);
+        let Config { kv_heads, head_dim, .. } = *self.config;
+        self.normed(&s.x, &block.attn_norm, &[&block.q, &block.k, &block.v], &mut s.activations);
+        let products = [(&block.q, &mut s.q[..]), (&block.k, &mut s.k), (&block.v, &mut s.v)];
+        product(self.compute, &s.activations, products);
 
         let start = sequence.len();
         let (q_dim, kv_dim) = (self.config.q_dim(), self.config.kv_dim());
@@ -118,30 +113,35 @@ impl Decoder<'_> {
                 scale: 1.0 / (head_dim as f32).sqrt(),
             }
         });
-        self.add_product(&block.attn_output, &s.attended, &mut s.activations, &mut s.y, &mut s.x);
+        let attended = &s.attended;
+        let kinds = [block.attn_output.kind()];
+        self.compute.activate(&mut s.activations, (s.angles.len(), q_dim), &kinds, |token, row| {
+            row.copy_from_slice(&attended[token * q_dim..][..q_dim]);
+        });
+        add_product(self.compute, &s.activations, &block.attn_output, &mut s.x);
     }
 
     fn feed_forward(&self, block: &Block, s: &mut Scratch) {
-        let dim = self.config.embedding_dim;
-        self.compute.rms_norm(&s.x, &block.ff_norm, self.config.norm_eps, &mut s.y);
-        let quantised = block.gate.is_quantised() || block.up.is_quantised();
-        self.compute.activate(&mut s.activations, &s.y, dim, quantised);
-        let mut products = [
-            Linear { weights: block.gate.of(self.gguf), out: &mut s.gate },
-            Linear { weights: block.up.of(self.gguf), out: &mut s.up },
-        ];
-        self.compute.linear(&mut products, &s.activations);
-        self.compute.swiglu(&mut s.gate, &s.up);
-        self.add_product(&block.down, &s.gate, &mut s.activations, &mut s.y, &mut s.x);
+        self.normed(&s.x, &block.ff_norm, &[&block.gate, &block.up], &mut s.activations);
+        product(self.compute, &s.activations, [(&block.gate, &mut s.gate[..]), (&block.up, &mut s.up)]);
+        let (gate, up, width) = (&s.gate, &s.up, self.config.ff_dim);
+        let kinds = [block.down.kind()];
+        self.compute.activate(&mut s.activations, (s.angles.len(), width), &kinds, |token, row| {
+            let at = token * width..(token + 1) * width;
+            row.copy_from_slice(&gate[at.clone()]);
+            self.compute.swiglu(row, &up[at]);
+        });
+        add_product(self.compute, &s.activations, &block.down, &mut s.x);
     }
+}
 
-    /// `x += weights · input`, `y` as scratch.
-    fn add_product(&self, place: &Place, input: &[f32], a: &mut Activations, y: &mut [f32], x: &mut [f32]) {
-        let weights = place.of(self.gguf);
-        self.compute.activate(a, input, weights.cols(), place.is_quantised());
-        self.compute.linear(&mut [Linear { weights, out: y }], a);
-        for (x, y) in x.iter_mut().zip(y) {
-            *x += *y;
-        }
-    }
+/// `out = weights · input` for each pair, all in one loop.
+fn product<const N: usize>(compute: &Compute, input: &Activations, pairs: [(&Packed, &mut [f32]); N]) {
+    let mut jobs = pairs.map(|(weights, out)| Linear { weights, out, add: false });
+    compute.linear(&mut jobs, input);
+}
+
+/// `x += weights · input`
+fn add_product(compute: &Compute, input: &Activations, weights: &Packed, x: &mut [f32]) {
+    compute.linear(&mut [Linear { weights, out: x, add: true }], input);
 }

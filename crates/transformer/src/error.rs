@@ -56,6 +56,14 @@ pub enum LoadError {
         /// The tensor.
         name: String,
     },
+    /// There is no memory for the weights.
+    #[error("no memory for the weights of {path:?}")]
+    Memory {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
     /// A tensor of another shape than the metadata says.
     #[error("{path:?}: tensor {name:?} has shape {found:?}, expected {expected:?}")]
     Shape {

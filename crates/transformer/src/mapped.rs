@@ -1,7 +1,12 @@
 //! Files mapped into memory: the one place where this crate needs `unsafe`.
 #![allow(unsafe_code)]
 
-use std::{fs::File, io, ops::Deref, path::Path};
+use std::{
+    fs::File,
+    io,
+    ops::{Deref, Range},
+    path::Path,
+};
 
 /// The bytes of a file, mapped read-only.
 #[derive(Debug)]
@@ -22,6 +27,20 @@ impl Mapped {
         // mapped cannot be enforced: the store writes weight files only under a temporary name and renames them, so
         // our own writers never touch a mapped inode.
         Ok(Self(unsafe { memmap2::Mmap::map(&file)? }))
+    }
+
+    /// Lets the memory of the whole pages within `range` go.
+    pub(crate) fn let_go(&self, range: Range<usize>) {
+        const PAGE: usize = 1 << 16; // at least the system's
+        let (start, end) = (range.start.next_multiple_of(PAGE), range.end / PAGE * PAGE);
+        #[cfg(unix)]
+        if start < end {
+            // SAFETY: the map is read-only and of a file, so the pages hold nothing that the file does not.
+            let advised = unsafe {
+                self.0.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, start, end - start)
+            };
+            let _ = advised; // only memory is at stake
+        }
     }
 }
 

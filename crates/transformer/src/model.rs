@@ -61,9 +61,9 @@ impl Model {
     /// As [`Model::open`].
     pub fn from_gguf(gguf: Arc<Gguf>, options: &LoadOptions) -> Result<Self, LoadError> {
         let config = Config::read(&gguf)?;
-        let weights = Weights::read(&gguf, &config)?;
-        let rope = Rope::new(config.rope_dim, config.rope_base, weights.rope_factors.as_deref());
         let compute = Compute::new(options.isa, options.threads)?;
+        let weights = Weights::read(&gguf, &config, &compute)?;
+        let rope = Rope::new(config.rope_dim, config.rope_base, weights.rope_factors.as_deref());
         Ok(Self { gguf, config, weights, rope, compute })
     }
 
@@ -103,7 +103,7 @@ impl Model {
         let vocab_size = self.config.vocab_size;
         match usize::try_from(id) {
             Ok(row) if row < vocab_size => {
-                self.weights.embedding.of(&self.gguf).dequantise_row(row, out);
+                self.weights.embedding(&self.gguf, row, out);
                 Ok(())
             }
             _ => Err(ForwardError::UnknownToken { id, vocab_size }),
@@ -162,7 +162,6 @@ impl Model {
         }
         let decoder = Decoder {
             config: &self.config,
-            gguf: &self.gguf,
             weights: &self.weights,
             rope: &self.rope,
             compute: &self.compute,

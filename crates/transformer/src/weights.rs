@@ -1,12 +1,12 @@
-//! The decoder's weights: where in the file each matrix lies, shapes checked once.
+//! The decoder's weights, packed once when the model is loaded; shapes checked.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
-use kernels::{Format, Matrix};
+use kernels::{Arena, Compute, Format, Matrix, Packed};
 
 use crate::{config::Config, error::LoadError, gguf::Gguf};
 
-/// A matrix in the mapped file; becomes a [`Matrix`] when the file is at hand.
+/// A matrix that stays in the mapped file: the embedding table, of which a pass reads a row a token.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
     format: Format,
@@ -16,76 +16,86 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    pub(crate) fn of<'a>(&self, gguf: &'a Gguf) -> Matrix<'a> {
+    fn of<'a>(&self, gguf: &'a Gguf) -> Matrix<'a> {
         Matrix::new(self.format, self.rows, self.cols, gguf.slice(self.range.clone()))
             .expect("the shape was checked against the bytes when the model was loaded")
-    }
-
-    pub(crate) fn is_quantised(&self) -> bool {
-        self.format.is_quantised()
     }
 }
 
 /// One decoder block.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Block {
     pub(crate) attn_norm: Vec<f32>,
-    pub(crate) q: Place,
-    pub(crate) k: Place,
-    pub(crate) v: Place,
-    pub(crate) attn_output: Place,
+    pub(crate) q: Packed,
+    pub(crate) k: Packed,
+    pub(crate) v: Packed,
+    pub(crate) attn_output: Packed,
     pub(crate) ff_norm: Vec<f32>,
-    pub(crate) gate: Place,
-    pub(crate) up: Place,
-    pub(crate) down: Place,
+    pub(crate) gate: Packed,
+    pub(crate) up: Packed,
+    pub(crate) down: Packed,
 }
 
 /// All weights of a model.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Weights {
-    pub(crate) embedding: Place,
+    /// `None`: the rows of the head are the embedding.
+    embedding: Option<Place>,
     pub(crate) blocks: Vec<Block>,
     pub(crate) output_norm: Vec<f32>,
-    /// The embedding again where the file has no head of its own.
-    pub(crate) head: Place,
+    pub(crate) head: Packed,
     /// Divisors of the rotation's frequencies (Llama 3's scaling), one a pair of values.
     pub(crate) rope_factors: Option<Vec<f32>>,
 }
 
 impl Weights {
-    pub(crate) fn read(gguf: &Gguf, config: &Config) -> Result<Self, LoadError> {
+    /// Packs the matrices one by one and lets the file's pages go, so that no weight is resident twice.
+    pub(crate) fn read(gguf: &Arc<Gguf>, config: &Config, compute: &Compute) -> Result<Self, LoadError> {
         let dim = config.embedding_dim;
-        let block = |n: usize| -> Result<Block, LoadError> {
+        let mut arena = Arena::expecting(gguf.file_size() as usize);
+        let mut matrix = |name: &str, cols: usize, rows: usize| -> Result<Packed, LoadError> {
+            let place = place(gguf, name, cols, rows)?;
+            let packed = compute
+                .pack(&place.of(gguf), &mut arena)
+                .map_err(|source| LoadError::Memory { path: gguf.path().into(), source })?;
+            gguf.let_go(place.range);
+            Ok(packed)
+        };
+        let mut block = |n: usize| -> Result<Block, LoadError> {
             let name = |part: &str| format!("blk.{n}.{part}.weight");
             refuse_unused(gguf, n)?;
             Ok(Block {
                 attn_norm: vector(gguf, &name("attn_norm"), dim)?,
-                q: matrix(gguf, &name("attn_q"), dim, config.q_dim())?,
-                k: matrix(gguf, &name("attn_k"), dim, config.kv_dim())?,
-                v: matrix(gguf, &name("attn_v"), dim, config.kv_dim())?,
-                attn_output: matrix(gguf, &name("attn_output"), config.q_dim(), dim)?,
+                q: matrix(&name("attn_q"), dim, config.q_dim())?,
+                k: matrix(&name("attn_k"), dim, config.kv_dim())?,
+                v: matrix(&name("attn_v"), dim, config.kv_dim())?,
+                attn_output: matrix(&name("attn_output"), config.q_dim(), dim)?,
                 ff_norm: vector(gguf, &name("ffn_norm"), dim)?,
-                gate: matrix(gguf, &name("ffn_gate"), dim, config.ff_dim)?,
-                up: matrix(gguf, &name("ffn_up"), dim, config.ff_dim)?,
-                down: matrix(gguf, &name("ffn_down"), config.ff_dim, dim)?,
+                gate: matrix(&name("ffn_gate"), dim, config.ff_dim)?,
+                up: matrix(&name("ffn_up"), dim, config.ff_dim)?,
+                down: matrix(&name("ffn_down"), config.ff_dim, dim)?,
             })
         };
-        let embedding = matrix(gguf, "token_embd.weight", dim, config.vocab_size)?;
-        let head = match gguf.tensor("output.weight")? {
-            Some(_) => matrix(gguf, "output.weight", dim, config.vocab_size)?,
-            None => embedding.clone(),
+        let table = place(gguf, "token_embd.weight", dim, config.vocab_size)?;
+        let blocks = (0..config.layers).map(&mut block).collect::<Result<_, _>>()?;
+        let (embedding, head) = match gguf.tensor("output.weight")? {
+            Some(_) => (Some(table), matrix("output.weight", dim, config.vocab_size)?),
+            None => (None, matrix("token_embd.weight", dim, config.vocab_size)?),
         };
         let rope_factors = match gguf.tensor("rope_freqs.weight")? {
             Some(_) => Some(vector(gguf, "rope_freqs.weight", config.rope_dim / 2)?),
             None => None,
         };
-        Ok(Self {
-            embedding,
-            blocks: (0..config.layers).map(block).collect::<Result<_, _>>()?,
-            output_norm: vector(gguf, "output_norm.weight", dim)?,
-            head,
-            rope_factors,
-        })
+        let output_norm = vector(gguf, "output_norm.weight", dim)?;
+        Ok(Self { embedding, blocks, output_norm, head, rope_factors })
+    }
+
+    /// The embedding of token `id`, which is in the vocabulary.
+    pub(crate) fn embedding(&self, gguf: &Gguf, id: usize, out: &mut [f32]) {
+        match &self.embedding {
+            Some(place) => place.of(gguf).dequantise_row(id, out),
+            None => self.head.dequantise_row(id, out),
+        }
     }
 }
 
@@ -108,7 +118,7 @@ fn refuse_unused(gguf: &Gguf, block: usize) -> Result<(), LoadError> {
     Ok(())
 }
 
-fn matrix(gguf: &Gguf, name: &str, cols: usize, rows: usize) -> Result<Place, LoadError> {
+fn place(gguf: &Gguf, name: &str, cols: usize, rows: usize) -> Result<Place, LoadError> {
     let tensor = checked(gguf, name, &[cols, rows])?;
     Ok(Place { format: tensor.format, rows, cols, range: tensor.range })
 }

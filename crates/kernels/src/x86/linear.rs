@@ -1,265 +1,266 @@
-//! Matrix products over any [`Vector`].
+//! Matrix products over any [`Vector`]: a lane is a row.
 //!
-//! One row of weights meets up to [`Vector::TILE`] tokens at a time, so that it is unpacked once for all of them. Each
-//! (row, token) pair has an accumulator of its own and adds in the same order whatever the tile: a batch gives the
-//! bits that its tokens give alone.
+//! A group of sixteen rows meets up to [`Vector::TILE`] tokens at a time, so that its codes are unpacked once for all
+//! of them. Each (row, token) pair has a lane of its own and adds its blocks in order, whatever the tile: a batch
+//! gives the bits that its tokens give alone. Sums within a block are whole numbers, hence exact.
 
-use std::{arch::x86_64::*, ops::Range};
+#![allow(clippy::needless_range_loop)] // one index walks several arrays of registers
+
+use std::{
+    arch::x86_64::{_MM_HINT_T0, _mm_prefetch},
+    ops::Range,
+};
 
 use super::vector::{LANES, Vector};
-use crate::{Activations, BLOCK, Format, Matrix, activations::PAIR, table::Out};
+use crate::{
+    Activations, BLOCK, Packed,
+    activations::BlockScale,
+    packed::{Kind, Layout, ROWS},
+    table::Out,
+};
 
-/// A block format as the pair step sees it.
-trait Blocks {
-    const BYTES: usize;
-    const HAS_MIN: bool;
-    /// `[d0, m0, d1, m1]` of two blocks.
-    unsafe fn scales(first: *const u8, second: *const u8) -> __m128;
-    unsafe fn unpack<V: Vector>(first: *const u8, second: *const u8) -> V::Codes;
-    unsafe fn dot<V: Vector>(weights: V::Codes, codes: V::Codes) -> V;
-}
+const _: () = assert!(ROWS == LANES);
+/// How far ahead of its use a panel is asked for, in bytes: a few hundred cycles at the memory's pace.
+const AHEAD: usize = 2048;
 
-/// Two halves each of two blocks, lowest lane first, as floats.
-#[inline(always)]
-unsafe fn halves(first: u32, second: u32) -> __m128 {
-    // SAFETY: the shells enable F16C.
-    unsafe { _mm_cvtph_ps(_mm_setr_epi32(first.cast_signed(), second.cast_signed(), 0, 0)) }
-}
-
-/// The f16 scale that a block begins with.
-#[inline(always)]
-unsafe fn scale_bits(block: *const u8) -> u32 {
-    // SAFETY: every quantised block begins with its scale.
-    u32::from(unsafe { block.cast::<u16>().read_unaligned() })
-}
-
-/// Scale and minimum that a block of Q4_1 begins with.
-#[inline(always)]
-unsafe fn scale_and_min_bits(block: *const u8) -> u32 {
-    // SAFETY: handed on from the caller.
-    unsafe { block.cast::<u32>().read_unaligned() }
-}
-
-macro_rules! nibble_blocks {
-    ($name:ident, $bytes:literal, $codes_at:literal, |$first:ident, $second:ident| $scales:expr) => {
-        struct $name;
-        impl Blocks for $name {
-            const BYTES: usize = $bytes;
-            const HAS_MIN: bool = true;
-            #[inline(always)]
-            unsafe fn scales($first: *const u8, $second: *const u8) -> __m128 {
-                // SAFETY: the caller gives two whole blocks of this format.
-                unsafe { $scales }
-            }
-            #[inline(always)]
-            unsafe fn unpack<V: Vector>(first: *const u8, second: *const u8) -> V::Codes {
-                // SAFETY: as above.
-                unsafe { V::nibbles(first.add($codes_at), second.add($codes_at)) }
-            }
-            #[inline(always)]
-            unsafe fn dot<V: Vector>(weights: V::Codes, codes: V::Codes) -> V {
-                // SAFETY: only arithmetic.
-                unsafe { V::dot_nibbles(weights, codes) }
-            }
-        }
-    };
-}
-
-nibble_blocks!(Q4_0, 18, 2, |first, second| {
-    let scales = _mm_moveldup_ps(halves(scale_bits(first), scale_bits(second)));
-    _mm_mul_ps(scales, _mm_setr_ps(1.0, -8.0, 1.0, -8.0))
-});
-nibble_blocks!(Q4_1, 20, 4, |first, second| {
-    halves(scale_and_min_bits(first), scale_and_min_bits(second))
-});
-
-struct Q8_0;
-impl Blocks for Q8_0 {
-    const BYTES: usize = 34;
-    const HAS_MIN: bool = false;
-    #[inline(always)]
-    unsafe fn scales(first: *const u8, second: *const u8) -> __m128 {
-        // SAFETY: the caller gives two whole blocks.
-        unsafe { halves(scale_bits(first), scale_bits(second)) }
-    }
-    #[inline(always)]
-    unsafe fn unpack<V: Vector>(first: *const u8, second: *const u8) -> V::Codes {
-        // SAFETY: as above.
-        unsafe { V::bytes(first.add(2), second.add(2)) }
-    }
-    #[inline(always)]
-    unsafe fn dot<V: Vector>(weights: V::Codes, codes: V::Codes) -> V {
-        // SAFETY: only arithmetic.
-        unsafe { V::dot_bytes(weights, codes) }
-    }
-}
-
-/// Rows `rows` of `weights` times every token of `x`.
+/// Groups `groups` of `weights` times every token of `x`.
 ///
 /// # Safety
 /// As `Table::linear` says, on a machine that has `V`.
 #[inline(always)]
-pub(super) unsafe fn linear<V: Vector>(weights: &Matrix<'_>, rows: Range<usize>, x: &Activations, out: Out) {
+pub(super) unsafe fn linear<V: Vector>(w: &Packed, groups: Range<usize>, x: &Activations, out: Out) {
+    macro_rules! by_layout {
+        ($layout:expr, $(($nibbles:literal $halves:literal $minima:literal $wide:literal))*) => {
+            match ($layout.nibbles, $layout.halves, $layout.minima, $layout.wide) {
+                $(($nibbles, $halves, $minima, $wide) => {
+                    panels::<V, Codes<$nibbles, $halves, $minima, $wide>>(w, groups, x, out)
+                })*
+            }
+        };
+    }
     // SAFETY: handed on from the caller.
     unsafe {
-        match weights.format() {
-            Format::Q4_0 => quantised::<V, Q4_0>(weights, rows, x, out),
-            Format::Q4_1 => quantised::<V, Q4_1>(weights, rows, x, out),
-            Format::Q8_0 => quantised::<V, Q8_0>(weights, rows, x, out),
-            Format::F32 => floats::<V, f32>(weights, rows, x, out),
-            Format::F16 => floats::<V, half::f16>(weights, rows, x, out),
-            Format::Bf16 => floats::<V, half::bf16>(weights, rows, x, out),
+        match w.kind {
+            Kind::Codes(layout) => by_layout!(layout,
+                (false false false false) (false false false true) (false false true false) (false false true true)
+                (false true false false) (false true false true) (false true true false) (false true true true)
+                (true false false false) (true false false true) (true false true false) (true false true true)
+                (true true false false) (true true false true) (true true true false) (true true true true)
+            ),
+            Kind::F32 => panels::<V, f32>(w, groups, x, out),
+            Kind::F16 => panels::<V, half::f16>(w, groups, x, out),
+            Kind::Bf16 => panels::<V, half::bf16>(w, groups, x, out),
         }
     }
 }
 
+/// A kind of panel: how sixteen rows meet `N` tokens.
+trait Panel {
+    /// # Safety
+    /// `panel` is a group of a matrix of this kind, `first + N` tokens exist, columns agree.
+    unsafe fn dot<V: Vector, const N: usize>(panel: &[u8], x: &Activations, first: usize) -> [V; N];
+}
+
 #[inline(always)]
-unsafe fn quantised<V: Vector, B: Blocks>(w: &Matrix<'_>, rows: Range<usize>, x: &Activations, out: Out) {
-    for row in rows {
-        let bytes = w.row(row);
+unsafe fn panels<V: Vector, P: Panel>(w: &Packed, groups: Range<usize>, x: &Activations, out: Out) {
+    for group in groups {
+        let panel = w.group(group);
+        let rows = (w.rows - group * ROWS).min(ROWS);
         let mut token = 0;
-        while token < x.tokens() {
+        while token < x.tokens {
             // SAFETY: tokens `token..token + N` exist, and the caller's output holds `[tokens][rows]`.
             token += unsafe {
-                let at = out.base.add(token * out.stride + row);
-                match (x.tokens() - token).min(V::TILE) {
-                    8.. => tile::<V, B, 8>(bytes, x, token, at, out.stride),
-                    4.. => tile::<V, B, 4>(bytes, x, token, at, out.stride),
-                    2.. => tile::<V, B, 2>(bytes, x, token, at, out.stride),
-                    _ => tile::<V, B, 1>(bytes, x, token, at, out.stride),
+                let at = Out { base: out.base.add(token * out.stride + group * ROWS), ..out };
+                match (x.tokens - token).min(V::TILE) {
+                    8.. => write(P::dot::<V, 8>(panel, x, token), at, rows),
+                    6.. => write(P::dot::<V, 6>(panel, x, token), at, rows),
+                    4.. => write(P::dot::<V, 4>(panel, x, token), at, rows),
+                    2.. => write(P::dot::<V, 2>(panel, x, token), at, rows),
+                    _ => write(P::dot::<V, 1>(panel, x, token), at, rows),
                 }
             };
         }
     }
 }
 
-/// One row with `N` tokens; returns `N`.
+/// Writes the sums of `N` tokens, or adds them; returns `N`.
 #[inline(always)]
-unsafe fn tile<V: Vector, B: Blocks, const N: usize>(
-    row: &[u8],
-    x: &Activations,
-    first: usize,
-    out: *mut f32,
-    stride: usize,
-) -> usize {
-    let blocks = row.len() / B::BYTES;
-    let codes: [*const i8; N] = std::array::from_fn(|n| x.codes(first + n).as_ptr());
-    let scales: [*const [f32; 4]; N] = std::array::from_fn(|n| x.scales(first + n).as_ptr());
-    // SAFETY: a row holds `blocks` blocks; the activations hold as many, padded with zeros to whole pairs. The last
-    // odd block of a row is paired with a block of zeros, so that nothing is read past the row.
-    unsafe {
-        let mut sums = [V::splat(0.0); N];
-        let mut mins = [_mm_setzero_ps(); N];
-        for pair in 0..blocks / PAIR {
-            let a = row.as_ptr().add(pair * PAIR * B::BYTES);
-            step::<V, B, N>((a, a.add(B::BYTES)), pair, &codes, &scales, &mut sums, &mut mins);
-        }
-        if !blocks.is_multiple_of(PAIR) {
-            let zeros = [0u8; 64];
-            let last = row.as_ptr().add((blocks - 1) * B::BYTES);
-            step::<V, B, N>((last, zeros.as_ptr()), blocks / PAIR, &codes, &scales, &mut sums, &mut mins);
-        }
-        for n in 0..N {
-            let mut value = sums[n].sum();
-            if B::HAS_MIN {
-                let odd = _mm_movehdup_ps(mins[n]);
-                value += _mm_cvtss_f32(_mm_add_ss(odd, _mm_movehl_ps(odd, odd)));
+unsafe fn write<V: Vector, const N: usize>(sums: [V; N], out: Out, rows: usize) -> usize {
+    for (n, sum) in sums.into_iter().enumerate() {
+        // SAFETY: the caller's output holds `rows` values from here on; whole vectors are touched only where there
+        // are sixteen.
+        unsafe {
+            let to = out.base.add(n * out.stride);
+            if rows == ROWS {
+                (if out.add { V::load(to).add(sum) } else { sum }).store(to);
+            } else {
+                let mut lanes = [0.0; LANES];
+                sum.store(lanes.as_mut_ptr());
+                for (lane, value) in lanes.iter().enumerate().take(rows) {
+                    let to = to.add(lane);
+                    to.write(if out.add { *to + value } else { *value });
+                }
             }
-            out.add(n * stride).write(value);
         }
     }
     N
 }
 
-/// Two blocks of a row with the same two blocks of `N` tokens.
-///
-/// A function and not a closure: closures do not inherit the shell's target features.
+/// Integer codes; the parameters are the fields of [`Layout`] in their order.
+struct Codes<const NIBBLES: bool, const HALVES: bool, const MINIMA: bool, const WIDE: bool>;
+
+impl<const NIBBLES: bool, const HALVES: bool, const MINIMA: bool, const WIDE: bool>
+    Codes<NIBBLES, HALVES, MINIMA, WIDE>
+{
+    const LAYOUT: Layout = Layout { nibbles: NIBBLES, halves: HALVES, minima: MINIMA, wide: WIDE };
+
+    #[inline(always)]
+    unsafe fn reals<V: Vector>(from: *const u8, half: usize) -> V {
+        // SAFETY: the caller gives the scales (or minima) of a block.
+        unsafe {
+            if WIDE {
+                V::load(from.cast::<f32>().add(half * ROWS))
+            } else {
+                V::load_f16(from.cast::<u16>().add(half * ROWS))
+            }
+        }
+    }
+}
+
+impl<const NIBBLES: bool, const HALVES: bool, const MINIMA: bool, const WIDE: bool> Panel
+    for Codes<NIBBLES, HALVES, MINIMA, WIDE>
+{
+    #[inline(always)]
+    unsafe fn dot<V: Vector, const N: usize>(panel: &[u8], x: &Activations, first: usize) -> [V; N] {
+        let bytes = Self::LAYOUT.block_bytes();
+        let row = x.blocks() * BLOCK;
+        let codes = x.codes(first).as_ptr();
+        let scales = x.scales(first).as_ptr();
+        // SAFETY: the panel holds `x.blocks()` blocks of this layout; each token's codes and scales lie a row apart.
+        // The prefetch may point past the panel: it never faults.
+        unsafe {
+            let mut sums = [V::splat(0.0); N];
+            for b in 0..x.blocks() {
+                let block = panel.as_ptr().add(b * bytes);
+                if N == 1 {
+                    for line in (0..bytes).step_by(64) {
+                        _mm_prefetch::<_MM_HINT_T0>(block.wrapping_add(AHEAD + line).cast());
+                    }
+                }
+                let at = codes.add(b * BLOCK);
+                let dots = if NIBBLES {
+                    nibble_dots::<V, HALVES, MINIMA, N>(block, at, row, scales.add(b), x.blocks())
+                } else {
+                    byte_dots::<V, HALVES, N>(block, at, row, scales.add(b), x.blocks())
+                };
+                let reals = block.add(Self::LAYOUT.code_bytes());
+                for half in 0..Self::LAYOUT.scales() {
+                    let scale = Self::reals::<V>(reals, half);
+                    for n in 0..N {
+                        let of = &*scales.add(n * x.blocks() + b);
+                        sums[n] = dots[half][n].fma(scale.mul(V::splat(of.scale)), sums[n]);
+                    }
+                    if MINIMA {
+                        let minimum = Self::reals::<V>(reals.add(Self::LAYOUT.scale_bytes()), half);
+                        for n in 0..N {
+                            let of = &*scales.add(n * x.blocks() + b);
+                            let sum = if HALVES { of.scaled_halves[half] } else { of.scaled_sum };
+                            sums[n] = minimum.fma(V::splat(sum), sums[n]);
+                        }
+                    }
+                }
+            }
+            sums
+        }
+    }
+}
+
+/// Whole-number dot products of a block of 4-bit codes with `N` tokens, of its halves where `HALVES`.
 #[inline(always)]
-unsafe fn step<V: Vector, B: Blocks, const N: usize>(
-    blocks: (*const u8, *const u8),
-    pair: usize,
-    codes: &[*const i8; N],
-    scales: &[*const [f32; 4]; N],
-    sums: &mut [V; N],
-    mins: &mut [__m128; N],
-) {
-    // SAFETY: the caller gives two whole blocks and a pair that every token has.
+unsafe fn nibble_dots<V: Vector, const HALVES: bool, const MINIMA: bool, const N: usize>(
+    block: *const u8,
+    codes: *const i8,
+    row: usize,
+    scales: *const BlockScale,
+    blocks: usize,
+) -> [[V; N]; 2] {
+    // SAFETY: the caller gives a block and as many codes of `N` tokens, `row` apart.
     unsafe {
-        let weights = B::unpack::<V>(blocks.0, blocks.1);
-        let weight_scales = B::scales(blocks.0, blocks.1);
-        for n in 0..N {
-            let scaled = _mm_mul_ps(weight_scales, _mm_loadu_ps(scales[n].add(pair).cast()));
-            let dot = B::dot::<V>(weights, V::codes(codes[n].add(pair * BLOCK * PAIR)));
-            sums[n] = dot.fma(V::spread(scaled), sums[n]);
-            if B::HAS_MIN {
-                mins[n] = _mm_add_ps(mins[n], scaled);
+        let mut sums = [[V::narrow(); N]; 2];
+        let high_sum = usize::from(HALVES);
+        for quad in 0..BLOCK / 8 {
+            let (low, high) = V::nibbles(V::codes(block.add(quad * 4 * ROWS)));
+            for n in 0..N {
+                let at = codes.add(n * row + 4 * quad);
+                sums[0][n] = V::narrow_add(sums[0][n], low, V::quad(at));
+                sums[high_sum][n] = V::narrow_add(sums[high_sum][n], high, V::quad(at.add(BLOCK / 2)));
             }
         }
+        let mut dots = [[V::splat(0.0); N]; 2];
+        for half in 0..=high_sum {
+            for n in 0..N {
+                let of = &*scales.add(n * blocks);
+                let sum = if HALVES { of.halves[half] } else { of.sum };
+                dots[half][n] = V::narrow_sum(sums[half][n], if MINIMA { 0 } else { 8 * sum });
+            }
+        }
+        dots
     }
 }
 
-/// A float that weights are stored as.
-trait Float: Copy {
-    unsafe fn load<V: Vector>(from: *const u8) -> V;
-    unsafe fn one(from: *const u8) -> f32;
-}
-impl Float for f32 {
-    #[inline(always)]
-    unsafe fn load<V: Vector>(from: *const u8) -> V {
-        // SAFETY: the caller gives `LANES` floats.
-        unsafe { V::load(from.cast()) }
-    }
-    #[inline(always)]
-    unsafe fn one(from: *const u8) -> f32 {
-        // SAFETY: the caller gives one float.
-        unsafe { from.cast::<f32>().read_unaligned() }
-    }
-}
-impl Float for half::f16 {
-    #[inline(always)]
-    unsafe fn load<V: Vector>(from: *const u8) -> V {
-        // SAFETY: the caller gives `LANES` halves.
-        unsafe { V::load_f16(from.cast()) }
-    }
-    #[inline(always)]
-    unsafe fn one(from: *const u8) -> f32 {
-        // SAFETY: the caller gives one half.
-        Self::from_bits(unsafe { from.cast::<u16>().read_unaligned() }).to_f32()
-    }
-}
-impl Float for half::bf16 {
-    #[inline(always)]
-    unsafe fn load<V: Vector>(from: *const u8) -> V {
-        // SAFETY: the caller gives `LANES` bf16s.
-        unsafe { V::load_bf16(from.cast()) }
-    }
-    #[inline(always)]
-    unsafe fn one(from: *const u8) -> f32 {
-        // SAFETY: the caller gives one bf16.
-        Self::from_bits(unsafe { from.cast::<u16>().read_unaligned() }).to_f32()
-    }
-}
-
+/// The same for 8-bit codes.
 #[inline(always)]
-unsafe fn floats<V: Vector, F: Float>(w: &Matrix<'_>, rows: Range<usize>, x: &Activations, out: Out) {
-    let whole = w.cols() / LANES * LANES;
-    for row in rows {
-        let weights = w.row(row).as_ptr();
-        for token in 0..x.tokens() {
-            let values = x.row(token);
-            // SAFETY: both sides hold `cols` values; the output is the caller's.
-            unsafe {
-                let mut sum = V::splat(0.0);
-                for at in (0..whole).step_by(LANES) {
-                    let w = F::load::<V>(weights.add(at * size_of::<F>()));
-                    sum = w.fma(V::load(values.as_ptr().add(at)), sum);
-                }
-                let mut dot = sum.sum();
-                for (at, value) in values.iter().enumerate().skip(whole) {
-                    dot += F::one(weights.add(at * size_of::<F>())) * value;
-                }
-                out.base.add(token * out.stride + row).write(dot);
+unsafe fn byte_dots<V: Vector, const HALVES: bool, const N: usize>(
+    block: *const u8,
+    codes: *const i8,
+    row: usize,
+    scales: *const BlockScale,
+    blocks: usize,
+) -> [[V; N]; 2] {
+    // SAFETY: as above.
+    unsafe {
+        let mut sums = [[V::wide(); N]; 2];
+        for quad in 0..BLOCK / 4 {
+            let weights = V::bytes(V::codes(block.add(quad * 4 * ROWS)));
+            let half = if HALVES { quad / (BLOCK / 8) } else { 0 };
+            for n in 0..N {
+                let activations = V::quad(codes.add(n * row + 4 * quad));
+                sums[half][n] = V::wide_add(sums[half][n], weights, activations);
             }
         }
+        let mut dots = [[V::splat(0.0); N]; 2];
+        for half in 0..=usize::from(HALVES) {
+            for n in 0..N {
+                let of = &*scales.add(n * blocks);
+                dots[half][n] = V::wide_sum(sums[half][n], if HALVES { of.halves[half] } else { of.sum });
+            }
+        }
+        dots
     }
 }
+
+macro_rules! float_panel {
+    ($float:ty, $load:ident, $bits:ty) => {
+        impl Panel for $float {
+            #[inline(always)]
+            unsafe fn dot<V: Vector, const N: usize>(panel: &[u8], x: &Activations, first: usize) -> [V; N] {
+                let values = x.row(first).as_ptr();
+                // SAFETY: the panel holds sixteen values a column; each token's values lie a row apart.
+                unsafe {
+                    let mut sums = [V::splat(0.0); N];
+                    for column in 0..x.cols {
+                        let weights = V::$load(panel.as_ptr().cast::<$bits>().add(column * ROWS));
+                        for n in 0..N {
+                            let value = V::splat(*values.add(n * x.cols + column));
+                            sums[n] = weights.fma(value, sums[n]);
+                        }
+                    }
+                    sums
+                }
+            }
+        }
+    };
+}
+float_panel!(f32, load, f32);
+float_panel!(half::f16, load_f16, u16);
+float_panel!(half::bf16, load_bf16, u16);

@@ -1,6 +1,8 @@
 //! Thin shells: the generic algorithms compiled for AVX2 and for AVX-512.
 #![allow(unsafe_code)]
 
+mod avx2;
+mod avx512;
 mod linear;
 mod rows;
 mod vector;
@@ -8,25 +10,26 @@ mod vector;
 use std::ops::Range;
 
 use crate::{
-    Activations, Attention, Isa, Matrix,
+    Activations, Attention, Isa, Packed,
+    activations::BlockScale,
     table::{Out, Table},
 };
 
 macro_rules! shells {
-    ($module:ident, $table:ident, $vector:ident, $isa:ident, $features:literal) => {
+    ($module:ident, $vectors:ident, $table:ident, $vector:ident, $isa:ident, $features:literal) => {
         mod $module {
+            use super::$vectors::$vector as V;
             use super::*;
-            use vector::$vector as V;
 
             // SAFETY (all of them): `table_for` hands the table out only where the machine has the features, and
             // the callers of the table keep the contract written there.
             #[target_feature(enable = $features)]
-            pub(super) unsafe fn quantise(x: &mut Activations) {
+            pub(super) unsafe fn quantise(values: &[f32], codes: &mut [i8], scales: &mut [BlockScale]) {
                 // SAFETY: see above.
-                unsafe { rows::quantise::<V>(x) }
+                unsafe { rows::quantise::<V>(values, codes, scales) }
             }
             #[target_feature(enable = $features)]
-            pub(super) unsafe fn linear(w: &Matrix<'_>, range: Range<usize>, x: &Activations, out: Out) {
+            pub(super) unsafe fn linear(w: &Packed, range: Range<usize>, x: &Activations, out: Out) {
                 // SAFETY: see above.
                 unsafe { linear::linear::<V>(w, range, x, out) }
             }
@@ -58,5 +61,5 @@ macro_rules! shells {
     };
 }
 
-shells!(avx2, AVX2, Avx2, Avx2, "avx2,fma,f16c");
-shells!(avx512, AVX512, Avx512, Avx512, "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512vnni");
+shells!(avx2_shells, avx2, AVX2, Avx2, Avx2, "avx2,fma,f16c");
+shells!(avx512_shells, avx512, AVX512, Avx512, Avx512, "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512vnni");

@@ -1,7 +1,10 @@
 //! Norm, activation, quantisation and attention over any [`Vector`].
 
 use super::vector::{LANES, Vector};
-use crate::{Activations, Attention, BLOCK, activations::PAIR};
+use crate::{
+    Attention, BLOCK,
+    activations::{BlockScale, STEPS},
+};
 
 /// An operation on sixteen values of two slices; a trait, since closures do not inherit target features.
 trait Zip {
@@ -92,45 +95,48 @@ pub(super) unsafe fn swiglu<V: Vector>(gate: &mut [f32], up: &[f32]) {
 }
 
 #[inline(always)]
-pub(super) unsafe fn quantise<V: Vector>(x: &mut Activations) {
-    x.reserve_codes();
-    let (cols, pairs) = (x.cols, x.pairs());
-    let whole = cols / (BLOCK * PAIR);
-    for token in 0..x.tokens {
-        let values = &x.values[token * cols..][..cols];
-        let codes = &mut x.codes[token * pairs * BLOCK * PAIR..][..pairs * BLOCK * PAIR];
-        let scales = &mut x.scales[token * pairs..][..pairs];
-        let chunks = values.chunks_exact(BLOCK * PAIR);
-        let mut padded = [0.0; BLOCK * PAIR];
-        padded[..chunks.remainder().len()].copy_from_slice(chunks.remainder());
-        let all = chunks.chain((whole < pairs).then_some(&padded[..]));
-        for ((values, codes), scales) in all.zip(codes.chunks_exact_mut(BLOCK * PAIR)).zip(scales) {
-            for half in 0..PAIR {
-                let at = half * BLOCK;
-                // SAFETY: a pair is 64 values and 64 codes.
-                let (scale, scaled_sum) =
-                    unsafe { quantise_block::<V>(values.as_ptr().add(at), codes.as_mut_ptr().add(at)) };
-                scales[2 * half] = scale;
-                scales[2 * half + 1] = scaled_sum;
-            }
+pub(super) unsafe fn quantise<V: Vector>(values: &[f32], codes: &mut [i8], scales: &mut [BlockScale]) {
+    for ((n, codes), of) in codes.chunks_exact_mut(BLOCK).enumerate().zip(scales) {
+        let values = &values[n * BLOCK..];
+        // SAFETY: 32 values and 32 codes; the end of a row is padded.
+        unsafe {
+            let scale = if values.len() >= BLOCK {
+                quantise_block::<V>(values.as_ptr(), codes.as_mut_ptr())
+            } else {
+                let mut padded = [0.0; BLOCK];
+                padded[..values.len()].copy_from_slice(values);
+                quantise_block::<V>(padded.as_ptr(), codes.as_mut_ptr())
+            };
+            *of = BlockScale::of(scale, codes);
         }
     }
 }
 
-/// Quantises 32 values; returns the scale and scale × sum of the codes.
+/// Quantises 32 values; returns the scale.
 #[inline(always)]
-unsafe fn quantise_block<V: Vector>(values: *const f32, codes: *mut i8) -> (f32, f32) {
+unsafe fn quantise_block<V: Vector>(values: *const f32, codes: *mut i8) -> f32 {
     // SAFETY: the caller gives 32 values and 32 codes.
     unsafe {
         let (a, b) = (V::load(values), V::load(values.add(LANES)));
-        let (low, high) = a.abs().max(b.abs()).max_halves();
-        let largest = low.max(high);
-        let inverse = V::splat(if largest > 0.0 { 127.0 / largest } else { 0.0 });
-        let (a, b) = (a.mul(inverse).round(), b.mul(inverse).round());
-        a.store_codes(codes);
-        b.store_codes(codes.add(LANES));
-        let scale = largest / 127.0;
-        (scale, scale * a.add(b).sum())
+        let largest = a.abs().max(b.abs()).largest();
+        if largest == 0.0 || !largest.is_finite() {
+            V::splat(0.0).store_codes(codes);
+            V::splat(0.0).store_codes(codes.add(LANES));
+            return if largest == 0.0 { 0.0 } else { f32::NAN };
+        }
+        let (mut best, mut least) = (STEPS[0], f32::INFINITY);
+        for steps in STEPS {
+            let (up, down) = (V::splat(steps / largest), V::splat(-largest / steps));
+            let (a_error, b_error) = (a.mul(up).round().fma(down, a), b.mul(up).round().fma(down, b));
+            let error = a_error.fma(a_error, b_error.mul(b_error)).sum();
+            if error < least {
+                (best, least) = (steps, error);
+            }
+        }
+        let up = V::splat(best / largest);
+        a.mul(up).round().store_codes(codes);
+        b.mul(up).round().store_codes(codes.add(LANES));
+        largest / best
     }
 }
 

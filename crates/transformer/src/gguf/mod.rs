@@ -136,6 +136,11 @@ impl Gguf {
         &self.bytes[range]
     }
 
+    /// Lets the memory of `range` go; the file is read again where it is asked for again.
+    pub(crate) fn let_go(&self, range: std::ops::Range<usize>) {
+        self.bytes.let_go(range);
+    }
+
     fn array<T>(
         &self,
         key: &str,

@@ -1,0 +1,124 @@
+//! Packing: from rows as files store them to groups of sixteen.
+
+use half::f16;
+
+use crate::{
+    BLOCK, Format, Matrix,
+    packed::{Kind, Layout, ROWS},
+};
+
+/// One row of weights on its way into a packed matrix, see [`Compute::pack_rows`](crate::Compute::pack_rows).
+///
+/// All fields are zero at first, and so may stay what lies beyond the last column.
+#[derive(Clone, Debug)]
+pub struct RowCodes {
+    /// One code a column, padded to whole blocks; the range is that of the [`Layout`].
+    pub codes: Vec<i8>,
+    /// One scale for 32 (or 16) columns.
+    pub scales: Vec<f32>,
+    /// As many minima; empty where the layout has none.
+    pub minima: Vec<f32>,
+}
+
+impl RowCodes {
+    pub(crate) fn new(layout: Layout, cols: usize) -> Self {
+        let blocks = cols.div_ceil(BLOCK);
+        let scales = blocks * layout.scales();
+        Self {
+            codes: vec![0; blocks * BLOCK],
+            scales: vec![0.0; scales],
+            minima: vec![0.0; if layout.minima { scales } else { 0 }],
+        }
+    }
+
+    fn clear(&mut self) {
+        self.codes.fill(0);
+        self.scales.fill(0.0);
+        self.minima.fill(0.0);
+    }
+}
+
+/// Packs the rows from `16·group` on that `source` has into `out`, zeroed.
+pub(crate) fn group(source: &Matrix<'_>, group: usize, out: &mut [u8]) {
+    let first = group * ROWS;
+    for (lane, row) in (first..source.rows().min(first + ROWS)).enumerate() {
+        let row = source.row(row);
+        match Kind::of(source.format()) {
+            Kind::Codes(layout) => {
+                let blocks = row.chunks_exact(source.format().block_bytes());
+                for (block, out) in blocks.zip(out.chunks_exact_mut(layout.block_bytes())) {
+                    pack_block(source.format(), layout, block, lane, out);
+                }
+            }
+            Kind::F32 => floats::<4>(row, lane, out),
+            Kind::F16 | Kind::Bf16 => floats::<2>(row, lane, out),
+        }
+    }
+}
+
+/// ggml's nibbles (weights 0–15 low, 16–31 high) and bytes lie in our order already: quads are moved as they are.
+#[inline]
+fn pack_block(format: Format, layout: Layout, block: &[u8], lane: usize, out: &mut [u8]) {
+    let (codes, rest) = out.split_at_mut(layout.code_bytes());
+    let quads = block[format.codes_at()..].as_chunks::<4>().0;
+    for (quad, out) in quads.iter().zip(codes.chunks_exact_mut(4 * ROWS)) {
+        out[4 * lane..][..4].copy_from_slice(quad);
+    }
+    rest[2 * lane..][..2].copy_from_slice(&block[..2]);
+    if layout.minima {
+        rest[layout.scale_bytes() + 2 * lane..][..2].copy_from_slice(&block[2..4]);
+    }
+}
+
+fn floats<const SIZE: usize>(row: &[u8], lane: usize, out: &mut [u8]) {
+    for (value, out) in row.as_chunks::<SIZE>().0.iter().zip(out.chunks_exact_mut(SIZE * ROWS)) {
+        out[SIZE * lane..][..SIZE].copy_from_slice(value);
+    }
+}
+
+/// Packs what `fill` gives for `rows` (at most sixteen, from `first` on) into `out`, zeroed.
+pub(crate) fn group_of(
+    layout: Layout,
+    rows: std::ops::Range<usize>,
+    row: &mut RowCodes,
+    fill: &(dyn Fn(usize, &mut RowCodes) + Sync),
+    out: &mut [u8],
+) {
+    for (lane, index) in rows.enumerate() {
+        row.clear();
+        fill(index, row);
+        let scales = layout.scales();
+        for (n, out) in out.chunks_exact_mut(layout.block_bytes()).enumerate() {
+            let (codes, rest) = out.split_at_mut(layout.code_bytes());
+            store_codes(layout, &row.codes[n * BLOCK..][..BLOCK], lane, codes);
+            let (s, m) = rest.split_at_mut(layout.scale_bytes());
+            for half in 0..scales {
+                real(layout, row.scales[n * scales + half], half * ROWS + lane, s);
+                if layout.minima {
+                    real(layout, row.minima[n * scales + half], half * ROWS + lane, m);
+                }
+            }
+        }
+    }
+}
+
+fn store_codes(layout: Layout, codes: &[i8], lane: usize, out: &mut [u8]) {
+    for (column, code) in codes.iter().enumerate() {
+        let (quad, within) = (column / 4, column % 4);
+        if layout.nibbles {
+            let code = code.wrapping_add(if layout.minima { 0 } else { 8 }).cast_unsigned();
+            debug_assert!(code < 16, "a code of more than 4 bits");
+            out[(quad % 4) * 4 * ROWS + 4 * lane + within] |= (code & 15) << if quad < 4 { 0 } else { 4 };
+        } else {
+            out[quad * 4 * ROWS + 4 * lane + within] = code.cast_unsigned();
+        }
+    }
+}
+
+fn real(layout: Layout, value: f32, at: usize, out: &mut [u8]) {
+    if layout.wide {
+        out[4 * at..][..4].copy_from_slice(&value.to_le_bytes());
+    } else {
+        out[2 * at..][..2].copy_from_slice(&f16::from_f32(value).to_le_bytes());
+    }
+}

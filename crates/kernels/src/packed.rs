@@ -1,0 +1,207 @@
+//! Weights re-laid for the kernels: a vector lane is a row.
+//!
+//! Sixteen rows make a group, 32 columns a block. A group's blocks follow each other, and each holds
+//!
+//! - the codes, column quad by column quad: four neighbouring columns of row 0, of row 1, … of row 15. So 64 bytes
+//!   meet four activations that are broadcast to all lanes, and no sum ever crosses lanes. Of 4-bit codes the low
+//!   nibbles hold quads 0–3 of the block and the high nibbles quads 4–7;
+//! - sixteen scales (twice sixteen where there is one for 16 columns), f16 or f32;
+//! - as many minima, where the format has them.
+//!
+//! Float weights have no blocks: a group holds sixteen rows' values of column 0, of column 1, and so on.
+//! Rows are padded with zeros to whole groups, columns to whole blocks.
+
+use half::{bf16, f16};
+
+use crate::{BLOCK, Format, arena::Piece};
+
+/// Rows in a group: the lanes of a vector.
+pub(crate) const ROWS: usize = 16;
+
+/// How quantised weights are packed: every block format decodes into one of these without loss.
+///
+/// A weight is `scale · code + minimum`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Layout {
+    /// Codes of 4 bits instead of 8. They go from 0 to 15 with minima and from -8 to 7 without; codes of 8 bits go
+    /// from -128 to 127 either way.
+    pub nibbles: bool,
+    /// A scale for every 16 columns instead of every 32.
+    pub halves: bool,
+    /// Whether there are minima.
+    pub minima: bool,
+    /// Scales and minima are kept as f32 instead of f16.
+    pub wide: bool,
+}
+
+impl Layout {
+    /// Scales (and minima) of a row in one block.
+    pub(crate) const fn scales(self) -> usize {
+        if self.halves { 2 } else { 1 }
+    }
+
+    pub(crate) const fn code_bytes(self) -> usize {
+        if self.nibbles { ROWS * BLOCK / 2 } else { ROWS * BLOCK }
+    }
+
+    /// Bytes of the scales of a block of a group.
+    pub(crate) const fn scale_bytes(self) -> usize {
+        ROWS * self.scales() * if self.wide { 4 } else { 2 }
+    }
+
+    pub(crate) const fn block_bytes(self) -> usize {
+        self.code_bytes() + self.scale_bytes() * if self.minima { 2 } else { 1 }
+    }
+}
+
+/// What a [`Packed`] matrix consists of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Integer codes: activations are quantised to meet them.
+    Codes(Layout),
+    /// IEEE 32-bit floats.
+    F32,
+    /// IEEE 16-bit floats.
+    F16,
+    /// The upper halves of 32-bit floats.
+    Bf16,
+}
+
+impl Kind {
+    /// How weights of a file's `format` are packed.
+    pub fn of(format: Format) -> Self {
+        let codes = |nibbles, minima| Self::Codes(Layout { nibbles, minima, halves: false, wide: false });
+        match format {
+            Format::F32 => Self::F32,
+            Format::F16 => Self::F16,
+            Format::Bf16 => Self::Bf16,
+            Format::Q8_0 => codes(false, false),
+            Format::Q4_0 => codes(true, false),
+            Format::Q4_1 => codes(true, true),
+        }
+    }
+
+    /// Whether activations are quantised to meet these weights.
+    pub const fn is_quantised(self) -> bool {
+        matches!(self, Self::Codes(_))
+    }
+
+    /// Bytes of one group of `cols` columns.
+    pub(crate) const fn group_bytes(self, cols: usize) -> usize {
+        match self {
+            Self::Codes(layout) => cols.div_ceil(BLOCK) * layout.block_bytes(),
+            Self::F32 => cols * ROWS * 4,
+            Self::F16 | Self::Bf16 => cols * ROWS * 2,
+        }
+    }
+
+    /// Bytes that a matrix of this kind takes; `None` where the number overflows.
+    pub fn bytes(self, rows: usize, cols: usize) -> Option<usize> {
+        rows.checked_mul(cols)?.checked_mul(8)?;
+        rows.div_ceil(ROWS).checked_mul(self.group_bytes(cols))
+    }
+}
+
+/// A matrix of weights `[rows, cols]`, packed. Made by [`Compute::pack`](crate::Compute::pack) and
+/// [`Compute::pack_rows`](crate::Compute::pack_rows).
+#[derive(Debug)]
+pub struct Packed {
+    pub(crate) kind: Kind,
+    pub(crate) rows: usize,
+    pub(crate) cols: usize,
+    pub(crate) bytes: Piece,
+}
+
+impl Packed {
+    /// What it consists of.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Outputs of the matrix.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Inputs of the matrix.
+    pub fn cols(&self) -> usize {
+        self.cols
+    }
+
+    /// Groups of rows.
+    pub(crate) fn groups(&self) -> usize {
+        self.rows.div_ceil(ROWS)
+    }
+
+    /// The bytes of one group.
+    pub(crate) fn group(&self, group: usize) -> &[u8] {
+        let len = self.kind.group_bytes(self.cols);
+        &self.bytes[group * len..][..len]
+    }
+
+    /// Decodes row `row` into `out` (as many values as there are columns): what the file's format says, exactly.
+    ///
+    /// # Panics
+    /// When there is no such row or `out` has another length.
+    pub fn dequantise_row(&self, row: usize, out: &mut [f32]) {
+        assert!(row < self.rows && out.len() == self.cols, "a row of {} values", self.cols);
+        let (group, lane) = (self.group(row / ROWS), row % ROWS);
+        match self.kind {
+            Kind::Codes(layout) => {
+                let blocks = group.chunks_exact(layout.block_bytes());
+                for (block, out) in blocks.zip(out.chunks_mut(BLOCK)) {
+                    for (column, out) in out.iter_mut().enumerate() {
+                        let half = column / (BLOCK / layout.scales());
+                        let code = code(layout, block, lane, column) as f32;
+                        *out = scale(layout, block, lane, half) * code + minimum(layout, block, lane, half);
+                    }
+                }
+            }
+            kind => {
+                for (column, out) in out.iter_mut().enumerate() {
+                    *out = float(kind, group, column * ROWS + lane);
+                }
+            }
+        }
+    }
+}
+
+/// Code of one row and column of a block.
+pub(crate) fn code(layout: Layout, block: &[u8], lane: usize, column: usize) -> i32 {
+    let (quad, within) = (column / 4, column % 4);
+    if layout.nibbles {
+        let byte = block[(quad % 4) * 4 * ROWS + lane * 4 + within];
+        let code = i32::from(if quad < 4 { byte & 15 } else { byte >> 4 });
+        if layout.minima { code } else { code - 8 }
+    } else {
+        i32::from(block[quad * 4 * ROWS + lane * 4 + within].cast_signed())
+    }
+}
+
+/// Scale of one row in a block; `half` is 0 where a block has one scale only.
+pub(crate) fn scale(layout: Layout, block: &[u8], lane: usize, half: usize) -> f32 {
+    real(layout, &block[layout.code_bytes()..], half * ROWS + lane)
+}
+
+/// Minimum of one row in a block, 0 where there is none.
+pub(crate) fn minimum(layout: Layout, block: &[u8], lane: usize, half: usize) -> f32 {
+    if layout.minima {
+        real(layout, &block[layout.code_bytes() + layout.scale_bytes()..], half * ROWS + lane)
+    } else {
+        0.0
+    }
+}
+
+fn real(layout: Layout, bytes: &[u8], at: usize) -> f32 {
+    float(if layout.wide { Kind::F32 } else { Kind::F16 }, bytes, at)
+}
+
+/// The `at`-th float of `bytes`; `kind` is not [`Kind::Codes`].
+pub(crate) fn float(kind: Kind, bytes: &[u8], at: usize) -> f32 {
+    let half = || [bytes[2 * at], bytes[2 * at + 1]];
+    match kind {
+        Kind::F16 => f16::from_le_bytes(half()).to_f32(),
+        Kind::Bf16 => bf16::from_le_bytes(half()).to_f32(),
+        _ => f32::from_le_bytes([bytes[4 * at], bytes[4 * at + 1], bytes[4 * at + 2], bytes[4 * at + 3]]),
+    }
+}

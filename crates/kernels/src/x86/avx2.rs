@@ -1,0 +1,177 @@
+//! Sixteen lanes in two registers of AVX2.
+#![allow(clippy::missing_safety_doc, clippy::undocumented_unsafe_blocks)] // `vector.rs` states the contract
+
+use std::arch::x86_64::*;
+
+use super::vector::{Vector, bf16x8, exp2x8, max8, sum8};
+
+/// AVX2, FMA and F16C.
+#[derive(Clone, Copy)]
+pub(super) struct Avx2(__m256, __m256);
+
+impl Vector for Avx2 {
+    type Codes = (__m256i, __m256i);
+    type Narrow = (__m256i, __m256i);
+    type Bytes = (Self::Codes, Self::Codes);
+    type Wide = (__m256i, __m256i);
+    const TILE: usize = 6;
+
+    #[inline(always)]
+    unsafe fn splat(value: f32) -> Self {
+        unsafe { Self(_mm256_set1_ps(value), _mm256_set1_ps(value)) }
+    }
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        unsafe { Self(_mm256_loadu_ps(from), _mm256_loadu_ps(from.add(8))) }
+    }
+    #[inline(always)]
+    unsafe fn load_f16(from: *const u16) -> Self {
+        unsafe {
+            let (low, high) = (_mm_loadu_si128(from.cast()), _mm_loadu_si128(from.add(8).cast()));
+            Self(_mm256_cvtph_ps(low), _mm256_cvtph_ps(high))
+        }
+    }
+    #[inline(always)]
+    unsafe fn load_bf16(from: *const u16) -> Self {
+        unsafe { Self(bf16x8(from), bf16x8(from.add(8))) }
+    }
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        unsafe {
+            _mm256_storeu_ps(to, self.0);
+            _mm256_storeu_ps(to.add(8), self.1);
+        }
+    }
+    #[inline(always)]
+    unsafe fn add(self, o: Self) -> Self {
+        unsafe { Self(_mm256_add_ps(self.0, o.0), _mm256_add_ps(self.1, o.1)) }
+    }
+    #[inline(always)]
+    unsafe fn sub(self, o: Self) -> Self {
+        unsafe { Self(_mm256_sub_ps(self.0, o.0), _mm256_sub_ps(self.1, o.1)) }
+    }
+    #[inline(always)]
+    unsafe fn mul(self, o: Self) -> Self {
+        unsafe { Self(_mm256_mul_ps(self.0, o.0), _mm256_mul_ps(self.1, o.1)) }
+    }
+    #[inline(always)]
+    unsafe fn div(self, o: Self) -> Self {
+        unsafe { Self(_mm256_div_ps(self.0, o.0), _mm256_div_ps(self.1, o.1)) }
+    }
+    #[inline(always)]
+    unsafe fn fma(self, f: Self, a: Self) -> Self {
+        unsafe { Self(_mm256_fmadd_ps(self.0, f.0, a.0), _mm256_fmadd_ps(self.1, f.1, a.1)) }
+    }
+    #[inline(always)]
+    unsafe fn max(self, o: Self) -> Self {
+        unsafe { Self(_mm256_max_ps(self.0, o.0), _mm256_max_ps(self.1, o.1)) }
+    }
+    #[inline(always)]
+    unsafe fn min(self, o: Self) -> Self {
+        unsafe { Self(_mm256_min_ps(self.0, o.0), _mm256_min_ps(self.1, o.1)) }
+    }
+    #[inline(always)]
+    unsafe fn abs(self) -> Self {
+        unsafe {
+            let sign = _mm256_set1_ps(-0.0);
+            Self(_mm256_andnot_ps(sign, self.0), _mm256_andnot_ps(sign, self.1))
+        }
+    }
+    #[inline(always)]
+    unsafe fn round(self) -> Self {
+        const NEAREST: i32 = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+        unsafe { Self(_mm256_round_ps::<NEAREST>(self.0), _mm256_round_ps::<NEAREST>(self.1)) }
+    }
+    #[inline(always)]
+    unsafe fn exp2_whole(self) -> Self {
+        unsafe { Self(exp2x8(self.0), exp2x8(self.1)) }
+    }
+    #[inline(always)]
+    unsafe fn sum(self) -> f32 {
+        unsafe { sum8(_mm256_add_ps(self.0, self.1)) }
+    }
+    #[inline(always)]
+    unsafe fn largest(self) -> f32 {
+        unsafe { max8(_mm256_max_ps(self.0, self.1)) }
+    }
+    #[inline(always)]
+    unsafe fn store_codes(self, to: *mut i8) {
+        unsafe {
+            let words = _mm256_packs_epi32(_mm256_cvtps_epi32(self.0), _mm256_cvtps_epi32(self.1));
+            let ordered = _mm256_permute4x64_epi64::<0b11_01_10_00>(words);
+            let low = _mm256_castsi256_si128(ordered);
+            let high = _mm256_extracti128_si256::<1>(ordered);
+            _mm_storeu_si128(to.cast(), _mm_packs_epi16(low, high));
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn codes(from: *const u8) -> Self::Codes {
+        unsafe { (_mm256_loadu_si256(from.cast()), _mm256_loadu_si256(from.add(32).cast())) }
+    }
+    #[inline(always)]
+    unsafe fn nibbles(packed: Self::Codes) -> (Self::Codes, Self::Codes) {
+        unsafe {
+            let mask = _mm256_set1_epi8(15);
+            let low = (_mm256_and_si256(packed.0, mask), _mm256_and_si256(packed.1, mask));
+            let (a, b) = (_mm256_srli_epi16::<4>(packed.0), _mm256_srli_epi16::<4>(packed.1));
+            (low, (_mm256_and_si256(a, mask), _mm256_and_si256(b, mask)))
+        }
+    }
+    #[inline(always)]
+    unsafe fn quad(from: *const i8) -> Self::Codes {
+        unsafe {
+            let quad = _mm256_set1_epi32(from.cast::<i32>().read_unaligned());
+            (quad, quad)
+        }
+    }
+    #[inline(always)]
+    unsafe fn narrow() -> Self::Narrow {
+        unsafe { (_mm256_setzero_si256(), _mm256_setzero_si256()) }
+    }
+    #[inline(always)]
+    unsafe fn narrow_add(sum: Self::Narrow, weights: Self::Codes, quad: Self::Codes) -> Self::Narrow {
+        // eight of these stay below 8 · 2 · 15 · 127 = 30,480
+        unsafe {
+            (
+                _mm256_add_epi16(sum.0, _mm256_maddubs_epi16(weights.0, quad.0)),
+                _mm256_add_epi16(sum.1, _mm256_maddubs_epi16(weights.1, quad.1)),
+            )
+        }
+    }
+    #[inline(always)]
+    unsafe fn narrow_sum(sum: Self::Narrow, offset: i32) -> Self {
+        unsafe {
+            let (ones, offset) = (_mm256_set1_epi16(1), _mm256_set1_epi32(offset));
+            let (a, b) = (_mm256_madd_epi16(sum.0, ones), _mm256_madd_epi16(sum.1, ones));
+            let (a, b) = (_mm256_sub_epi32(a, offset), _mm256_sub_epi32(b, offset));
+            Self(_mm256_cvtepi32_ps(a), _mm256_cvtepi32_ps(b))
+        }
+    }
+    #[inline(always)]
+    unsafe fn bytes(codes: Self::Codes) -> Self::Bytes {
+        unsafe { (codes, (_mm256_abs_epi8(codes.0), _mm256_abs_epi8(codes.1))) }
+    }
+    #[inline(always)]
+    unsafe fn wide() -> Self::Wide {
+        unsafe { (_mm256_setzero_si256(), _mm256_setzero_si256()) }
+    }
+    #[inline(always)]
+    unsafe fn wide_add(sum: Self::Wide, weights: Self::Bytes, quad: Self::Codes) -> Self::Wide {
+        // |w| · (a with w's sign): pairs stay below 2 · 128 · 127 = 32,512
+        unsafe {
+            let ones = _mm256_set1_epi16(1);
+            let (codes, sizes) = weights;
+            let a = _mm256_maddubs_epi16(sizes.0, _mm256_sign_epi8(quad.0, codes.0));
+            let b = _mm256_maddubs_epi16(sizes.1, _mm256_sign_epi8(quad.1, codes.1));
+            (
+                _mm256_add_epi32(sum.0, _mm256_madd_epi16(a, ones)),
+                _mm256_add_epi32(sum.1, _mm256_madd_epi16(b, ones)),
+            )
+        }
+    }
+    #[inline(always)]
+    unsafe fn wide_sum(sum: Self::Wide, _: i32) -> Self {
+        unsafe { Self(_mm256_cvtepi32_ps(sum.0), _mm256_cvtepi32_ps(sum.1)) }
+    }
+}

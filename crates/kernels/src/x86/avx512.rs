@@ -1,0 +1,158 @@
+//! Sixteen lanes in one register of AVX-512.
+#![allow(clippy::missing_safety_doc, clippy::undocumented_unsafe_blocks)] // `vector.rs` states the contract
+
+use std::arch::x86_64::*;
+
+use super::vector::{Vector, max8, sum8};
+
+/// AVX-512 F, BW, VL and VNNI.
+#[derive(Clone, Copy)]
+pub(super) struct Avx512(__m512);
+
+impl Avx512 {
+    #[inline(always)]
+    unsafe fn halves(self) -> (__m256, __m256) {
+        unsafe {
+            let high = _mm512_extracti64x4_epi64::<1>(_mm512_castps_si512(self.0));
+            (_mm512_castps512_ps256(self.0), _mm256_castsi256_ps(high))
+        }
+    }
+}
+
+impl Vector for Avx512 {
+    type Codes = __m512i;
+    type Narrow = __m512i;
+    type Bytes = __m512i;
+    type Wide = __m512i;
+    const TILE: usize = 8;
+
+    #[inline(always)]
+    unsafe fn splat(value: f32) -> Self {
+        unsafe { Self(_mm512_set1_ps(value)) }
+    }
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        unsafe { Self(_mm512_loadu_ps(from)) }
+    }
+    #[inline(always)]
+    unsafe fn load_f16(from: *const u16) -> Self {
+        unsafe { Self(_mm512_cvtph_ps(_mm256_loadu_si256(from.cast()))) }
+    }
+    #[inline(always)]
+    unsafe fn load_bf16(from: *const u16) -> Self {
+        unsafe {
+            let wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(from.cast()));
+            Self(_mm512_castsi512_ps(_mm512_slli_epi32::<16>(wide)))
+        }
+    }
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        unsafe { _mm512_storeu_ps(to, self.0) }
+    }
+    #[inline(always)]
+    unsafe fn add(self, o: Self) -> Self {
+        unsafe { Self(_mm512_add_ps(self.0, o.0)) }
+    }
+    #[inline(always)]
+    unsafe fn sub(self, o: Self) -> Self {
+        unsafe { Self(_mm512_sub_ps(self.0, o.0)) }
+    }
+    #[inline(always)]
+    unsafe fn mul(self, o: Self) -> Self {
+        unsafe { Self(_mm512_mul_ps(self.0, o.0)) }
+    }
+    #[inline(always)]
+    unsafe fn div(self, o: Self) -> Self {
+        unsafe { Self(_mm512_div_ps(self.0, o.0)) }
+    }
+    #[inline(always)]
+    unsafe fn fma(self, f: Self, a: Self) -> Self {
+        unsafe { Self(_mm512_fmadd_ps(self.0, f.0, a.0)) }
+    }
+    #[inline(always)]
+    unsafe fn max(self, o: Self) -> Self {
+        unsafe { Self(_mm512_max_ps(self.0, o.0)) }
+    }
+    #[inline(always)]
+    unsafe fn min(self, o: Self) -> Self {
+        unsafe { Self(_mm512_min_ps(self.0, o.0)) }
+    }
+    #[inline(always)]
+    unsafe fn abs(self) -> Self {
+        unsafe { Self(_mm512_abs_ps(self.0)) }
+    }
+    #[inline(always)]
+    unsafe fn round(self) -> Self {
+        unsafe { Self(_mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(self.0)) }
+    }
+    #[inline(always)]
+    unsafe fn exp2_whole(self) -> Self {
+        unsafe {
+            let biased = _mm512_add_epi32(_mm512_cvtps_epi32(self.0), _mm512_set1_epi32(127));
+            Self(_mm512_castsi512_ps(_mm512_slli_epi32::<23>(biased)))
+        }
+    }
+    #[inline(always)]
+    unsafe fn sum(self) -> f32 {
+        unsafe {
+            let (low, high) = self.halves();
+            sum8(_mm256_add_ps(low, high))
+        }
+    }
+    #[inline(always)]
+    unsafe fn largest(self) -> f32 {
+        unsafe {
+            let (low, high) = self.halves();
+            max8(_mm256_max_ps(low, high))
+        }
+    }
+    #[inline(always)]
+    unsafe fn store_codes(self, to: *mut i8) {
+        unsafe { _mm_storeu_si128(to.cast(), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(self.0))) }
+    }
+
+    #[inline(always)]
+    unsafe fn codes(from: *const u8) -> Self::Codes {
+        unsafe { _mm512_loadu_si512(from.cast()) }
+    }
+    #[inline(always)]
+    unsafe fn nibbles(packed: Self::Codes) -> (Self::Codes, Self::Codes) {
+        unsafe {
+            let mask = _mm512_set1_epi8(15);
+            (_mm512_and_si512(packed, mask), _mm512_and_si512(_mm512_srli_epi16::<4>(packed), mask))
+        }
+    }
+    #[inline(always)]
+    unsafe fn quad(from: *const i8) -> Self::Codes {
+        unsafe { _mm512_set1_epi32(from.cast::<i32>().read_unaligned()) }
+    }
+    #[inline(always)]
+    unsafe fn narrow() -> Self::Narrow {
+        unsafe { _mm512_setzero_si512() }
+    }
+    #[inline(always)]
+    unsafe fn narrow_add(sum: Self::Narrow, weights: Self::Codes, quad: Self::Codes) -> Self::Narrow {
+        unsafe { _mm512_dpbusd_epi32(sum, weights, quad) }
+    }
+    #[inline(always)]
+    unsafe fn narrow_sum(sum: Self::Narrow, offset: i32) -> Self {
+        unsafe { Self(_mm512_cvtepi32_ps(_mm512_sub_epi32(sum, _mm512_set1_epi32(offset)))) }
+    }
+    #[inline(always)]
+    unsafe fn bytes(codes: Self::Codes) -> Self::Bytes {
+        // vpdpbusd takes one unsigned side: codes + 128, taken off in `wide_sum`
+        unsafe { _mm512_xor_si512(codes, _mm512_set1_epi8(-128)) }
+    }
+    #[inline(always)]
+    unsafe fn wide() -> Self::Wide {
+        unsafe { _mm512_setzero_si512() }
+    }
+    #[inline(always)]
+    unsafe fn wide_add(sum: Self::Wide, weights: Self::Bytes, quad: Self::Codes) -> Self::Wide {
+        unsafe { _mm512_dpbusd_epi32(sum, weights, quad) }
+    }
+    #[inline(always)]
+    unsafe fn wide_sum(sum: Self::Wide, codes_sum: i32) -> Self {
+        unsafe { Self(_mm512_cvtepi32_ps(_mm512_sub_epi32(sum, _mm512_set1_epi32(128 * codes_sum)))) }
+    }
+}
