@@ -10,6 +10,8 @@ tmux tmux
 chromium chromium
 openssh-server /usr/sbin/sshd
 python3 python3
+zsh zsh
+fish fish
 PACKAGES
 if ((${#missing[@]} > 0)); then
   export DEBIAN_FRONTEND=noninteractive
