@@ -1,0 +1,73 @@
+/** A program in a real pseudo-terminal, with a terminal emulator that keeps its screen. */
+import pty from '@lydell/node-pty';
+import xterm from '@xterm/headless';
+import type { ExecutionContext } from 'ava';
+import { fileURLToPath } from 'node:url';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { cleanEnv } from './cli.js';
+
+export const helper = (name: string) => fileURLToPath(new URL(name, import.meta.url));
+
+export function inTerminal(
+  t: ExecutionContext,
+  command: readonly string[],
+  {
+    columns = 80,
+    rows = 24,
+    env = {},
+  }: { columns?: number; rows?: number; env?: Record<string, string> } = {},
+) {
+  const emulator = new xterm.Terminal({ cols: columns, rows, allowProposedApi: true });
+  const [file, ...args] = command;
+  const child = pty.spawn(file!, args, { cols: columns, rows, env: cleanEnv({ LANG: 'C.UTF-8', ...env }) });
+  let title = '';
+  let bytes = '';
+  let status: number | undefined;
+  emulator.onTitleChange((text) => (title = text));
+  child.onData((data) => {
+    bytes += data;
+    emulator.write(data);
+  });
+  child.onExit(({ exitCode }) => (status = exitCode));
+  t.teardown(() => {
+    if (status === undefined) child.kill('SIGKILL');
+    emulator.dispose();
+  });
+  const lines = () => {
+    const { active } = emulator.buffer;
+    return Array.from({ length: emulator.rows }, (_, row) =>
+      (active.getLine(active.baseY + row)?.translateToString(true) ?? '').trimEnd(),
+    );
+  };
+  const until = async (what: string, done: () => boolean) => {
+    for (const end = Date.now() + 60_000; !done(); await sleep(20)) {
+      if (Date.now() > end) throw new Error(`${what} did not come:\n${lines().join('\n')}`);
+    }
+  };
+  return {
+    child,
+    lines,
+    press: (text: string) => child.write(text),
+    bytes: () => bytes,
+    status: () => status,
+    resize(width: number, height: number) {
+      child.resize(width, height);
+      emulator.resize(width, height);
+    },
+    titled: (wanted: string) => until(`title ${wanted}`, () => title === wanted),
+    see: (wanted: RegExp) => until(String(wanted), () => wanted.test(lines().join('\n'))),
+    ended: () => until('the end', () => status !== undefined),
+    /** What an application may have left on. */
+    modes() {
+      const { modes, buffer } = emulator;
+      return {
+        alternate: buffer.active.type === 'alternate',
+        paste: modes.bracketedPasteMode,
+        mouse: modes.mouseTrackingMode,
+        wrap: modes.wraparoundMode,
+      };
+    },
+  };
+}
+
+export const untouched = { alternate: false, paste: false, mouse: 'none', wrap: true };

@@ -1,0 +1,251 @@
+import test from 'ava';
+import xterm from '@xterm/headless';
+import { newConversation, spoken, withTurn } from '../ts/chat/conversation.js';
+import { sanitise } from '../ts/sanitise.js';
+import { clustersOf, textOf, widthOf } from '../ts/tui/cells.js';
+import { createDecoder, type Input } from '../ts/tui/decode.js';
+import { expanded } from '../ts/tui/editor.js';
+import { encode } from '../ts/tui/encode.js';
+import { keyTable, type Action } from '../ts/tui/keys.js';
+import { documentOf } from '../ts/tui/markdown/document.js';
+import { helpLines } from '../ts/tui/panel-view.js';
+import type { Effect, State } from '../ts/tui/state.js';
+import { update } from '../ts/tui/update.js';
+import { view } from '../ts/tui/view.js';
+import { asked, chunk, key, markdown, opened, play, result, scenarios, text } from './helpers/tui_states.js';
+
+const said = withTurn(withTurn(newConversation(), 'One?', 'First.'), 'Two?', 'Second.\n\n```js\nlet a;\n```');
+const talked = () => play(opened(80, 24, said), { kind: 'prompts', prompts: ['One?', 'Two?'] });
+const long = () => scenarios.scrolled!(80, 24);
+const typed = (words: string) => play(talked(), text(words));
+const kinds = (effects: readonly Effect[]) => effects.map(({ kind }) => kind);
+
+/** For each action of the table: where to press it, and what must come of it. */
+const expectations: Record<Action, [() => State, (state: State, effects: readonly Effect[]) => boolean]> = {
+  send: [
+    () => typed('hi'),
+    (state, effects) => state.pending?.user === 'hi' && kinds(effects).includes('reply'),
+  ],
+  newline: [() => typed('a'), ({ input }) => input.text === 'a\n'],
+  previous: [talked, ({ input }) => input.text === 'Two?'],
+  next: [() => play(talked(), key('Up'), key('Up')), ({ input }) => input.text === 'Two?'],
+  complete: [() => typed('/reg'), ({ input }) => input.text === '/regen '],
+  editor: [() => typed('abc'), (_, effects) => effects.some((e) => e.kind === 'editor' && e.text === 'abc')],
+  'line-start': [() => typed('a b'), ({ input }) => input.at === 0],
+  'line-end': [() => play(typed('a b'), key('Home')), ({ input }) => input.at === 3],
+  left: [() => typed('a👩‍👩‍👧'), ({ input }) => input.at === 1],
+  right: [() => play(typed('é!'), key('Home')), ({ input }) => input.at === 1],
+  'word-left': [() => typed('one two'), ({ input }) => input.at === 4],
+  'word-right': [() => play(typed('one two'), key('Home')), ({ input }) => input.at === 3],
+  backspace: [() => typed('a👩‍👩‍👧'), ({ input }) => input.text === 'a'],
+  delete: [() => play(typed('ab'), key('Home')), ({ input }) => input.text === 'b'],
+  'erase-word': [() => typed('one two'), ({ input }) => input.text === 'one '],
+  'erase-to-start': [() => typed('one two'), ({ input }) => input.text === ''],
+  'erase-to-end': [() => play(typed('one'), key('Home')), ({ input }) => input.text === ''],
+  stop: [
+    () => play(talked(), ...asked('go')),
+    (state, effects) => !!state.pending?.stopping && kinds(effects).includes('cancel'),
+  ],
+  regenerate: [
+    talked,
+    (state, effects) => state.pending?.user === 'Two?' && kinds(effects).includes('reply'),
+  ],
+  'edit-last': [talked, ({ input, replaces }) => input.text === 'Two?' && replaces === 1],
+  'copy-reply': [talked, (_, effects) => JSON.stringify(effects).includes('Second.')],
+  'copy-code': [talked, (_, effects) => JSON.stringify(effects).includes('"let a;"')],
+  'page-up': [() => play(long(), key('Ctrl-End')), ({ anchor }) => anchor !== undefined],
+  'page-down': [() => play(long(), key('Ctrl-Home')), ({ anchor }) => (anchor?.item ?? 0) > 0],
+  'line-up': [() => play(long(), key('Ctrl-End')), ({ anchor }) => anchor !== undefined],
+  'line-down': [() => play(long(), key('Ctrl-Home')), ({ anchor }) => anchor?.row === 3],
+  top: [long, ({ anchor }) => anchor?.item === 0 && anchor.row === 0],
+  bottom: [long, ({ anchor }) => anchor === undefined],
+  search: [talked, ({ panel }) => panel?.kind === 'search'],
+  help: [talked, ({ panel }) => panel?.kind === 'help'],
+  stats: [talked, ({ chat }) => chat?.settings['show-stats'] === true],
+  settings: [talked, ({ panel }) => panel?.kind === 'settings'],
+  mouse: [talked, (state, effects) => !state.mouse && kinds(effects).includes('mouse')],
+  redraw: [talked, (_, effects) => kinds(effects).includes('redraw')],
+  suspend: [talked, (_, effects) => kinds(effects).includes('suspend')],
+  interrupt: [() => play(talked(), key('Ctrl-C')), (_, effects) => kinds(effects).includes('leave')],
+  end: [() => play(talked(), key('Ctrl-D')), (_, effects) => kinds(effects).includes('leave')],
+};
+
+for (const { action, keys, help } of keyTable) {
+  for (const name of keys) {
+    // a second press is what these two wait for: of the same key
+    test(`${name}: ${help}`, (t) => {
+      const [from, holds] = expectations[action];
+      const [state, effects] = update(from(), key(name));
+      t.true(holds(state, effects));
+      t.is(view(state).lines.length, 24);
+    });
+  }
+}
+
+test('the help screen holds every key of the table and every slash command', (t) => {
+  const shown = helpLines(120).map(textOf).join('\n');
+  for (const { keys, help } of keyTable)
+    for (const part of [...keys, help]) t.true(shown.includes(part), part);
+  for (const command of ['/regen', '/save', '/system', '/undo']) t.true(shown.includes(command));
+});
+
+test('Ctrl-C clears the message, then stops the reply, then leaves when pressed twice', (t) => {
+  let state = play(talked(), ...asked('go'), text('draft'), key('Ctrl-C'));
+  t.is(state.input.text, '');
+  t.false(state.pending!.stopping);
+  state = play(state, key('Ctrl-C'));
+  t.true(state.pending!.stopping);
+  const [armed, nothing] = update(talked(), key('Ctrl-C'));
+  t.deepEqual(nothing, []);
+  const later = { ...armed, now: armed.now + 10_000 };
+  t.deepEqual(update(later, key('Ctrl-C'))[1], []);
+});
+
+test('a long paste is one folded piece that is sent whole; lines of it never send themselves', (t) => {
+  const pasted = Array.from({ length: 40 }, (_, n) => `line ${n}`).join('\r\n');
+  const [state, effects] = update(talked(), { kind: 'paste', text: pasted });
+  t.is(state.input.text, '[pasted 40 lines]');
+  t.false(kinds(effects).includes('reply'));
+  t.is(expanded(state.input), pasted.replaceAll('\r\n', '\n'));
+  t.is(play(state, key('Backspace')).input.text, '');
+  const sent = update(state, key('Enter'))[1].find((effect) => effect.kind === 'reply');
+  t.is(sent?.kind === 'reply' ? sent.text.split('\n').length : 0, 40);
+});
+
+test('an edited message branches: the old turn stays, the new one takes its place', (t) => {
+  const state = play(talked(), key('Alt-E'), key('Alt-E'));
+  t.is(state.input.text, 'One?');
+  const [sent] = update(state, key('Enter'));
+  t.deepEqual(spoken(sent.chat!.conversation), []);
+  t.is(sent.chat!.conversation.turns.length, 2);
+});
+
+test('new text does not pull a scrolled view down, and is announced', (t) => {
+  const before = play(long(), key('Ctrl-End'), ...asked('more'), chunk('a\n\n'.repeat(30)), key('PageUp'));
+  const after = play(before, chunk('and more\n\n'.repeat(30)));
+  t.deepEqual(view(after).lines.slice(0, 15).map(textOf), view(before).lines.slice(0, 15).map(textOf));
+  t.regex(view(after).lines.map(textOf).join('\n'), /↓ new/);
+  t.notRegex(
+    view(play(after, key('Ctrl-End')))
+      .lines.map(textOf)
+      .join('\n'),
+    /↓ new/,
+  );
+});
+
+test('a message typed while the model loads is sent when it is there', (t) => {
+  const early = play(scenarios.loading!(80, 24), ...asked('first'));
+  t.is(early.queued, 'first');
+  const [ready, effects] = update(early, { kind: 'opened', chat: opened(80, 24).chat! });
+  t.is(ready.pending?.user, 'first');
+  t.true(kinds(effects).includes('reply'));
+});
+
+test('search goes from match to match and says when there is none', (t) => {
+  const found = play(long(), key('Ctrl-R'), text('Answer 7,'));
+  t.regex(view(found).lines.map(textOf).join('\n'), /Answer 7, second/);
+  const none = play(long(), key('F4'), text('nowhere'));
+  t.regex(view(none).lines.map(textOf).join('\n'), /not found/);
+});
+
+test('settings refuse what the command line refuses, and keep what it takes', (t) => {
+  const open = play(talked(), key('F3'), key('Down'), key('Enter'), key('Ctrl-U'));
+  const refused = play(open, text('lots'), key('Enter'));
+  t.is(refused.chat!.settings.temperature, 0);
+  t.regex(view(refused).lines.map(textOf).join('\n'), /temperature is a number/);
+  t.is(play(open, text('0.7'), key('Enter')).chat!.settings.temperature, 0.7);
+});
+
+test('keys, pastes and the wheel are read however the bytes are cut', (t) => {
+  const bytes = Buffer.from(
+    'é\u001b[1;5A\u001b\r\u001br\u001b[13;2u\u001b[200~a\nb\u001b[201~\u001b[<64;3;4M\u001bOP\u0003',
+  );
+  const wanted: Input[] = [
+    { kind: 'text', text: 'é' },
+    ...['Ctrl-Up', 'Alt-Enter', 'Alt-R', 'Shift-Enter'].map((name): Input => ({ kind: 'key', key: name })),
+    { kind: 'paste', text: 'a\nb' },
+    { kind: 'wheel', step: -1 },
+    { kind: 'key', key: 'F1' },
+    { kind: 'key', key: 'Ctrl-C' },
+  ];
+  for (const size of [1, 2, 3, 5, 7, bytes.length]) {
+    const decoder = createDecoder();
+    const inputs: Input[] = [];
+    for (let at = 0; at < bytes.length; at += size)
+      inputs.push(...decoder.push(bytes.subarray(at, at + size)));
+    t.deepEqual(inputs, wanted, `pieces of ${size}`);
+  }
+  const alone = createDecoder();
+  t.deepEqual(alone.push(Buffer.from('\u001b')), []);
+  t.deepEqual(alone.flush(), [{ kind: 'key', key: 'Escape' }]);
+});
+
+test('Markdown that grows character by character ends as if it had come at once', (t) => {
+  for (const width of [20, 77]) {
+    const grown = {};
+    for (let at = 1; at < markdown.length; at += 1) documentOf(grown, markdown.slice(0, at), width, true);
+    const whole = documentOf({}, markdown, width, false);
+    const piecewise = documentOf(grown, markdown, width, false);
+    t.deepEqual(piecewise.lines(0, piecewise.rows), whole.lines(0, whole.rows));
+    t.is(piecewise.rows, whole.lines(0, whole.rows).length);
+  }
+});
+
+const hostile: Readonly<Record<string, string>> = {
+  escapes: 'a\u001b[2J\u001b]0;title\u0007b\u009b31mc\u0090q\u009cd',
+  'blessed tags': '{red-fg}a{/red-fg} {bold}b{/} {escape}',
+  bidi: 'a\u202eb\u2066c\u200fd',
+  'a long line': 'x'.repeat(10_000),
+  '100 KB without newline': 'word '.repeat(20_000),
+  zalgo: `z${'\u0301\u0302\u0303'.repeat(30)}a`,
+  nesting: '> '.repeat(400) + 'deep',
+  'a hostile link': '[click](javascript:alert(1)) [x](https://a/\u0007b)',
+};
+
+for (const [name, words] of Object.entries(hostile)) {
+  test(`hostile text: ${name} are plain characters in the cells`, async (t) => {
+    const state = play(opened(80, 24), ...asked(words.slice(0, 500)), chunk(sanitise(words)), {
+      kind: 'ended',
+      conversation: withTurn(newConversation(), words.slice(0, 500), words),
+      result,
+    });
+    const { lines } = view(state);
+    const terminal = new xterm.Terminal({ cols: 80, rows: 24, allowProposedApi: true });
+    const bytes = lines.map(
+      (line, row) => `\u001b[${row + 1};1H${encode(line, 80, { theme: 'dark', links: true })}`,
+    );
+    await new Promise<void>((done) => terminal.write(`\u001b[?7l${bytes.join('')}`, done));
+    let title = false;
+    terminal.onTitleChange(() => (title = true));
+    for (const [row, line] of lines.entries()) {
+      t.true(widthOf(textOf(line)) <= 80);
+      const buffer = terminal.buffer.active.getLine(row)!;
+      let column = 0;
+      for (const [cluster, width] of clustersOf(textOf(line))) {
+        const shown = buffer.getCell(column)!.getChars() || ' ';
+        if (width > 0) t.is(shown, cluster, `row ${row}, column ${column}`);
+        column += width;
+      }
+    }
+    t.false(title);
+    terminal.dispose();
+  });
+}
+
+test('every size down to 1x1 draws, with a cursor inside', (t) => {
+  for (const make of Object.values(scenarios)) {
+    for (const [columns, rows] of [
+      [1, 1],
+      [2, 2],
+      [3, 5],
+      [300, 2],
+      [1, 60],
+      [9, 9],
+    ] as const) {
+      const { lines, cursor } = view(make(columns, rows));
+      t.true(lines.length <= rows);
+      for (const line of lines) t.true(widthOf(textOf(line)) <= columns, textOf(line));
+      if (cursor) t.true(cursor.x < columns && cursor.y < rows);
+    }
+  }
+});
