@@ -240,3 +240,29 @@ fn interleaved_sessions_do_not_meet() {
         .map(|thread| thread.join().unwrap());
     assert_eq!(together, alone);
 }
+
+#[test]
+fn eight_replies_at_once_are_what_each_is_alone_and_a_cancelled_one_holds_nobody_up() {
+    let questions: Vec<_> = (0..8).map(|n| vec![Message::user(format!("Count up from {n}."))]).collect();
+    let alone: Vec<_> = questions.iter().map(|q| say(&mut MODEL.session(), q, &most(16)).text).collect();
+    thread::scope(|scope| {
+        let leaver = scope.spawn(|| {
+            let (cancel, mut chunks) = (Cancel::default(), 0);
+            let reply = MODEL.session().reply(&sky(), &most(400), &cancel, &mut |_| {
+                chunks += 1;
+                if chunks == 3 {
+                    cancel.set();
+                }
+                ControlFlow::Continue(())
+            });
+            reply.unwrap().finish
+        });
+        let replies: Vec<_> = questions
+            .iter()
+            .map(|question| scope.spawn(|| say(&mut MODEL.session(), question, &most(16)).text))
+            .collect();
+        let together: Vec<_> = replies.into_iter().map(|reply| reply.join().unwrap()).collect();
+        assert_eq!(together, alone);
+        assert_eq!(leaver.join().unwrap(), Finish::Cancelled);
+    });
+}

@@ -41,40 +41,63 @@ fn quantise(values: &[f32], codes: &mut [i8], scales: &mut [BlockScale]) {
 /// As `Table::linear` says.
 unsafe fn linear(weights: &Packed, groups: Range<usize>, x: &Activations, out: Out) {
     for row in groups.start * ROWS..weights.rows.min(groups.end * ROWS) {
+        let (group, lane) = (weights.group(row / ROWS), row % ROWS);
+        let row_of: Box<dyn Fn(usize) -> f64> = match weights.kind {
+            Kind::Codes(layout) => {
+                let row = Row::of(layout, group, lane);
+                Box::new(move |token| row.dot(x, token))
+            }
+            kind => {
+                let row: Vec<_> =
+                    (0..x.cols).map(|column| float(kind, group, column * ROWS + lane)).collect();
+                Box::new(move |token| {
+                    row.iter().zip(x.row(token)).map(|(w, x)| f64::from(*w) * f64::from(*x)).sum()
+                })
+            }
+        };
         for token in 0..x.tokens {
-            let (group, lane) = (weights.group(row / ROWS), row % ROWS);
-            let dot = match weights.kind {
-                Kind::Codes(layout) => blocks(layout, group, lane, x, token),
-                kind => {
-                    let weights = (0..x.cols).map(|column| float(kind, group, column * ROWS + lane));
-                    weights.zip(x.row(token)).map(|(w, x)| f64::from(w) * f64::from(*x)).sum()
-                }
-            };
             // SAFETY: the caller gives an output that holds `[tokens][rows]`.
             unsafe {
-                let at = out.base.add(token * out.stride + row);
-                at.write(if out.add { *at + dot as f32 } else { dot as f32 });
+                let (at, dot) = (out.base.add(token * out.stride + row), row_of(token) as f32);
+                at.write(if out.add { *at + dot } else { dot });
             }
         }
     }
 }
 
-/// Σ over blocks of `d·s·Σ(code·q) + m·s·Σq`, each scale for 32 columns or for 16.
-fn blocks(layout: Layout, group: &[u8], lane: usize, x: &Activations, token: usize) -> f64 {
-    let mut dot = 0f64;
-    let blocks = group.chunks_exact(layout.block_bytes());
-    for ((block, codes), of) in blocks.zip(x.codes(token).chunks_exact(BLOCK)).zip(x.scales(token)) {
-        let width = BLOCK / layout.scales();
-        for (half, codes) in codes.chunks_exact(width).enumerate() {
-            let weight = |column: usize| code(layout, block, lane, half * width + column);
-            let products: i32 = codes.iter().enumerate().map(|(n, code)| weight(n) * i32::from(*code)).sum();
-            let sum: i32 = codes.iter().map(|code| i32::from(*code)).sum();
-            let (d, m) = (scale(layout, block, lane, half), minimum(layout, block, lane, half));
-            dot += f64::from(d * of.scale) * f64::from(products);
-            dot += f64::from(m) * f64::from(of.scale) * f64::from(sum);
+/// One row of codes, unpacked.
+struct Row {
+    codes: Vec<i8>,
+    /// `[scale, minimum]` of every `width` columns.
+    scales: Vec<[f32; 2]>,
+    width: usize,
+}
+
+impl Row {
+    fn of(layout: Layout, group: &[u8], lane: usize) -> Self {
+        let (mut codes, mut scales) = (Vec::new(), Vec::new());
+        for block in group.chunks_exact(layout.block_bytes()) {
+            codes.extend((0..BLOCK).map(|column| code(layout, block, lane, column) as i8));
+            let halves = 0..layout.scales();
+            scales.extend(
+                halves.map(|half| [scale(layout, block, lane, half), minimum(layout, block, lane, half)]),
+            );
         }
+        Self { codes, scales, width: BLOCK / layout.scales() }
     }
-    dot
+
+    /// Σ of `d·s·Σ(code·q) + m·s·Σq`.
+    fn dot(&self, x: &Activations, token: usize) -> f64 {
+        let widths = self.codes.chunks_exact(self.width).zip(x.codes(token).chunks_exact(self.width));
+        let scales = self.scales.iter().enumerate();
+        let parts = widths.zip(scales).map(|((weights, codes), (n, [d, m]))| {
+            let products: i32 = weights.iter().zip(codes).map(|(w, q)| i32::from(*w) * i32::from(*q)).sum();
+            let sum: i32 = codes.iter().map(|q| i32::from(*q)).sum();
+            let step = x.scales(token)[n * self.width / BLOCK].scale;
+            f64::from(d * step) * f64::from(products) + f64::from(*m) * f64::from(step) * f64::from(sum)
+        });
+        parts.sum()
+    }
 }
 
 fn rms_norm(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {

@@ -17,6 +17,15 @@ pub(crate) struct Decoder<'a> {
     pub(crate) compute: &'a Compute,
 }
 
+/// Where a row of a pass belongs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lane {
+    /// Which of the pass's sequences.
+    pub(crate) sequence: usize,
+    /// Which position of it.
+    pub(crate) position: usize,
+}
+
 /// Buffers of a pass over `tokens` positions, allocated once a pass.
 pub(crate) struct Scratch {
     /// `[tokens, embedding_dim]`: the residual stream.
@@ -55,24 +64,25 @@ impl Scratch {
 }
 
 impl Decoder<'_> {
-    /// Runs the positions in `s.x` through every block and adds them to the sequence.
-    pub(crate) fn blocks(&self, sequence: &mut Sequence, s: &mut Scratch) {
-        let start = sequence.len();
-        for (n, angles) in s.angles.iter_mut().enumerate() {
-            self.rope.angles(start + n, angles);
+    /// Runs the rows of `s.x`, one a lane, through every block and stores their keys and values; the caller advances
+    /// the sequences.
+    pub(crate) fn blocks(&self, sequences: &mut [&mut Sequence], lanes: &[Lane], s: &mut Scratch) {
+        for (lane, angles) in lanes.iter().zip(&mut s.angles) {
+            self.rope.angles(lane.position, angles);
         }
         for (layer, block) in self.weights.blocks.iter().enumerate() {
-            self.attention(layer, block, sequence, s);
+            self.attention(layer, block, sequences, lanes, s);
             self.feed_forward(block, s);
         }
-        sequence.advance(s.angles.len());
     }
 
-    /// Logits (`[positions, vocab_size]`) of the last positions in `s.x`, as many as `logits` has room for.
-    pub(crate) fn head(&self, s: &mut Scratch, logits: &mut [f32]) {
+    /// Logits (`[rows, vocab_size]`) of some rows of `s.x`, in ascending order.
+    pub(crate) fn head(&self, s: &mut Scratch, rows: &[usize], logits: &mut [f32]) {
         let dim = self.config.embedding_dim;
-        let positions = logits.len() / self.config.vocab_size;
-        let x = &s.x[s.x.len() - positions * dim..];
+        for (to, from) in rows.iter().enumerate() {
+            s.x.copy_within(from * dim..(from + 1) * dim, to * dim);
+        }
+        let x = &s.x[..rows.len() * dim];
         self.normed(x, &self.weights.output_norm, &[&self.weights.head], &mut s.activations);
         product(self.compute, &s.activations, [(&self.weights.head, logits)]);
     }
@@ -86,26 +96,32 @@ impl Decoder<'_> {
         });
     }
 
-    fn attention(&self, layer: usize, block: &Block, sequence: &mut Sequence, s: &mut Scratch) {
+    fn attention(
+        &self,
+        layer: usize,
+        block: &Block,
+        sequences: &mut [&mut Sequence],
+        lanes: &[Lane],
+        s: &mut Scratch,
+    ) {
         let Config { kv_heads, head_dim, .. } = *self.config;
         self.normed(&s.x, &block.attn_norm, &[&block.q, &block.k, &block.v], &mut s.activations);
         let products = [(&block.q, &mut s.q[..]), (&block.k, &mut s.k), (&block.v, &mut s.v)];
         product(self.compute, &s.activations, products);
 
-        let start = sequence.len();
         let (q_dim, kv_dim) = (self.config.q_dim(), self.config.kv_dim());
-        for (n, angles) in s.angles.iter().enumerate() {
+        for (n, (lane, angles)) in lanes.iter().zip(&s.angles).enumerate() {
             rotate(&mut s.q[n * q_dim..][..q_dim], head_dim, angles);
             let keys = &mut s.k[n * kv_dim..][..kv_dim];
             rotate(keys, head_dim, angles);
-            sequence.store(layer, start + n, keys, &s.v[n * kv_dim..][..kv_dim]);
+            sequences[lane.sequence].store(layer, lane.position, keys, &s.v[n * kv_dim..][..kv_dim]);
         }
 
-        let (sequence, queries) = (&*sequence, &s.q);
+        let (sequences, queries) = (&*sequences, &s.q);
         let group = q_dim / kv_heads;
         self.compute.attend(&mut s.attended, group, |n| {
-            let (token, head) = (n / kv_heads, n % kv_heads);
-            let (keys, values) = sequence.head(layer, head, start + token + 1);
+            let (lane, head) = (lanes[n / kv_heads], n % kv_heads);
+            let (keys, values) = sequences[lane.sequence].head(layer, head, lane.position + 1);
             Attention {
                 queries: &queries[n * group..][..group],
                 kv: KvLayout { keys, values },

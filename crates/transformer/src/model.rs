@@ -7,7 +7,7 @@ use kernels::{Compute, Isa};
 
 use crate::{
     config::Config,
-    decoder::{Decoder, Scratch},
+    decoder::{Decoder, Lane, Scratch},
     error::{ForwardError, LoadError},
     gguf::Gguf,
     rope::Rope,
@@ -36,7 +36,27 @@ pub enum Input<'a> {
     Rows(&'a [f16]),
 }
 
-/// A decoder with its weights, memory-mapped.
+/// What [`Model::step`] adds to one sequence.
+#[derive(Debug)]
+pub struct Part<'a> {
+    /// Where to.
+    pub sequence: &'a mut Sequence,
+    /// At least one token.
+    pub tokens: &'a [u32],
+    /// Logits of the last of them (`vocab_size` values), where they are wanted.
+    pub logits: Option<&'a mut [f32]>,
+}
+
+/// A piece of input on its way through the blocks.
+struct Slice<'a> {
+    sequence: &'a mut Sequence,
+    input: Input<'a>,
+    range: Range<usize>,
+    /// `[positions, vocab_size]` of the last positions, as many as there is room for.
+    logits: &'a mut [f32],
+}
+
+/// A decoder with its weights, packed.
 #[derive(Debug)]
 pub struct Model {
     gguf: Arc<Gguf>,
@@ -147,6 +167,27 @@ impl Model {
         self.pass(sequence, input, logits, tokens)
     }
 
+    /// Adds to several sequences in one pass over the weights; each gets the bits that it would get alone.
+    ///
+    /// Give few tokens in all (some hundreds): they go through the blocks together.
+    ///
+    /// # Errors
+    /// [`ForwardError`] of the first part that has one; all sequences are as before then.
+    pub fn step(&self, parts: &mut [Part<'_>]) -> Result<(), ForwardError> {
+        let mut slices = Vec::with_capacity(parts.len());
+        for part in parts {
+            let input = Input::Tokens(part.tokens);
+            let tokens = self.check(part.sequence, input)?;
+            let logits = part.logits.as_deref_mut().unwrap_or_default();
+            if !logits.is_empty() && logits.len() != self.config.vocab_size {
+                let expected = self.config.vocab_size;
+                return Err(ForwardError::LogitsLength { len: logits.len(), expected });
+            }
+            slices.push(Slice { sequence: part.sequence, input, range: 0..tokens, logits });
+        }
+        self.slices(&mut slices)
+    }
+
     /// One pass that ends in the logits of the last `wanted` positions.
     fn pass(
         &self,
@@ -160,22 +201,57 @@ impl Model {
         if logits.len() != wanted * vocab_size {
             return Err(ForwardError::LogitsLength { len: logits.len(), expected: wanted * vocab_size });
         }
+        for start in (0..tokens).step_by(BATCH) {
+            let range = start..tokens.min(start + BATCH);
+            // the wanted positions that lie in this batch
+            let from = range.start.max(tokens - wanted).min(range.end);
+            let rows = (from + wanted).saturating_sub(tokens)..(range.end + wanted).saturating_sub(tokens);
+            let logits = &mut logits[rows.start * vocab_size..rows.end * vocab_size];
+            self.slices(&mut [Slice { sequence, input, range, logits }])?;
+        }
+        Ok(())
+    }
+
+    /// Runs checked pieces of input through the blocks together.
+    fn slices(&self, slices: &mut [Slice<'_>]) -> Result<(), ForwardError> {
+        let Config { embedding_dim, vocab_size, .. } = self.config;
+        let tokens = slices.iter().map(|slice| slice.range.len()).sum();
+        let mut scratch = Scratch::new(&self.config, tokens);
+        let (mut lanes, mut wanted, mut at) = (Vec::with_capacity(tokens), Vec::new(), 0);
+        for (n, slice) in slices.iter().enumerate() {
+            let len = slice.range.len();
+            let rows = at * embedding_dim..(at + len) * embedding_dim;
+            self.embed(slice.input, slice.range.clone(), &mut scratch.x[rows])?;
+            let start = slice.sequence.len();
+            lanes.extend((0..len).map(|n_th| Lane { sequence: n, position: start + n_th }));
+            at += len;
+            wanted.extend(at - slice.logits.len() / vocab_size..at);
+        }
         let decoder = Decoder {
             config: &self.config,
             weights: &self.weights,
             rope: &self.rope,
             compute: &self.compute,
         };
-        for start in (0..tokens).step_by(BATCH) {
-            let batch = start..tokens.min(start + BATCH);
-            let mut scratch = Scratch::new(&self.config, batch.len());
-            self.embed(input, batch.clone(), &mut scratch.x)?;
-            decoder.blocks(sequence, &mut scratch);
-            // the wanted positions that lie in this batch
-            let from = batch.start.max(tokens - wanted);
-            if from < batch.end {
-                let rows = from + wanted - tokens..batch.end + wanted - tokens;
-                decoder.head(&mut scratch, &mut logits[rows.start * vocab_size..rows.end * vocab_size]);
+        {
+            let mut sequences: Vec<_> = slices.iter_mut().map(|slice| &mut *slice.sequence).collect();
+            decoder.blocks(&mut sequences, &lanes, &mut scratch);
+        }
+        for slice in slices.iter_mut() {
+            slice.sequence.advance(slice.range.len());
+        }
+        match slices {
+            _ if wanted.is_empty() => {}
+            [only] => decoder.head(&mut scratch, &wanted, only.logits),
+            slices => {
+                let mut all = vec![0.0; wanted.len() * vocab_size];
+                decoder.head(&mut scratch, &wanted, &mut all);
+                let mut rest = &all[..];
+                for slice in slices {
+                    let (own, others) = rest.split_at(slice.logits.len());
+                    slice.logits.copy_from_slice(own);
+                    rest = others;
+                }
             }
         }
         Ok(())

@@ -2,7 +2,7 @@
 #![allow(clippy::print_stdout)] // the measured figures, for `--no-capture`
 
 use test_support::{argmax, default_model, oracle};
-use transformer::{Input, Isa, LoadOptions, Model};
+use transformer::{Input, Isa, LoadOptions, Model, Part};
 
 fn model(isa: Isa) -> Model {
     Model::open(&default_model(), &LoadOptions { threads: 0, isa: Some(isa) })
@@ -118,6 +118,42 @@ fn logits_do_not_depend_on_how_the_prompt_is_cut() {
     assert_eq!(run(&[1, 2, 3, 5, 8]), whole);
     assert_eq!(run(&[36]), whole);
     assert_eq!(run(&vec![1; 36]), whole);
+}
+
+#[test]
+fn sequences_in_one_batch_get_the_bits_that_they_get_alone() {
+    let model = model(Isa::best());
+    let vocab = model.config().vocab_size;
+    let chats = oracle().chats;
+    let prompts: Vec<&[u32]> = chats.iter().take(3).map(|chat| &chat.prompt_ids[..]).collect();
+    let next = [7, 11, 13];
+    let mut alone = Vec::new();
+    for (prompt, next) in prompts.iter().zip(next) {
+        let (mut sequence, mut logits) = (model.sequence(prompt.len() + 1), vec![0.0; vocab]);
+        model.prefill(&mut sequence, Input::Tokens(prompt)).expect("fits");
+        model.forward(&mut sequence, Input::Tokens(&[next]), &mut logits).expect("fits");
+        alone.push(logits);
+    }
+    // two prompts together, then the third in pieces beside the others' next tokens
+    let mut sequences: Vec<_> = prompts.iter().map(|prompt| model.sequence(prompt.len() + 1)).collect();
+    let mut logits = vec![vec![0.0; vocab]; 3];
+    let (head, tail) = prompts[2].split_at(5);
+    let feeds: [[Option<&[u32]>; 3]; 4] = [
+        [Some(prompts[0]), Some(prompts[1]), None],
+        [Some(&next[..1]), None, Some(head)],
+        [None, Some(&next[1..2]), Some(tail)],
+        [None, None, Some(&next[2..])],
+    ];
+    for feed in feeds {
+        let parts = sequences.iter_mut().zip(&mut logits).zip(feed);
+        let mut parts: Vec<_> = parts
+            .filter_map(|((sequence, logits), tokens)| {
+                Some(Part { sequence, tokens: tokens?, logits: Some(logits) })
+            })
+            .collect();
+        model.step(&mut parts).expect("fits");
+    }
+    assert!(logits == alone, "a batch changes bits");
 }
 
 #[test]

@@ -1,19 +1,22 @@
 //! The CPU pipeline: the decoder of `transformer`, one KV cache a conversation.
 
-use std::{path::Path, sync::Arc};
+use std::{mem, path::Path, sync::Arc};
 
-use transformer::{Gguf, Input, LoadOptions, Model, Sequence};
+use transformer::{Gguf, LoadOptions, Model, Sequence};
 
-use super::{Backend, Cache, Place, Plan, plan::common_prefix};
+use super::{
+    Backend, Cache, Place, Plan,
+    batch::{Batcher, Job},
+    plan::common_prefix,
+};
 use crate::{Cancel, Error, Logits};
 
 /// Prompt tokens between two looks at the cancel flag: about a fifth of a second on a slow core.
 const STEP: usize = 64;
 
 /// A model on the CPU.
-#[derive(Debug)]
 pub struct Cpu {
-    model: Arc<Model>,
+    batcher: Arc<Batcher>,
     context_length: usize,
     place: Place,
 }
@@ -34,12 +37,12 @@ impl Cpu {
             notes: Vec::new(),
         };
         let context_length = context_length.map_or(trained, |asked| asked.min(trained));
-        Ok(Self { model: Arc::new(model), context_length, place })
+        Ok(Self { batcher: Arc::new(Batcher::new(Arc::new(model))), context_length, place })
     }
 
     /// The weight file, which also holds the tokenizer.
     pub fn gguf(&self) -> &Gguf {
-        self.model.gguf()
+        self.batcher.model().gguf()
     }
 }
 
@@ -49,11 +52,11 @@ impl Backend for Cpu {
     }
 
     fn vocab_size(&self) -> usize {
-        self.model.config().vocab_size
+        self.batcher.model().config().vocab_size
     }
 
     fn embedding_dim(&self) -> usize {
-        self.model.config().embedding_dim
+        self.batcher.model().config().embedding_dim
     }
 
     fn context_length(&self) -> usize {
@@ -62,42 +65,57 @@ impl Backend for Cpu {
 
     fn cache(&self) -> Box<dyn Cache> {
         Box::new(CpuCache {
-            sequence: self.model.sequence(self.context_length),
+            sequence: Some(self.batcher.model().sequence(self.context_length)),
             logits: vec![0.0; self.vocab_size()],
             held: Vec::new(),
-            model: Arc::clone(&self.model),
+            batcher: Arc::clone(&self.batcher),
+            acquired: false,
         })
     }
 }
 
 struct CpuCache {
-    model: Arc<Model>,
-    sequence: Sequence,
+    batcher: Arc<Batcher>,
+    /// `None` while a step has it, and ever after where that step panicked.
+    sequence: Option<Sequence>,
     /// `[vocab_size]`
     logits: Vec<f32>,
     /// The tokens whose keys and values `sequence` holds.
     held: Vec<u32>,
+    acquired: bool,
+}
+
+impl CpuCache {
+    fn keep(&mut self, len: usize) {
+        self.held.truncate(len);
+        if let Some(sequence) = &mut self.sequence {
+            sequence.truncate(len);
+        }
+    }
 }
 
 impl Cache for CpuCache {
+    /// Each conversation has a cache of its own; they share the passes over the weights.
     fn acquire(&mut self, _: &Cancel) -> Result<(), Error> {
-        Ok(()) // each conversation has a cache of its own; the kernels take turns by themselves
+        if !mem::replace(&mut self.acquired, true) {
+            self.batcher.enter();
+        }
+        Ok(())
     }
 
     fn begin(&mut self, prompt: &[u32]) -> Result<Plan, Error> {
         let cached = common_prefix(&self.held, prompt);
-        self.held.truncate(cached);
-        self.sequence.truncate(cached);
+        self.keep(cached);
         Ok(Plan { cached, step: STEP })
     }
 
     fn run(&mut self, tokens: &[u32], wanted: bool) -> Result<(), Error> {
-        let input = Input::Tokens(tokens);
-        if wanted {
-            self.model.forward(&mut self.sequence, input, &mut self.logits)?;
-        } else {
-            self.model.prefill(&mut self.sequence, input)?;
-        }
+        let sequence = self.sequence.take().expect("a step that panicked ends its conversation");
+        let logits = mem::take(&mut self.logits);
+        let (job, result) = self.batcher.run(Job { sequence, tokens: tokens.to_vec(), logits, wanted });
+        self.sequence = Some(job.sequence);
+        self.logits = job.logits;
+        result?;
         self.held.extend(tokens);
         Ok(())
     }
@@ -106,10 +124,13 @@ impl Cache for CpuCache {
         Logits::F32(&self.logits)
     }
 
-    fn release(&mut self) {}
+    fn release(&mut self) {
+        if mem::take(&mut self.acquired) {
+            self.batcher.leave();
+        }
+    }
 
     fn clear(&mut self) {
-        self.held.clear();
-        self.sequence.clear();
+        self.keep(0);
     }
 }

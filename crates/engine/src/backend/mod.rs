@@ -4,6 +4,7 @@
 //! drives both and knows neither.
 
 mod aipu;
+mod batch;
 mod cpu;
 mod plan;
 
