@@ -4,7 +4,7 @@ import type { NativeReply, NativeSession } from '../../ts/native.js';
 import { settingsOf } from '../../ts/chat/settings.js';
 import { resolve } from '../../ts/resolve.js';
 import { runTui } from '../../ts/tui/run.js';
-import { chatState, result } from './tui_states.js';
+import { chatState, longHistory, result } from './tui_states.js';
 import { newConversation } from '../../ts/chat/conversation.js';
 
 const script = JSON.parse(process.env.SCRIPT ?? '{}') as { text?: string; chunk?: number; everyMs?: number };
@@ -39,6 +39,7 @@ await runTui({
     stdout: process.stdout,
     stderr: process.stderr,
     signal: stop.signal,
+    jsonErrors: false,
     onInterrupt: () => () => undefined,
   },
   title: 'scripted',
@@ -48,7 +49,7 @@ await runTui({
   open: () =>
     Promise.resolve({
       model: { info, responseSpace: 128, countTokens: (counted: string) => Math.ceil(counted.length / 4) },
-      chat: new Chat(session, { systemPrompt: 'Be brief.' }),
+      chat: new Chat(session, { conversation: longHistory(Number(process.env.TURNS ?? 0)) }),
     }),
 }).catch((error: Error) => {
   process.stderr.write(`${error.message}\n`);

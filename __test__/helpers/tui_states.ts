@@ -91,7 +91,7 @@ export const chunk = (part: string, tokens = 1): Message => ({
   now: 1_600,
 });
 
-function longHistory(turns: number): Conversation {
+export function longHistory(turns: number): Conversation {
   let conversation = newConversation('Be brief.');
   for (let n = 1; n <= turns; n += 1) {
     conversation = withTurn(
@@ -125,12 +125,7 @@ export const scenarios: Readonly<Record<string, (columns: number, rows: number) 
     }),
   finished,
   scrolled: (columns, rows) =>
-    play(
-      opened(columns, rows, longHistory(40)),
-      key('PageUp'),
-      key('PageUp'),
-      ...[{ kind: 'wheel', step: -1 } as const],
-    ),
+    play(opened(columns, rows, longHistory(40)), key('PageUp'), key('PageUp'), { kind: 'wheel', step: -1 }),
   settings: (columns, rows) =>
     play(finished(columns, rows), key('F3'), key('Down'), key('Enter'), text('.7')),
   help: (columns, rows) => play(opened(columns, rows), key('F1')),

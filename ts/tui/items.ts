@@ -21,20 +21,27 @@ function turnsOf(conversation: Conversation): Turn[] {
   return turns;
 }
 
+/** The last items made, and what of: a frame asks several times, and most frames change none of it. */
+let last: { readonly of: readonly unknown[]; readonly items: readonly Item[] } | undefined;
+
 /** What the transcript shows, oldest first. */
-export function itemsOf(state: State): Item[] {
-  const turns = state.chat ? turnsOf(state.chat.conversation) : [];
+export function itemsOf(state: State): readonly Item[] {
+  const { chat, notes, pending } = state;
   const dropped = state.context?.droppedTurns ?? 0;
+  const of = [chat?.conversation, notes, dropped, pending === undefined];
+  if (last && of.every((part, at) => part === last!.of[at])) return last.items;
+  const turns = chat ? turnsOf(chat.conversation) : [];
   const items: Item[] = [];
   const notesAfter = (id: number | null) => {
-    for (const note of state.notes) if (note.after === id) items.push({ kind: 'note', note });
+    for (const note of notes) if (note.after === id) items.push({ kind: 'note', note });
   };
   notesAfter(null);
   for (const [at, turn] of turns.entries()) {
     items.push({ kind: 'turn', turn, dropped: at < dropped, lastDropped: at === dropped - 1 });
-    if (state.notes.length > 0) notesAfter(turn.id);
+    if (notes.length > 0) notesAfter(turn.id);
   }
-  if (state.pending) items.push({ kind: 'pending' });
+  if (pending) items.push({ kind: 'pending' });
+  last = { of, items };
   return items;
 }
 

@@ -16,8 +16,8 @@ import { themeFor } from './theme.js';
 import { update } from './update.js';
 import { view } from './view.js';
 
-/** 30 frames a second at most while text streams; a key is shown at once. */
-const frameMs = 1000 / 30;
+/** 20 frames a second while text streams, which reads as smoothly as 30 and costs a third less; a key is shown at once. */
+const frameMs = 1000 / 20;
 const tickMs = 100;
 
 /** What answers: a model and a conversation with it. */
