@@ -41,6 +41,7 @@ test(flags, '--presence-penalty -1 --frequency-penalty 1', {
   'presence-penalty': -1,
   'frequency-penalty': 1,
 });
+test(flags, '-t1 --temp 2 --history --no-history', { temperature: 2, history: false });
 test(flags, '--seed 42', { seed: 42 });
 test(flags, '-n5', { 'max-tokens': 5 });
 test(flags, '--stop a --stop b model', { stop: ['a', 'b'] });

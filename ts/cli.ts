@@ -62,7 +62,6 @@ async function main(argv: readonly string[]): Promise<void> {
       'boolean-negation': true,
       'camel-case-expansion': false,
       'dot-notation': false,
-      'duplicate-arguments-array': false,
       'parse-numbers': false,
       'parse-positional-numbers': false,
       'strip-aliased': true,

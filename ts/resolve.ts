@@ -45,7 +45,9 @@ function find(
   { flags = {}, env = {}, config = {}, card = {} }: Layers,
 ): [Source, string, unknown] {
   // yargs counts to 0 where the flag is not given
-  const flag = row.type === 'count' && flags[name] === 0 ? undefined : flags[name];
+  const given = row.type === 'count' && flags[name] === 0 ? undefined : flags[name];
+  // given several times, the last one counts
+  const flag = Array.isArray(given) && row.type !== 'list' ? (given.at(-1) as unknown) : given;
   if (flag !== undefined) return ['flag', `--${name}`, flag === '' && row.bare ? row.bare : flag];
   const variable = row.env.find((each) => env[each]);
   if (variable) return ['env', variable, env[variable]];
