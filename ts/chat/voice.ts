@@ -14,21 +14,24 @@ export interface Voice {
   readonly show: Telemetry;
   /** Leave the text as the model wrote it, even on a terminal. */
   readonly raw?: boolean;
+  /** Earlier turns that no longer fit and were spoken of already. */
+  readonly droppedTurns?: number;
   /** Off: the text is written when it is complete. Default: on. */
   readonly stream?: boolean;
 }
 
 /** Streams the reply and one newline; a reply that fails half-way stays, and its error says so. */
-export async function answer(reply: ReplyStream, info: ModelInfo, voice: Voice) {
-  const { context, log, show } = voice;
+export async function answer(reply: ReplyStream, info: ModelInfo, voice: Voice): Promise<ReplyResult> {
+  const { context, log, show, droppedTurns } = voice;
   const result = await speak(reply, context.stdout, voice);
-  remark(result, log);
+  remark(result, log, droppedTurns);
   for (const line of statisticsLines(result, info.pipeline, show)) log.info(line);
+  return result;
 }
 
 /** Says what a reader of the text alone would not know. */
-export function remark(result: ReplyResult, log: Log): void {
-  if (result.droppedTurns > 0) {
+export function remark(result: ReplyResult, log: Log, known = 0): void {
+  if (result.droppedTurns > known) {
     const turns = result.droppedTurns === 1 ? '1 earlier turn' : `${result.droppedTurns} earlier turns`;
     log.info(`The context is full: the model no longer sees ${turns}`);
   }

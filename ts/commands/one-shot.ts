@@ -14,7 +14,7 @@ export async function oneShot(prompt: string, talk: Talk): Promise<void> {
   const { model, context, values, chatOptions, voice, log } = talk;
   const chat = model.chat(chatOptions);
   const reply = chat.send(prompt, { signal: context.signal });
-  if (!values.json) return answer(reply, model.info, voice);
+  if (!values.json) return void (await answer(reply, model.info, voice));
   const result = await speakJson(reply, prompt, talk);
   remark(result, log);
   for (const line of statisticsLines(result, model.info.pipeline, voice.show)) log.info(line);
