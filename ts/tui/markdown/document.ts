@@ -15,7 +15,13 @@ interface Placed {
 const kept = new Map<Block, Placed>();
 /** Rows of a block at the last width asked for: all that is remembered of what is out of view. */
 const heights = new WeakMap<Block, { readonly width: number; readonly rows: number }>();
-const documents = new WeakMap<object, { text: string; blocks: Blocks }>();
+/** Texts whose blocks are kept; of others only the number of rows is, and their blocks are found again when seen. */
+const keptDocuments = 50;
+const documents = new Map<object, { text: string; blocks: Blocks }>();
+const totals = new WeakMap<
+  object,
+  { readonly text: string; readonly width: number; readonly rows: number }
+>();
 
 function linesOfBlock(block: Block, width: number): readonly Line[] {
   const found = kept.get(block);
@@ -43,16 +49,22 @@ function blocksOf(key: object, text: string): Blocks {
   if (known?.text === text) return known.blocks;
   const start = known && text.startsWith(known.text) ? known : { text: '', blocks: noBlocks };
   const blocks = grow(start.blocks, text.slice(start.text.length));
+  documents.delete(key);
   documents.set(key, { text, blocks });
+  if (documents.size > keptDocuments) documents.delete(documents.keys().next().value!);
   return blocks;
 }
 
 /** Marks that are open at the end are closed for the eye, so that they don't show and vanish. */
-function tailLines({ source, joined }: Block, width: number, open: boolean): readonly Line[] {
+function tailLines({ source, joined }: Block, width: number): readonly Line[] {
   if (source.trim() === '') return [];
-  const own = markdownLines(open ? remend(source, { linkMode: 'text-only' }) : source, width);
+  const own = markdownLines(remend(source, { linkMode: 'text-only' }), width);
   return joined || own.length === 0 ? own : [[], ...own];
 }
+
+/** What is left of a text that does not grow any more is a block like the others. */
+const closedLines = (tail: Block, width: number) =>
+  tail.source.trim() === '' ? [] : linesOfBlock(tail, width);
 
 /** A laid-out text: rows without lines, and lines where they are seen. */
 export interface Document {
@@ -61,10 +73,20 @@ export interface Document {
   lines(from: number, to: number): Line[];
 }
 
-/** Lays `text` out; `open` says that it still grows. */
+/** Lays `text` out; `open` says that it still grows. `key` stands for the message. */
 export function documentOf(key: object, text: string, width: number, open: boolean): Document {
+  const known = totals.get(key);
+  if (!open && known?.width === width && known.text === text) {
+    return { rows: known.rows, lines: (from, to) => made(key, text, width, false).lines(from, to) };
+  }
+  const document = made(key, text, width, open);
+  if (!open) totals.set(key, { text, width, rows: document.rows });
+  return document;
+}
+
+function made(key: object, text: string, width: number, open: boolean): Document {
   const { finished, tail } = blocksOf(key, text);
-  const last = tailLines(tail, width, open);
+  const last = open ? tailLines(tail, width) : closedLines(tail, width);
   // the first block has no blank line above it
   const parts: { rows: number; lines: () => readonly Line[] }[] = [
     ...finished.map((block) => ({
