@@ -89,11 +89,22 @@ test('auto says in one line why it answers on the CPU', async (t) => {
   t.is(run.stderr.match(/No Metis device answers \(.+\); answering on the CPU/g)?.length, 1);
 });
 
-test('--help fits 80 columns, --version is the package’s', async (t) => {
-  for (const args of [['--help'], ['compile', '--help'], ['devices', '-h']]) {
+test('--help of every command fits 80 columns, is grouped and shows an example; --version is the package’s', async (t) => {
+  const { stdout } = await axllm(['--help']);
+  const commands = [...stdout.matchAll(/^ {2}axllm (\w+)/gm)].map(([, name]) => name!);
+  for (const known of ['run', 'bench', 'compile', 'completion', 'config', 'devices', 'doctor']) {
+    t.true(commands.includes(known), known);
+  }
+  for (const args of [['--help'], ...[...new Set(commands)].map((name) => [name, '-h'])]) {
     const run = await axllm(args);
     t.is(run.status, 0);
-    t.true(run.stdout.split('\n').every((line) => line.length <= 80));
+    t.deepEqual(
+      run.stdout.split('\n').filter((line) => line.length > 80),
+      [],
+      args.join(' '),
+    );
+    t.regex(run.stdout, /^Examples:\n {2}\S/m, args.join(' '));
+    t.regex(run.stdout, /^Output:$|^Positionals:$/m, args.join(' '));
     t.is(run.stderr, '');
   }
   t.regex((await axllm(['-V'])).stdout, /^\d+\.\d+\.\d+\n$/);

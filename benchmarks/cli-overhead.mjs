@@ -1,0 +1,55 @@
+// What the command line adds to the engine alone: wall time and peak memory of one-shot runs, side by side.
+// node benchmarks/cli-overhead.mjs [runs]; needs a build, and the default model in the build root.
+import { spawnSync } from 'node:child_process';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const cache = process.env.AXELERA_BUILD_ROOT ?? join(homedir(), '.cache', 'axllm');
+const weights = join(cache, 'smollm2-135m-instruct', 'SmolLM2-135M-Instruct.Q4_1.gguf');
+const runs = Number(process.argv[2] ?? 7);
+
+// the native module with nothing around it: the same prompt, the same number of tokens
+const bare = `
+  const { load } = await import(${JSON.stringify(join(root, 'index.js'))});
+  const model = await load({ pipeline: 'transformers', weights: ${JSON.stringify(weights)}, contextLength: 8192 });
+  const reply = model.session().reply([{ role: 'user', content: 'Hi' }], { maxTokens: 8 });
+  for (let chunk; (chunk = await reply.next()) !== null; ) process.stdout.write(chunk.text);
+  process.exit(0);`;
+const sides = {
+  'engine alone': ['--input-type=module', '-e', bare],
+  axllm: [join(root, 'dist', 'cli.js'), '--pipeline', 'transformers', '-q', '-n', '8', '--prompt', 'Hi'],
+};
+
+// the child's own peak, asked for as it ends
+const probe = `data:text/javascript,process.on('exit',()=>process.stderr.write('peak '+process.resourceUsage().maxRSS))`;
+
+function once(args) {
+  const start = performance.now();
+  const { status, stderr } = spawnSync(process.execPath, ['--import', probe, ...args], { encoding: 'utf8' });
+  const wall = performance.now() - start;
+  const peak = /peak (\d+)$/.exec(stderr)?.[1];
+  if (status !== 0 || peak === undefined) throw new Error(`it failed: ${stderr}`);
+  return { wall, megabytes: Number(peak) / 1024 };
+}
+
+const median = (values) => values.sort((a, b) => a - b)[Math.floor(values.length / 2)];
+const taken = Object.fromEntries(Object.keys(sides).map((name) => [name, []]));
+// turn about, so that what else the machine does meets both
+for (let n = 0; n <= runs; n++) {
+  for (const [name, args] of Object.entries(sides)) {
+    const figures = once(args);
+    if (n > 0) taken[name].push(figures);
+  }
+}
+const [engine, cli] = Object.values(taken).map((list) => ({
+  wall: median(list.map(({ wall }) => wall)),
+  megabytes: median(list.map(({ megabytes }) => megabytes)),
+}));
+const line = (name, { wall, megabytes }) => `${name.padEnd(13)} ${wall.toFixed(0).padStart(5)} ms ${megabytes.toFixed(1).padStart(7)} MB\n`;
+process.stdout.write(
+  line('engine alone', engine) +
+    line('axllm', cli) +
+    line('added', { wall: cli.wall - engine.wall, megabytes: cli.megabytes - engine.megabytes }),
+);
