@@ -7,7 +7,7 @@ export async function fetchDefaultModel() {
   const { defaultModel, findCard } = await import('../dist/store/cards.js');
   const { ensureFile } = await import('../dist/store/fetch.js');
   const { progressOn } = await import('../dist/store/progress.js');
-  const { createLog } = await import('../dist/terminal.js');
+  const { createLog } = await import('../dist/logging.js');
   const { env, stderr } = process;
   const root = buildRoot(undefined, env);
   const context = { root, env, log: createLog(stderr, 'INFO'), offline: false, progress: progressOn(stderr) };
