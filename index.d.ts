@@ -17,6 +17,12 @@ export declare class Model {
   session(): Session
   /** Tokens of a text, as a message holds it. */
   countTokens(text: string): number
+  /** Token ids of a text, as a message holds it. */
+  tokenize(text: string): Array<number>
+  /** The text of token ids, control tokens spelled out. */
+  detokenize(ids: Array<number>): string
+  /** The prompt that the chat template makes of a whole conversation, control tokens spelled out. */
+  applyTemplate(messages: Array<Message>): string
   /** Lets go of the weights and the device; sessions that still exist keep theirs until they are disposed. */
   dispose(): void
 }
@@ -39,6 +45,8 @@ export declare class Reply {
 export declare class Session {
   /** Answers the last message. */
   reply(messages: Array<Message>, options: GenerateOptions): Reply
+  /** Goes on with a text as it stands, outside of any conversation. */
+  complete(text: string, options: GenerateOptions): Reply
   /** Forgets the conversation; the next reply reads its whole prompt. */
   reset(): void
   /** Lets go of the KV cache, after a reply that is still running. */
@@ -51,6 +59,8 @@ export interface Chunk {
   text: string
   /** Tokens that it took. */
   tokens: number
+  /** Each of those tokens, where `logprobs` asks for them. */
+  steps?: Array<Step>
 }
 
 /** Turns a GGUF file into what the simulated card loads, off the JavaScript thread. */
@@ -124,6 +134,9 @@ export interface GenerateOptions {
   presencePenalty?: number
   /** Taken off the score of a token as many times as it was seen. */
   frequencyPenalty?: number
+  /** Added to the scores of tokens, by their ids. */
+  logitBias?: Record<string, number>
+  logprobs?: number
   /** The same seed, prompt and options give the same reply. */
   seed?: number
   /** Most tokens of the reply; absent: as many as the context has room for. */
@@ -262,4 +275,13 @@ export interface SystemChain {
   driverVersion?: string
   /** Names of the device nodes in /dev. */
   nodes: Array<string>
+}
+export interface TokenLogprob {
+  id: number
+  bytes: Array<number>
+  logprob: number
+}
+export interface Step {
+  chosen: TokenLogprob
+  top: Array<TokenLogprob>
 }

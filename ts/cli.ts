@@ -8,15 +8,13 @@ import { configCommand } from './commands/config.js';
 import { devicesCommand } from './commands/devices.js';
 import { doctorCommand } from './commands/doctor.js';
 import { runCommand } from './commands/run.js';
+import { serveCommand } from './commands/serve.js';
 import type { Context } from './context.js';
 import { AlreadyReported, Stopped, UsageError, asAxllmError } from './errors.js';
 import { packageVersion } from './package-root.js';
 import { errorObject, reportError } from './report.js';
 import { splitShortValues } from './resolve.js';
 import { write } from './terminal.js';
-
-/** How long an orderly end may take after a signal before the process just ends. */
-const graceMs = 1500;
 
 const stop = new AbortController();
 const interruptHandlers: (() => void)[] = [];
@@ -29,6 +27,7 @@ const context: Context = {
   signal: stop.signal,
   // until the options are known, an error in them has to go somewhere
   jsonErrors: process.argv.includes('--json'),
+  graceMs: 1500,
   onInterrupt(handler) {
     interruptHandlers.push(handler);
     return () => void interruptHandlers.splice(interruptHandlers.indexOf(handler), 1);
@@ -38,7 +37,7 @@ const context: Context = {
 function end(reason: Stopped): void {
   if (stop.signal.aborted) process.exit(reason.exitCode);
   stop.abort(reason);
-  setTimeout(() => process.exit(reason.exitCode), graceMs).unref();
+  setTimeout(() => process.exit(reason.exitCode), context.graceMs).unref();
 }
 
 const others = [
@@ -48,6 +47,7 @@ const others = [
   configCommand(context),
   devicesCommand(context),
   doctorCommand(context),
+  serveCommand(context),
 ] as CommandModule[];
 const verbs = ['run', 'chat', ...others.map(({ command }) => String(command).split(' ', 1)[0]!)];
 
