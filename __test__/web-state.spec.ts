@@ -1,6 +1,6 @@
 /** The page's state without a browser: events from bytes, the library of conversations, settings, files. */
 import test from 'ava';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { newConversation, withTurn, before } from '../ts/chat/conversation.js';
 import { fromJson } from '../ts/chat/conversation-file.js';
 import { readEvents, type Sent } from '../ts/web/sse.js';

@@ -57,12 +57,14 @@ async function run(
     if (obstacle === undefined) return richChat(card, values, context);
     log.info(`No full-screen chat: ${obstacle}; this is the plain one`);
   }
-  const frontEnd = frontEndOf(values);
-  const prompt = frontEnd === undefined ? await promptOf(wanted.text, context) : undefined;
+  if (values.ui !== undefined) {
+    const { webChat } = await import('./web-chat.js');
+    return webChat(card, values, log, context);
+  }
+  const prompt = await promptOf(wanted.text, context);
   await talk(card, values, log, context, async (it) => {
     if (prompt !== undefined) return (await import('./one-shot.js')).oneShot(prompt, it);
-    const start = await (frontEnd ?? plainChat)();
-    return start(it);
+    return (await import('../chat/plain.js')).plainChat(it);
   });
 }
 
@@ -100,16 +102,6 @@ async function talk(
   } finally {
     model.dispose();
   }
-}
-
-const plainChat = async (): Promise<FrontEnd> => (await import('../chat/plain.js')).plainChat;
-
-/** The front end that a flag asks for; loaded only when it is used. */
-function frontEndOf(values: OptionValues): (() => Promise<FrontEnd>) | undefined {
-  if (values.ui !== undefined) {
-    throw new AxllmError('not_supported', 'The chat in the browser (--ui) is not part of this build yet');
-  }
-  return undefined;
 }
 
 /** The published names; the reference hides those that begin with `ax-` or `mc-`. */

@@ -2,7 +2,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { asAxllmError } from '../errors.js';
 import type { OptionValues } from '../options.js';
-import type { DoorOptions, Door, RunningServer } from '../server/start.js';
+import type { Door } from '../server/door.js';
+import type { RunningServer } from '../server/start.js';
 import type { Env, Log } from '../terminal.js';
 import type { ShareState } from '../web/protocol.js';
 import { planFor } from './plan.js';
@@ -56,7 +57,7 @@ async function run(options: ShareOptions, share: { state: ShareState }): Promise
   const secret = server.issueToken({ expires, scope: 'page', atOnce });
   let door: Door | undefined;
   try {
-    door = await server.openDoor({ open: false } satisfies DoorOptions);
+    door = await server.openDoor({ open: false });
     await keepOpen(door, secret.token, expires, { ...options, signal }, share);
   } catch (error) {
     if (!signal.aborted) throw error;

@@ -22,7 +22,7 @@ const gone = new ApiError('The server does not answer', 0, 'no_answer', 'is axll
 export interface Progress {
   readonly text: string;
   readonly tokens: number;
-  /** Requests that are answered before this one. */
+  /** The place in the queue, from 1. */
   readonly queued?: number;
   readonly promptTokens?: number;
   readonly droppedTurns?: number;
@@ -47,7 +47,7 @@ export async function openSession(key: string): Promise<void> {
 }
 
 export async function fetchState(signal?: AbortSignal): Promise<UiState> {
-  const response = await request('/ui/state', { signal: signal ?? null });
+  const response = await request('/ui/page', { signal: signal ?? null });
   return (await response.json()) as UiState;
 }
 

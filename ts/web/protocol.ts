@@ -18,7 +18,7 @@ export type ShareState =
   | { readonly phase: 'open'; readonly url: string; readonly expires: number; readonly qr: string }
   | { readonly phase: 'closed'; readonly reason: string; readonly hint?: string };
 
-/** `GET /ui/state`. */
+/** `GET /ui/page`. */
 export interface UiState {
   readonly phase: 'loading' | 'ready' | 'failed';
   /** The model, as a person calls it. */
@@ -38,6 +38,4 @@ export interface UiState {
   readonly system?: string;
   /** Only for the owner. */
   readonly share?: ShareState;
-  /** When the link that this visitor came by ends, in milliseconds since 1970. */
-  readonly expires?: number;
 }

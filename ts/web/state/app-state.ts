@@ -15,7 +15,7 @@ export interface Reply {
   readonly user: string;
   readonly text: string;
   readonly stats: TurnStats;
-  /** Requests before this one; the first piece of text has come when `started`. */
+  /** The place in the queue, 0 when it is this one's turn; the first piece of text has come when `started`. */
   readonly queued: number;
   readonly started: boolean;
 }

@@ -149,10 +149,7 @@ function UserMessage({
 }
 
 function Running({ reply }: { readonly reply: Reply }) {
-  const waiting =
-    reply.queued > 0
-      ? `Waiting: ${reply.queued} ${reply.queued === 1 ? 'reply' : 'replies'} before yours`
-      : '';
+  const waiting = reply.queued > 0 ? `Waiting: number ${reply.queued} in the queue` : '';
   return (
     <article>
       <UserMessage text={reply.user} />
