@@ -79,6 +79,7 @@ export const optionTable = {
     type: 'string',
     group: 'Reply',
     commands: run,
+    bare: false,
     help: 'answer this once and exit; - reads it from stdin',
   },
   'system-prompt': {
@@ -257,7 +258,7 @@ export const optionTable = {
     group: 'Output',
     commands: run,
     default: false,
-    help: "print the model's text as it is, even to a terminal",
+    help: "print the model's text as it is, with what could drive a terminal",
   },
   'show-stats': {
     type: 'boolean',

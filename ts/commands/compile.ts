@@ -7,7 +7,7 @@ import { buildRoot } from '../store/build-root.js';
 import { findCard } from '../store/cards.js';
 import { simulatedContext } from '../store/compiled.js';
 import { progressOn } from '../store/progress.js';
-import { write } from '../terminal.js';
+import { write, writeJson } from '../terminal.js';
 import { yargsOptions } from './yargs-options.js';
 
 export const compileCommand = (context: Context): CommandModule<object, { model?: string }> => ({
@@ -36,5 +36,6 @@ async function run(argv: ArgumentsCamelCase<{ model?: string }>, context: Contex
   const files = await publish({ card, weights, context: length, out, url: values.url, signal });
   for (const { path, size, md5 } of [files.archive, files.embeddings, files.tokenizer])
     log.info(`${path}: ${size} bytes, MD5 ${md5}`);
-  await write(context.stdout, values.json ? `${JSON.stringify(files)}\n` : `${files.card}\n`);
+  if (values.json) return writeJson(context.stdout, files);
+  return write(context.stdout, `${files.card}\n`);
 }

@@ -13,7 +13,7 @@ import { buildRoot } from '../store/build-root.js';
 import { defaultModel, findCard, type Card } from '../store/cards.js';
 import type { FetchContext } from '../store/fetch.js';
 import { progressOn } from '../store/progress.js';
-import { oneLine, paint, wantsColour, write } from '../terminal.js';
+import { oneLine, paint, wantsColour, write, writeJson } from '../terminal.js';
 import { yargsOptions } from './yargs-options.js';
 
 export const doctorCommand = (context: Context): CommandModule => ({
@@ -38,7 +38,7 @@ async function run(argv: ArgumentsCamelCase, context: Context): Promise<void> {
   const attempt = (changes: Partial<OptionValues>) => token(card, { ...values, ...changes }, context);
   const links = await examine(card, values, choice, root, attempt);
   const healthy = links.every(({ status }) => status !== 'failed');
-  if (values.json) await write(stdout, `${JSON.stringify({ healthy, links }, undefined, 2)}\n`);
+  if (values.json) await writeJson(stdout, { healthy, links }, 2);
   else await write(stdout, report(links, wantsColour(stdout, env, values.color)));
   if (!healthy) throw new AlreadyReported('a link is broken');
 }

@@ -18,15 +18,17 @@ interface Words {
   words?: string[];
 }
 
+/** The head of the help, with and without `run`. */
+export const runUsage =
+  '$0 [MODEL] [PROMPT] [options]\n\nRuns small language models on the Axelera Metis AIPU and on the CPU.';
+
 /** The default command; `verbs` are the names of the others, for whoever mistypes one. */
 export const runCommand = (context: Context, verbs: readonly string[]): CommandModule<object, Words> => ({
   command: ['$0 [words..]', 'run [words..]', 'chat [words..]'],
   describe: 'Answer one prompt, or chat',
   builder: (yargs) =>
     yargs
-      .usage(
-        '$0 [MODEL] [PROMPT] [options]\n\nRuns small language models on the Axelera Metis AIPU and on the CPU.',
-      )
+      .usage(runUsage)
       .positional('words', {
         type: 'string',
         array: true,
@@ -58,7 +60,8 @@ async function run(
     log.info(`No full-screen chat: ${obstacle}; this is the plain one`);
   }
   const frontEnd = frontEndOf(values);
-  const prompt = frontEnd === undefined ? await promptOf(wanted.text, context) : undefined;
+  const prompt = frontEnd === undefined ? await promptOf(wanted.text, context, log) : undefined;
+  if (prompt === '') return log.info('Goodbye!');
   await talk(card, values, log, context, async (it) => {
     if (prompt !== undefined) return (await import('./one-shot.js')).oneShot(prompt, it);
     const start = await (frontEnd ?? plainChat)();

@@ -1,5 +1,5 @@
 /** Shows how far a download is: a bar on a terminal, else one plain line for each tenth. */
-import type { Output } from '../terminal.js';
+import { oneLine, type Output } from '../terminal.js';
 
 export interface Progress {
   /** `done` bytes are here; `total` may become known only later. */
@@ -12,7 +12,7 @@ export type StartProgress = (label: string, total: number | undefined) => Progre
 
 /** Progress on `stream`, in the style that it can show. */
 export function progressOn(stream: Output & { columns?: number }, now = Date.now): StartProgress {
-  return (label, total) => (stream.isTTY ? bar : lines)(stream, label, total, now);
+  return (label, total) => (stream.isTTY ? bar : lines)(stream, oneLine(label), total, now);
 }
 
 /** No display at all. */
