@@ -4,12 +4,11 @@ import { resolve as resolvePath } from 'node:path';
 import type { ArgumentsCamelCase, CommandModule } from 'yargs';
 import { logFor, settings, type Context } from '../context.js';
 import { AxllmError } from '../errors.js';
-import { weightsOf } from '../open.js';
-import { buildRoot } from '../store/build-root.js';
 import { findCard } from '../store/cards.js';
 import { compileInto, compiledFolder, readCompiled, simulatedContext } from '../store/compiled.js';
-import { progressOn } from '../store/progress.js';
+import { weightsOf } from '../store/model-files.js';
 import { write } from '../terminal.js';
+import { filesOf, placesOf } from './files.js';
 import { yargsOptions } from './yargs-options.js';
 
 export const compileCommand = (context: Context): CommandModule<object, { model?: string }> => ({
@@ -24,15 +23,18 @@ export const compileCommand = (context: Context): CommandModule<object, { model?
 });
 
 async function run(argv: ArgumentsCamelCase<{ model?: string }>, context: Context): Promise<void> {
-  const { env, signal } = context;
-  const card = findCard(argv.model!);
+  const { signal } = context;
+  const first = await settings(context, 'compile', argv);
+  const card = findCard(
+    argv.model!,
+    placesOf(context, first.values, logFor(context, { ...first.values, logfile: undefined })),
+  );
   const { values } = await settings(context, 'compile', argv, card.options);
   const log = logFor(context, values);
-  const root = buildRoot(values['build-root'], env);
+  const files = filesOf(context, values, log);
   const length = values['max-tokens'] ?? simulatedContext;
-  const folder = values.out ? resolvePath(values.out) : compiledFolder(root, card.name, length);
-  const progress = progressOn(context.stderr);
-  const weights = await weightsOf(card, { root, env, log, offline: values.offline, signal, progress });
+  const folder = values.out ? resolvePath(values.out) : compiledFolder(files.root, card.name, length);
+  const weights = await weightsOf(card, files);
   if (values.out && !(await readCompiled(folder, weights))) refuseForeign(folder);
   const { compiledModel } = await compileInto(folder, { weights, name: card.name, context: length, signal });
   await write(context.stdout, `${compiledModel}\n`);
