@@ -1,7 +1,7 @@
 /** The compiled model of a card: its archive fetched, checked, extracted and remembered; found again at each start. */
 import { createHash } from 'node:crypto';
 import { readFile, rm } from 'node:fs/promises';
-import { basename, dirname, join, relative, resolve } from 'node:path';
+import { basename, dirname, join, relative } from 'node:path';
 import { extractArchive } from './archive/extract.js';
 import { badArchive, type PlannedEntry } from './archive/plan.js';
 import type { Build } from './cards.js';
@@ -71,11 +71,12 @@ async function rebuilt(
   return { modelPath, modelMd5 };
 }
 
-async function unpack({ archive: { md5 = '', file } }: Build, path: string, context: FetchContext) {
+async function unpack(build: Build, path: string, context: FetchContext) {
+  const { md5 = '', file } = build.archive;
   const { root, log, signal } = context;
   log.info(`Extracting ${file}`);
   try {
-    const files = await extractArchive(path, (entries) => folderFor(entries, path, root), { signal });
+    const files = await extractArchive(path, (entries) => folderFor(entries, build, path, root), { signal });
     const model = files.find((each) => isModel(each.path))!;
     const verified = new VerifiedFiles(root);
     await verified.remember(
@@ -99,14 +100,15 @@ function isModel(path: string): boolean {
 
 /**
  * Beside the archive, so that the model is `<build-root>/<model>/model/model.json`; archives whose names begin with
- * the model's folder itself go one level up.
+ * the model's folder itself go one level up. What goes into the build root itself stays in the model's own folder.
  */
-function folderFor(entries: readonly PlannedEntry[], archive: string, root: string): string {
+function folderFor(entries: readonly PlannedEntry[], { name }: Build, archive: string, root: string): string {
   const models = entries.filter(({ path }) => isModel(path));
   if (models.length !== 1) throw badArchive(`it holds ${models.length} model/model.json, not one`);
   const beside = dirname(archive);
-  const own = basename(beside);
-  const inOwn = entries.every(({ path }) => path === own || path.startsWith(`${own}/`));
-  const above = resolve(beside, '..');
-  return inOwn && !relative(root, above).startsWith('..') ? above : beside;
+  const allIn = (folder: string) =>
+    entries.every(({ path }) => path === folder || path.startsWith(`${folder}/`));
+  if (relative(root, beside) !== '') return allIn(basename(beside)) ? dirname(beside) : beside;
+  if (!allIn(name)) throw badArchive(`not all of it is in ${JSON.stringify(`${name}/`)}`);
+  return beside;
 }

@@ -30,7 +30,7 @@ export function parseCard(text: string, where: string, warn?: (text: string) => 
     systemPrompt: llm.optionalText('system_prompt'),
     options: llm.optionalNode('options')?.record() ?? {},
     weights: llm.has('weights') ? weights(llm.node('weights')) : undefined,
-    precompiled: model.has('precompiled_url') ? precompiled(model, llm) : undefined,
+    precompiled: model.has('precompiled_url') ? precompiled(name, model, llm) : undefined,
   };
   top.has('name');
   for (const node of [top, model, kwargs, llm]) node.warnOfOthers();
@@ -49,26 +49,27 @@ export function isRepository(text: string): boolean {
   return /^[\w][\w.-]{0,95}\/[\w][\w.-]{0,95}$/.test(text) && !text.includes('..') && !text.includes('--');
 }
 
-function precompiled(model: CardNode, llm: CardNode): Precompiled {
+function precompiled(name: string, model: CardNode, llm: CardNode): Precompiled {
   const path = safePath(model, 'precompiled_path').replace(/^build\//, '');
   const first: Build = {
+    name,
     axmodel: model.optionalNumber('precompiled_axmodel', 99),
     archive: byUrl(model, 'precompiled'),
     path,
   };
   const others = model.has('precompiled_others') ? model.list('precompiled_others') : [];
   return {
-    builds: [first, ...others.map((node) => otherBuild(node, path))],
+    builds: [first, ...others.map((node) => otherBuild(node, first))],
     embeddings: byUrl(llm, 'embeddings'),
     tokenizer: llm.has('tokenizer_url') ? byUrl(llm, 'tokenizer') : undefined,
   };
 }
 
 /** Beside the first one, in a folder of its own, so that an update of the runtime does not fetch again. */
-function otherBuild(node: CardNode, path: string): Build {
+function otherBuild(node: CardNode, { name, path }: Build): Build {
   const axmodel = node.optionalNumber('axmodel', 99);
   if (axmodel === undefined) throw node.wrong('axmodel', 'the version of the compiled-model format');
-  const build = { axmodel, archive: byUrl(node, ''), path: `axmodel-${axmodel}/${path}` };
+  const build = { name, axmodel, archive: byUrl(node, ''), path: `axmodel-${axmodel}/${path}` };
   node.warnOfOthers();
   return build;
 }

@@ -36,6 +36,8 @@ export interface RemoteFile {
 
 /** An archive for one version of the compiled-model format. */
 export interface Build {
+  /** The card's, and that of the model's folder. */
+  readonly name: string;
   /** That version; `undefined` where the card does not say. */
   readonly axmodel: number | undefined;
   readonly archive: RemoteFile;

@@ -1,8 +1,9 @@
 /** What of a card is in the build root: for those who list, check or remove it. */
 import { readdir, stat } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { findArchive } from './archive-model.js';
 import type { Card, RemoteFile } from './cards.js';
+import { compiledFolder, compiledName } from './compiled.js';
 import type { FetchContext } from './fetch.js';
 import { knownSnapshot, repositoryFolder } from './hub.js';
 import type { Want } from './hub-select.js';
@@ -106,13 +107,15 @@ async function repositoryOf(
   return { kind, path, state: worst ?? (snapshot ? 'verified' : 'absent'), bytes: await sizeOf(path) };
 }
 
-/** What `-d sim` has compiled. */
+/** What `-d sim` has compiled, for whatever context. */
 async function simulated(name: string, root: string): Promise<Artifact[]> {
-  const names = await readdir(root).catch(() => []);
-  const own = names.filter((each) => each.startsWith(`${name}-sim-`) && /-sim-\d+$/.test(each));
+  const folder = dirname(compiledFolder(root, name, 0));
+  const names = await readdir(folder).catch(() => []);
+  const contexts = names.map((each) => Number(/-(\d+)-sim$/.exec(each)?.[1] ?? 0));
+  const own = names.filter((each, at) => each === compiledName(name, contexts[at]!));
   return Promise.all(
     own.map(async (each) => {
-      const path = join(root, basename(each));
+      const path = join(folder, each);
       return { kind: 'compiled' as const, path, state: 'unchecked' as const, bytes: await sizeOf(path) };
     }),
   );
