@@ -43,10 +43,16 @@ export class HttpFault extends AxllmError {
 
 const mostRedirects = 10;
 
+/**
+ * Loaded by those who download; a bundle of it has its names in the default export only. Pinned to 7.25: later ones
+ * for Node 20 end the process when a server closes while data waits to be read (nodejs/undici#5360).
+ */
+export const undici = async () => (await import('undici')).default;
+
 /** GETs `url` and follows redirects; the answer may have any status that is not one. */
 export async function get(request: HttpRequest): Promise<HttpAnswer> {
   const { connectMs, signal, env } = request;
-  const { request: send } = await import('undici');
+  const { request: send } = await undici();
   const dispatcher = await dispatcherFor(env);
   const controller = new AbortController();
   const slow = new HttpFault(`no answer within ${connectMs / 1000} s`, 'unreachable');
@@ -142,7 +148,7 @@ export function dispatcherFor(env: Env): Promise<Dispatcher> {
 }
 
 async function makeDispatcher({ certificates, ...proxies }: Record<string, string>): Promise<Dispatcher> {
-  const { EnvHttpProxyAgent } = await import('undici');
+  const { EnvHttpProxyAgent } = await undici();
   const ca = certificates ? { ca: [...rootCertificates, readFileSync(certificates, 'utf8')] } : undefined;
   return new EnvHttpProxyAgent({ ...proxies, ...(ca && { connect: ca, requestTls: ca, proxyTls: ca }) });
 }

@@ -3,7 +3,7 @@ import { AxllmError } from '../errors.js';
 import type { Expected } from './digest.js';
 import { hubEndpoint, tokenFor } from './hub-host.js';
 import type { FetchContext } from './fetch.js';
-import { HttpFault, dispatcherFor } from './http.js';
+import { HttpFault, dispatcherFor, undici } from './http.js';
 import { defaultPatience } from './download.js';
 
 /** A file and its checksums: SHA-256 of large ones, the name in git of small ones. */
@@ -36,7 +36,6 @@ export async function listFiles(
 function fetchFor({ env, signal, patience = defaultPatience }: FetchContext): typeof fetch {
   const token = tokenFor(env);
   return async (input, init) => {
-    const undici = await import('undici');
     const url = new URL(input instanceof Request ? input.url : input);
     const headers: Record<string, string> = {};
     new Headers(init?.headers).forEach((value, name) => (headers[name] = value));
@@ -48,7 +47,8 @@ function fetchFor({ env, signal, patience = defaultPatience }: FetchContext): ty
       dispatcher: await dispatcherFor(env),
       signal: signal ? AbortSignal.any([signal, late]) : late,
     };
-    return (await undici.fetch(url, options)) as unknown as Response;
+    const client = await undici();
+    return (await client.fetch(url, options)) as unknown as Response;
   };
 }
 
