@@ -47,20 +47,18 @@ test('the default system prompt: the vendor’s for its models, none for Velvet 
   t.is(defaultSystemPrompt(findCard(defaultModel)), undefined);
 });
 
+/** Tokens of the prompt that a question makes with these flags. */
+async function promptTokens(...args: string[]): Promise<number> {
+  const text = await reply([...cpu, '-n', '1', '--json', ...hamlet, ...args]);
+  return (JSON.parse(text) as { usage: { prompt_tokens: number } }).usage.prompt_tokens;
+}
+
 test('--system-prompt is what the model is told', async (t) => {
-  const usage = async (args: string[]) =>
-    (JSON.parse(await reply([...cpu, '-n', '1', '--json', ...hamlet, ...args])) as Usage).usage.prompt_tokens;
-  const [own, long, none] = [
-    await usage([]),
-    await usage(['--system-prompt', 'word '.repeat(100)]),
-    await usage(['-s', '']),
-  ];
+  const own = await promptTokens();
+  const long = await promptTokens('--system-prompt', 'word '.repeat(100));
+  const none = await promptTokens('-s', '');
   t.true(long > own + 50 && none < own, `${own} ${long} ${none}`);
 });
-
-interface Usage {
-  usage: { prompt_tokens: number };
-}
 
 test('sampling: what leaves one token to draw from is what temperature 0 gives', async (t) => {
   const said = [...cpu, '-n', '12', ...hamlet];
@@ -75,12 +73,14 @@ test('sampling: what leaves one token to draw from is what temperature 0 gives',
   t.not(await reply([...said, '--temperature', '5', '--seed', '1']), greedy);
 });
 
+/** How often the word comes that comes most. */
+function most(text: string): number {
+  const words = text.toLowerCase().match(/\w+/g) ?? [];
+  return Math.max(...words.map((word) => words.filter((each) => each === word).length));
+}
+
 test('penalties keep it from saying the same again', async (t) => {
   const said = [...cpu, '-n', '24', '--prompt', 'Say the word "sea" ten times: sea sea sea sea'];
-  const most = (text: string) => {
-    const words = text.toLowerCase().match(/\w+/g) ?? [];
-    return Math.max(...words.map((word) => words.filter((each) => each === word).length));
-  };
   const plain = await reply(said);
   for (const penalty of ['--repeat-penalty=5', '--frequency-penalty=2', '--presence-penalty=2']) {
     const text = await reply([...said, penalty]);

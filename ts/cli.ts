@@ -9,7 +9,12 @@ import { completionCommand, completionsFlag, printCompletions } from './commands
 import { configCommand } from './commands/config.js';
 import { devicesCommand } from './commands/devices.js';
 import { doctorCommand } from './commands/doctor.js';
+import { listCommand } from './commands/list.js';
+import { pullCommand } from './commands/pull.js';
+import { rmCommand } from './commands/rm.js';
 import { runCommand, runUsage } from './commands/run.js';
+import { showCommand } from './commands/show.js';
+import { verifyCommand } from './commands/verify.js';
 import type { Context } from './context.js';
 import { AlreadyReported, Stopped, UsageError, asAxllmError, type AxllmError } from './errors.js';
 import { packageVersion } from './package-root.js';
@@ -50,6 +55,11 @@ const others = [
   configCommand(context),
   devicesCommand(context),
   doctorCommand(context),
+  listCommand(context),
+  pullCommand(context),
+  rmCommand(context),
+  showCommand(context),
+  verifyCommand(context),
 ] as CommandModule[];
 const verbs = ['run', 'chat', ...others.map(({ command }) => String(command).split(' ', 1)[0]!)];
 

@@ -32,6 +32,8 @@ export interface LoadOptions {
   threads?: number;
   /** CPU instruction set to use instead of the best one found. */
   isa?: string;
+  /** Folder of cards of your own. */
+  modelsDir?: string;
   /** Never use the network. */
   offline?: boolean;
   /** Ends a download; the load then rejects with the signal's reason. */
@@ -45,13 +47,14 @@ export interface LoadOptions {
 const silentLog: Log = { debug: () => undefined, info: () => undefined, warning: () => undefined };
 
 /**
- * Opens a model: a card's name, the path of a card or of a GGUF file; without one, the default model. Its
- * files are fetched first when they are not in the build root.
+ * Opens a model: a card's name, the path of a card, of a GGUF file or of a folder, or `OWNER/NAME` of the hub;
+ * without one, the default model. Its files are fetched first when they are not in the build root.
  */
 export async function load(model: string = defaultModel, options: LoadOptions = {}): Promise<Model> {
   const { env } = process;
+  const log = options.log ?? silentLog;
   const request = {
-    card: findCard(model),
+    card: findCard(model, { env, modelsDir: options.modelsDir, warn: log.warning }),
     pipeline: options.pipeline ?? 'auto',
     selector: options.device ?? env.AXELERA_DEVICE_SELECTOR,
     tokenizerDir: options.tokenizerDir,
@@ -61,7 +64,7 @@ export async function load(model: string = defaultModel, options: LoadOptions = 
   return openModel(request, {
     root: buildRoot(options.buildRoot, env),
     env,
-    log: options.log ?? silentLog,
+    log,
     offline: options.offline ?? false,
     signal: options.signal,
     progress: options.progress ?? silentProgress,

@@ -36,7 +36,7 @@ export const optionTable = {
     alias: ['m'],
     group: 'Model',
     commands: ['run', 'serve', 'bench', 'doctor'],
-    help: "a card's name, or the path of a card or .gguf file",
+    help: "a card's name, the path of a card, a .gguf file or a folder, or OWNER/NAME of the hub",
   },
   pipeline: {
     type: 'string',
@@ -50,7 +50,7 @@ export const optionTable = {
     type: 'string',
     alias: ['d'],
     group: 'Model',
-    commands: [...loads, 'devices'],
+    commands: [...loads, 'devices', 'pull'],
     env: ['AXELERA_DEVICE_SELECTOR'],
     help: 'a device by index (-d0) or name (-dmetis-0:1:0), or sim for the simulated card',
   },
@@ -340,6 +340,12 @@ export const optionTable = {
     env: ['AXELERA_BUILD_ROOT'],
     help: 'where downloads live (default: ~/.cache/axllm)',
   },
+  'models-dir': {
+    type: 'string',
+    group: 'Files',
+    commands: [...loads, 'compile', 'pull', 'list', 'show', 'verify', 'rm', 'config'],
+    help: 'folder of cards of your own, which win over those that ship with the program',
+  },
   'data-root': {
     type: 'string',
     group: 'Files',
@@ -364,7 +370,7 @@ export const optionTable = {
   offline: {
     type: 'boolean',
     group: 'Files',
-    commands: [...loads, 'compile', 'pull', 'show', 'verify'],
+    commands: [...loads, 'compile', 'pull'],
     env: ['HF_HUB_OFFLINE'],
     default: false,
     help: 'never use the network',

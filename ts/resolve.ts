@@ -118,7 +118,7 @@ export function normalise(argv: readonly string[]): string[] {
   const end = argv.indexOf('--');
   return argv.flatMap((word, at) => {
     if (end !== -1 && at > end) return word;
-    if (/^--/.test(word)) {
+    if (word.startsWith('--')) {
       const row = allOptions().find(([name]) => word === `--${name}`);
       return row?.[1].bare === false && !isValue(argv[at + 1]) ? [] : word;
     }

@@ -5,11 +5,10 @@ import { measure, type Figure, type Measured } from '../bench/measure.js';
 import { logFor, settings, type Context } from '../context.js';
 import { AlreadyReported, UsageError } from '../errors.js';
 import { openModel, requestOf } from '../open.js';
-import { buildRoot } from '../store/build-root.js';
 import { defaultModel, findCard } from '../store/cards.js';
-import { progressOn } from '../store/progress.js';
 import { sanitise } from '../sanitise.js';
 import { write, writeJson } from '../terminal.js';
+import { filesOf, placesOf } from './files.js';
 import { yargsOptions } from './yargs-options.js';
 
 export const benchCommand = (context: Context): CommandModule<object, { name?: string }> => ({
@@ -25,15 +24,14 @@ export const benchCommand = (context: Context): CommandModule<object, { name?: s
 });
 
 async function run(argv: ArgumentsCamelCase<{ name?: string }>, context: Context): Promise<void> {
-  const { env, signal, stdout, stderr } = context;
+  const { signal, stdout } = context;
   const first = await settings(context, 'bench', argv);
-  const card = findCard(argv.name ?? first.values.model ?? defaultModel);
+  const card = findCard(argv.name ?? first.values.model ?? defaultModel, placesOf(context, first.values));
   const { values } = await settings(context, 'bench', argv, card.options);
   if (values.csv && values.json) throw new UsageError('--csv and --json exclude each other');
   const log = logFor(context, values);
   const baseline = values.compare === undefined ? undefined : readBaseline(values.compare);
-  const root = buildRoot(values['build-root'], env);
-  const files = { root, env, log, offline: values.offline, signal, progress: progressOn(stderr) };
+  const files = filesOf(context, values, log);
   const plan = {
     promptTokens: values['prompt-tokens'],
     genTokens: values['gen-tokens'],

@@ -2,7 +2,7 @@
 import type { CommandModule } from 'yargs';
 import type { Context } from '../context.js';
 import { optionsOf, type CommandName } from '../options.js';
-import { cardNames } from '../store/cards.js';
+import { publicNames } from '../store/cards.js';
 import { closeMatches } from '../suggest.js';
 import { UsageError } from '../errors.js';
 import { oneLine, write } from '../terminal.js';
@@ -78,13 +78,13 @@ async function completions(words: readonly string[], verbs: readonly string[]): 
   if (modelIsGiven || takeNoModel.includes(command ?? '')) return [];
   return starting(
     last,
-    command === undefined && before.length === 0 ? [...verbs, ...cardNames()] : cardNames(),
+    command === undefined && before.length === 0 ? [...verbs, ...publicNames()] : publicNames(),
   );
 }
 
 async function valuesOf(name: string, { choices }: { choices?: readonly string[] }): Promise<string[]> {
   if (choices) return [...choices];
-  if (name === 'model') return cardNames();
+  if (name === 'model') return publicNames();
   if (name !== 'devices') return [];
   const { listDevices } = await import('../native.js');
   // where there is no runtime, the simulated card is still there
