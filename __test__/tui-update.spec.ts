@@ -3,12 +3,12 @@ import xterm from '@xterm/headless';
 import { newConversation, spoken, withTurn } from '../ts/chat/conversation.js';
 import { sanitise } from '../ts/sanitise.js';
 import { clustersOf, textOf, widthOf } from '../ts/tui/cells.js';
-import { createDecoder, type Input } from '../ts/tui/decode.js';
+import { createDecoder, type Answer, type Input } from '../ts/tui/decode.js';
 import { expanded } from '../ts/tui/editor.js';
 import { encode } from '../ts/tui/encode.js';
 import { keyTable, type Action } from '../ts/tui/keys.js';
 import { documentOf } from '../ts/tui/markdown/document.js';
-import { helpLines } from '../ts/tui/panel-view.js';
+import { helpLines } from '../ts/tui/help.js';
 import type { Effect, State } from '../ts/tui/state.js';
 import { update } from '../ts/tui/update.js';
 import { view } from '../ts/tui/view.js';
@@ -56,7 +56,7 @@ const expectations: Record<Action, [() => State, (state: State, effects: readonl
   'page-up': [() => play(long(), key('Ctrl-End')), ({ anchor }) => anchor !== undefined],
   'page-down': [() => play(long(), key('Ctrl-Home')), ({ anchor }) => (anchor?.item ?? 0) > 0],
   'line-up': [() => play(long(), key('Ctrl-End')), ({ anchor }) => anchor !== undefined],
-  'line-down': [() => play(long(), key('Ctrl-Home')), ({ anchor }) => anchor?.row === 3],
+  'line-down': [() => play(long(), key('Ctrl-Home')), ({ anchor }) => anchor?.item === 1 && anchor.row === 2],
   top: [long, ({ anchor }) => anchor?.item === 0 && anchor.row === 0],
   bottom: [long, ({ anchor }) => anchor === undefined],
   search: [talked, ({ panel }) => panel?.kind === 'search'],
@@ -170,7 +170,7 @@ test('keys, pastes and the wheel are read however the bytes are cut', (t) => {
   ];
   for (const size of [1, 2, 3, 5, 7, bytes.length]) {
     const decoder = createDecoder();
-    const inputs: Input[] = [];
+    const inputs: (Input | Answer)[] = [];
     for (let at = 0; at < bytes.length; at += size)
       inputs.push(...decoder.push(bytes.subarray(at, at + size)));
     t.deepEqual(inputs, wanted, `pieces of ${size}`);

@@ -48,7 +48,12 @@ await runTui({
   save: false,
   open: () =>
     Promise.resolve({
-      model: { info, responseSpace: 128, countTokens: (counted: string) => Math.ceil(counted.length / 4) },
+      model: {
+        info,
+        responseSpace: 128,
+        countTokens: (counted: string) => Math.ceil(counted.length / 4),
+        coreTemperature: () => 34,
+      },
       chat: new Chat(session, { conversation: longHistory(Number(process.env.TURNS ?? 0)) }),
     }),
 }).catch((error: Error) => {

@@ -140,7 +140,7 @@ export const scenarios: Readonly<Record<string, (columns: number, rows: number) 
   dropped: (columns, rows) =>
     play(opened(columns, rows, longHistory(3)), {
       kind: 'measured',
-      use: { ...use, history: 830, droppedTurns: 2 },
+      use: { ...use, history: 820, droppedTurns: 2 },
     }),
   pasted: (columns, rows) =>
     play(opened(columns, rows), text('look at '), { kind: 'paste', text: 'a line\n'.repeat(40).trimEnd() }),
