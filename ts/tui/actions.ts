@@ -140,7 +140,9 @@ export function command(state: State, line: string): Next {
   if (!state.chat) return [{ ...state, notice: { text: 'the model is still loading', role: 'warning' } }, []];
   const [chat, effects] = runSlash(state.chat, meant);
   const speaks = effects.some(({ kind }) => kind === 'send' || kind === 'load' || kind === 'read');
-  if (state.pending && (speaks || chat.conversation !== state.chat.conversation)) {
+  const { turns, head } = state.chat.conversation;
+  const others = chat.conversation.turns !== turns || chat.conversation.head !== head;
+  if (state.pending && (speaks || others)) {
     return [{ ...state, notice: { text: 'still answering; Esc stops the reply', role: 'warning' } }, []];
   }
   const services: Effect[] = [];

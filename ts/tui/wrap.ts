@@ -78,14 +78,14 @@ export function hardWrap(spans: Line, width: number): Line[] {
   for (const { text, style } of spans) {
     for (const [cluster, columns] of clustersOf(text)) {
       const isBreak = cluster === '\n' || cluster === '\r\n';
-      const wide = cluster === '\t' ? tabWidth - (row.width % tabWidth) : columns;
+      const wide = cluster === '\t' ? Math.min(room, tabWidth - (row.width % tabWidth)) : columns;
       if (isBreak || row.width + wide > room) {
         lines.push(row.flush());
         row = new Row();
       }
       if (isBreak) continue;
       if (wide > room) row.add('?', 1, style);
-      else row.add(cluster === '\t' ? ' '.repeat(Math.min(wide, room)) : cluster, wide, style);
+      else row.add(cluster === '\t' ? ' '.repeat(wide) : cluster, wide, style);
     }
   }
   lines.push(row.flush());
