@@ -1,13 +1,10 @@
 import test from 'ava';
-import xterm from '@xterm/headless';
 import { newConversation, spoken, withTurn } from '../ts/chat/conversation.js';
 import { settingNames, withSetting, type SettingName } from '../ts/chat/settings.js';
 import { say } from '../ts/chat/slash/types.js';
-import { sanitise } from '../ts/sanitise.js';
-import { clustersOf, textOf, widthOf } from '../ts/tui/cells.js';
+import { textOf, widthOf } from '../ts/tui/cells.js';
 import { createDecoder, type Answer, type Input } from '../ts/tui/decode.js';
 import { expanded } from '../ts/tui/editor.js';
-import { encode } from '../ts/tui/encode.js';
 import { geometryOf } from '../ts/tui/geometry.js';
 import { keyTable, type Action } from '../ts/tui/keys.js';
 import { helpLines } from '../ts/tui/help.js';
@@ -348,47 +345,6 @@ test('keys, pastes and the wheel are read however the bytes are cut', (t) => {
   t.deepEqual(alone.push(Buffer.from('\u001b')), []);
   t.deepEqual(alone.flush(), [{ kind: 'key', key: 'Escape' }]);
 });
-
-const hostile: Readonly<Record<string, string>> = {
-  escapes: 'a\u001b[2J\u001b]0;title\u0007b\u009b31mc\u0090q\u009cd',
-  'blessed tags': '{red-fg}a{/red-fg} {bold}b{/} {escape}',
-  bidi: 'a\u202eb\u2066c\u200fd',
-  'a long line': 'x'.repeat(10_000),
-  '100 KB without newline': 'word '.repeat(20_000),
-  zalgo: `z${'\u0301\u0302\u0303'.repeat(30)}a`,
-  nesting: '> '.repeat(400) + 'deep',
-  'a hostile link': '[click](javascript:alert(1)) [x](https://a/\u0007b)',
-};
-
-for (const [name, words] of Object.entries(hostile)) {
-  test(`hostile text: ${name} are plain characters in the cells`, async (t) => {
-    const state = play(opened(80, 24), ...asked(words.slice(0, 500)), chunk(sanitise(words)), {
-      kind: 'ended',
-      conversation: withTurn(newConversation(), words.slice(0, 500), words),
-      result,
-    });
-    const { lines } = view(state);
-    const terminal = new xterm.Terminal({ cols: 80, rows: 24, allowProposedApi: true });
-    const bytes = lines.map(
-      (line, row) => `\u001b[${row + 1};1H${encode(line, 80, { theme: 'dark', links: true })}`,
-    );
-    await new Promise<void>((done) => terminal.write(`\u001b[?7l${bytes.join('')}`, done));
-    let title = false;
-    terminal.onTitleChange(() => (title = true));
-    for (const [row, line] of lines.entries()) {
-      t.true(widthOf(textOf(line)) <= 80);
-      const buffer = terminal.buffer.active.getLine(row)!;
-      let column = 0;
-      for (const [cluster, width] of clustersOf(textOf(line))) {
-        const shown = buffer.getCell(column)!.getChars() || ' ';
-        if (width > 0) t.is(shown, cluster, `row ${row}, column ${column}`);
-        column += width;
-      }
-    }
-    t.false(title);
-    terminal.dispose();
-  });
-}
 
 test('every size down to 1x1 draws, with a cursor inside', (t) => {
   for (const make of Object.values(scenarios)) {

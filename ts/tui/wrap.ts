@@ -57,11 +57,12 @@ export function wrap(spans: Line, width: number): Line[] {
         else if (row.width > 0 && row.width < room)
           row.add(' '.repeat(room - row.width), room - row.width, style);
       } else {
+        // of a word longer than a line each piece fills one
+        if (wordWidth + columns > room) placeWord();
         word.push([cluster, columns, style]);
         wordWidth += columns;
         // ideographs may be parted anywhere
         if (columns === 2) placeWord();
-        else if (wordWidth > room) placeWord();
       }
     }
   }
