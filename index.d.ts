@@ -17,6 +17,8 @@ export declare class Model {
   session(): Session
   /** Tokens of a text, as a message holds it. */
   countTokens(text: string): number
+  /** The device's hottest core in °C at this moment; absent where the device does not tell. */
+  coreTemperature(): number | null
   /** Lets go of the weights and the device; sessions that still exist keep theirs until they are disposed. */
   dispose(): void
 }

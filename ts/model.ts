@@ -56,6 +56,11 @@ export class Model {
     return guard(() => this.native.countTokens(text));
   }
 
+  /** The device's hottest core in °C at this moment; `undefined` on the CPU and where the device does not tell. */
+  coreTemperature(): number | undefined {
+    return this.thermometer?.latest() ?? guard(() => this.native.coreTemperature()) ?? undefined;
+  }
+
   /** Starts a conversation, with a KV cache of its own. */
   chat(options: ChatOptions = {}): Chat {
     return new Chat(

@@ -141,7 +141,7 @@ impl Session {
         drop(device);
         reply.timings = watch.end();
         reply.cpu_percent = self.cpu.add(meter.percent());
-        reply.core_temperature = self.model.backend().core_temperature();
+        reply.core_temperature = self.model.core_temperature();
         Ok(reply)
     }
 }

@@ -112,6 +112,12 @@ impl Model {
         Ok(self.inner()?.count_tokens(&text).map_err(from_engine)? as u32)
     }
 
+    /// The device's hottest core in °C at this moment; absent where the device does not tell.
+    #[napi(catch_unwind)]
+    pub fn core_temperature(&self) -> napi::Result<Option<f64>> {
+        Ok(self.inner()?.core_temperature())
+    }
+
     /// Lets go of the weights and the device; sessions that still exist keep theirs until they are disposed.
     #[napi(catch_unwind)]
     pub fn dispose(&self) {
