@@ -17,7 +17,7 @@ export interface OpenRequest {
   readonly selector: string | undefined;
   readonly tokenizerDir?: string | undefined;
   readonly threads?: number | undefined;
-  readonly isa?: string | undefined;
+  readonly cpu?: string | undefined;
   /** Follow the temperature of a card that does not tell it itself. */
   readonly temperature?: boolean;
 }
@@ -30,7 +30,7 @@ export function requestOf(card: Card, values: OptionValues): OpenRequest {
     selector: values.devices,
     tokenizerDir: values['tokenizer-dir'],
     threads: values.threads,
-    isa: values.isa,
+    cpu: values.cpu,
     temperature: values['show-temp'] ?? values['show-stats'],
   };
 }
@@ -87,9 +87,9 @@ async function whyNoDevice(): Promise<string | undefined> {
   }
 }
 
-async function cpuFiles({ card, threads, isa }: OpenRequest, context: FetchContext): Promise<LoadOptions> {
+async function cpuFiles({ card, threads, cpu }: OpenRequest, context: FetchContext): Promise<LoadOptions> {
   const weights = await weightsOf(card, context);
-  return { pipeline: 'transformers', weights, contextLength: card.contextLength, threads, isa };
+  return { pipeline: 'transformers', weights, contextLength: card.contextLength, threads, isa: cpu };
 }
 
 async function aipuFiles(card: Card, choice: DeviceChoice, context: FetchContext): Promise<LoadOptions> {
