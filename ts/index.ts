@@ -31,7 +31,7 @@ export interface LoadOptions {
   /** CPU threads; default: one a core. */
   threads?: number;
   /** CPU instruction set to use instead of the best one found. */
-  isa?: string;
+  cpu?: string;
   /** Folder of cards of your own. */
   modelsDir?: string;
   /** Never use the network. */
@@ -59,7 +59,7 @@ export async function load(model: string = defaultModel, options: LoadOptions = 
     selector: options.device ?? env.AXELERA_DEVICE_SELECTOR,
     tokenizerDir: options.tokenizerDir,
     threads: options.threads,
-    isa: options.isa,
+    cpu: options.cpu,
   };
   return openModel(request, {
     root: buildRoot(options.buildRoot, env),

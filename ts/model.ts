@@ -58,7 +58,7 @@ export class Model {
 
   /** The device's hottest core in °C at this moment; `undefined` on the CPU and where the device does not tell. */
   coreTemperature(): number | undefined {
-    return this.thermometer?.latest() ?? guard(() => this.native.coreTemperature()) ?? undefined;
+    return this.thermometer?.now ?? guard(() => this.native.coreTemperature()) ?? undefined;
   }
 
   /** Starts a conversation, with a KV cache of its own. */

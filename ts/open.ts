@@ -19,7 +19,7 @@ export interface OpenRequest {
   readonly selector: string | undefined;
   readonly tokenizerDir?: string | undefined;
   readonly threads?: number | undefined;
-  readonly isa?: string | undefined;
+  readonly cpu?: string | undefined;
   /** Follow the temperature of a card that does not tell it itself. */
   readonly temperature?: boolean;
 }
@@ -32,7 +32,7 @@ export function requestOf(card: Card, values: OptionValues): OpenRequest {
     selector: values.devices,
     tokenizerDir: values['tokenizer-dir'],
     threads: values.threads,
-    isa: values.isa,
+    cpu: values.cpu,
     temperature: values['show-temp'] ?? values['show-stats'],
   };
 }
@@ -84,10 +84,10 @@ async function whyNoDevice(): Promise<string | undefined> {
 }
 
 async function loadOnCpu(request: OpenRequest, context: FetchContext): Promise<NativeModel> {
-  const { card, threads, isa, tokenizerDir } = request;
+  const { card, threads, cpu, tokenizerDir } = request;
   const weights = await weightsOf(card, context);
   const { contextLength, minResponseSpace } = card;
-  const options = { weights, contextLength, minResponseSpace, tokenizerDir, threads, isa };
+  const options = { weights, contextLength, minResponseSpace, tokenizerDir, threads, isa: cpu };
   return load({ pipeline: 'transformers', ...options });
 }
 
