@@ -136,7 +136,6 @@ export interface GenerateOptions {
   frequencyPenalty?: number
   /** Added to the scores of tokens, by their ids. */
   logitBias?: Record<string, number>
-  logprobs?: number
   /** The same seed, prompt and options give the same reply. */
   seed?: number
   /** Most tokens of the reply; absent: as many as the context has room for. */
@@ -145,6 +144,8 @@ export interface GenerateOptions {
   stop?: Array<string>
   /** What to do with a conversation that has outgrown the context; `drop` where absent. */
   onOverflow?: 'drop' | 'error'
+  /** Tell each token's log-probability, beside those of this many of the likeliest; absent: none. */
+  logprobs?: number
 }
 
 /** The devices with their settings and readings; otherwise as `listDevices`. */
@@ -262,6 +263,14 @@ export interface RuntimeInfo {
   version: string
 }
 
+/** A token of a reply, and what the model would rather have said. */
+export interface Step {
+  /** The token that was chosen. */
+  chosen: TokenLogprob
+  /** The likeliest tokens, the best first. */
+  top: Array<TokenLogprob>
+}
+
 /** What the system shows of a card below `root`, which is `/` but for tests. */
 export declare function systemChain(root: string): Promise<SystemChain>
 
@@ -276,12 +285,13 @@ export interface SystemChain {
   /** Names of the device nodes in /dev. */
   nodes: Array<string>
 }
+
+/** A token with the natural logarithm of its probability. */
 export interface TokenLogprob {
+  /** The token. */
   id: number
+  /** The bytes that it adds to the text: possibly a part of a character. */
   bytes: Array<number>
+  /** By the model's own scores, before any option changes them. */
   logprob: number
-}
-export interface Step {
-  chosen: TokenLogprob
-  top: Array<TokenLogprob>
 }
