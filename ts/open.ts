@@ -48,6 +48,29 @@ export async function openModel(request: OpenRequest, context: FetchContext): Pr
   return new Model(native, defaultSystemPrompt(request.card), minResponseSpace, thermometer);
 }
 
+/** Opens the model on every device that is free, unless one is named; on the CPU once. */
+export async function openOnAll(request: OpenRequest, context: FetchContext): Promise<Model[]> {
+  const choice = parseSelector(request.selector, context.env);
+  if (choice.device !== undefined || !(await wantsAipu(request, choice, context))) {
+    return [await openModel(request, context)];
+  }
+  const devices = await listDevices(choice.runtimeLibrary);
+  const free = devices.filter(({ inUse }) => !inUse);
+  const models: Model[] = [];
+  try {
+    // one after the other: the first may have to compile what the others then find
+    for (const { name } of free) {
+      const selector = choice.simulated ? `sim:${name}` : name;
+      models.push(await openModel({ ...request, selector }, context));
+    }
+    // none is free: opening the first says who has it
+    return models.length > 0 ? models : [await openModel(request, context)];
+  } catch (error) {
+    for (const model of models) model.dispose();
+    throw error;
+  }
+}
+
 async function followTemperature(device: string): Promise<Thermometer | undefined> {
   const { thermometerFor } = await import('./core-temperature.js');
   return thermometerFor(device);
