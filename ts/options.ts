@@ -219,6 +219,27 @@ export const optionTable = {
     bare: 'share',
     help: 'chat in the browser',
   },
+  'share-ssh': {
+    type: 'string',
+    group: 'Server',
+    commands: run,
+    help: 'make the public link by a remote forward of this SSH server: USER@HOST',
+  },
+  'share-command': {
+    type: 'string',
+    group: 'Server',
+    commands: run,
+    help: 'make the public link by this command: it forwards to 127.0.0.1:{port} and prints the address',
+  },
+  'share-expiry': {
+    type: 'number',
+    group: 'Server',
+    commands: run,
+    default: 72,
+    min: 0.001,
+    max: 168,
+    help: 'hours that a public link holds',
+  },
   port: {
     type: 'integer',
     group: 'Server',
