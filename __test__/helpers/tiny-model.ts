@@ -6,7 +6,6 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const dim = 64;
-const layers = 2;
 const heads = 4;
 const kvHeads = 2;
 const ff = 96;
@@ -59,7 +58,7 @@ const entry = (key: string, kind: number, value: Buffer) => Buffer.concat([text(
 const list = (key: string, kind: number, values: Buffer[]) =>
   entry(key, 9, Buffer.concat([u32(kind), u64(values.length), ...values]));
 
-function metadata(): Buffer[] {
+function metadata(layers: number): Buffer[] {
   const number = (key: string, value: number) => entry(key, 4, u32(value));
   return [
     entry('general.architecture', 8, text('llama')),
@@ -89,7 +88,7 @@ function metadata(): Buffer[] {
 
 const filled = (count: number, value: () => number) => Float32Array.from({ length: count }, value);
 
-function tensors(): [name: string, dims: number[], data: Float32Array][] {
+function tensors(layers: number): [name: string, dims: number[], data: Float32Array][] {
   const random = randoms();
   const norm = (name: string): [string, number[], Float32Array] => [name, [dim], filled(dim, () => 1)];
   const matrix = (name: string, inner: number, outer: number): [string, number[], Float32Array] => [
@@ -129,10 +128,10 @@ function tensors(): [name: string, dims: number[], data: Float32Array][] {
 
 const aligned = (bytes: Buffer) => Buffer.concat([bytes, Buffer.alloc((32 - (bytes.length % 32)) % 32)]);
 
-/** Writes `tiny.gguf` into `folder` and gives its path. */
-export function writeTinyModel(folder: string): string {
-  const entries = metadata();
-  const all = tensors();
+/** Writes `tiny.gguf` into `folder` and gives its path; more layers make it slower. */
+export function writeTinyModel(folder: string, layers = 2): string {
+  const entries = metadata(layers);
+  const all = tensors(layers);
   let offset = 0;
   const infos: Buffer[] = [];
   const data: Buffer[] = [];

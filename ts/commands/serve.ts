@@ -75,6 +75,8 @@ async function run(argv: ArgumentsCamelCase<Words>, context: Context): Promise<v
     await server.close();
     for (const model of opened) model.dispose();
   }
+  // the status is the signal's, however orderly the end was
+  context.signal.throwIfAborted();
 }
 
 interface Making {

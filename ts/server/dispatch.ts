@@ -36,6 +36,8 @@ export function dispatcher(server: Server, log: Log, draining: () => boolean) {
       const left = !response.writableFinished;
       stop.abort(new HttpError(499, 'The client has left'));
       server.metrics.request(label, left ? 499 : response.statusCode);
+      // a server that ends waits for no further request on a connection
+      if (draining()) request.socket.end();
       log.debug(`${request.method} ${path} ${left ? 499 : response.statusCode}`);
     });
     response.on('error', () => undefined);

@@ -43,12 +43,16 @@ export class Lane {
     return Math.max(0, ...this.idle(owner).map((kept) => commonPrefix(kept.key, key)));
   }
 
-  /** The cache that has read most of `key`; else a new one, else the one that was idle longest. */
+  /**
+   * The cache that has read most of `key`, unless that would forget more of another conversation than it saves;
+   * else a new one, else the one that was idle longest.
+   */
   lease(owner: string, key: string): Lease {
     const [best] = this.idle(owner)
       .map((kept) => ({ kept, overlap: commonPrefix(kept.key, key) }))
       .sort((a, b) => b.overlap - a.overlap);
-    const kept = best && best.overlap > 0 ? best.kept : (this.fresh() ?? this.oldest());
+    const pays = best !== undefined && best.overlap * 2 >= best.kept.key.length;
+    const kept = pays ? best.kept : (this.fresh() ?? this.oldest());
     if (kept.owner !== owner) kept.slot.reset();
     Object.assign(kept, { owner, busy: true, key: '' });
     const release = (now: string) => Object.assign(kept, { key: now, busy: false, used: ++this.clock });

@@ -10,14 +10,13 @@ import { openApiRoute } from './openapi.js';
 import type { Route } from './route.js';
 import { healthRoute, metricsRoute, propsRoute } from './status.js';
 import { detokenizeRoute, templateRoute, tokenizeRoute } from './tokens.js';
-import { sessionRoute, stateRoute } from './ui-session.js';
+import { sessionRoute } from './ui-session.js';
 
 /** Every route of a server that has these files for its page. */
 export function routeTable(assets: ReadonlyMap<string, Asset>): Route[] {
   return [
     ...assetRoutes(assets),
     sessionRoute,
-    stateRoute,
     healthRoute,
     metricsRoute,
     propsRoute,

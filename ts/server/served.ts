@@ -41,10 +41,15 @@ export class Entry {
     readonly served: ServedModel,
     limits: Limits,
   ) {
-    this.settled = Promise.resolve(served.models).then(
-      (models) => void (this.ready = readyOf(served, models, limits)),
-      (error: unknown) => void (this.failure = asAxllmError(error)),
-    );
+    this.settled = this.load(limits);
+  }
+
+  private async load(limits: Limits): Promise<void> {
+    try {
+      this.ready = readyOf(this.served, await this.served.models, limits);
+    } catch (error) {
+      this.failure = asAxllmError(error);
+    }
   }
 
   /** The model, or why it does not answer. */

@@ -36,19 +36,3 @@ async function guessed(): Promise<void> {
   failures.push(now);
   if (failures.length > free) await new Promise((resolve) => setTimeout(resolve, delayMs));
 }
-
-export const stateRoute = route({
-  method: 'GET',
-  path: '/ui/state',
-  access: 'open',
-  style: 'openai',
-  summary: 'Whether the page has to ask for a key.',
-  handle({ server, response, identity }) {
-    const known = identity.owner !== 'nobody';
-    json(response, {
-      authenticated: known,
-      scope: known ? identity.scope : null,
-      needs_key: server.access.needsKey,
-    });
-  },
-});

@@ -58,7 +58,11 @@ export const ollamaGenerateSchema = z
   .meta({ id: 'OllamaGenerateRequest' });
 
 export const ollamaShowSchema = z
-  .object({ model: z.string().nullish(), name: z.string().nullish() })
+  .object({
+    model: z.string().nullish(),
+    name: z.string().nullish().meta({ description: 'Once the name of model.' }),
+  })
+  .refine(({ model, name }) => model || name, { path: ['model'], error: 'expected the name of a model' })
   .meta({ id: 'OllamaShowRequest' });
 
 /** As the engine takes them; a negative `num_predict` is no limit. */

@@ -77,8 +77,8 @@ export async function streamReply(call: Call, ask: Ask, shape: Shape, wishes: St
     }
   } catch (error) {
     clearTimeout(slow);
-    if (!writer) throw error;
     const known = asHttpError(error, ask.ready.contextLength);
+    if (!writer) throw known;
     if (known.status === 499 || call.response.destroyed) return writer.abandon();
     writer.fail(errorBody(known, 'openai'));
   }

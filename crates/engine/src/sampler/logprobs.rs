@@ -48,7 +48,7 @@ mod tests {
         let sum: f64 = (0..5).map(|id| likelihood.logprob(id).exp()).sum();
         assert!((sum - 1.0).abs() < 1e-12, "{sum}");
         assert_eq!(likelihood.top(3), [4, 1, 2]);
-        assert_eq!(likelihood.top(0), []);
+        assert!(likelihood.top(0).is_empty());
         assert_eq!(likelihood.top(99), [4, 1, 2, 0, 3]);
         assert_eq!(likelihood.logprob(99), f64::NEG_INFINITY);
     }
