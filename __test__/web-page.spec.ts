@@ -1,6 +1,7 @@
 /** The page in Chromium, against `axllm --ui` and the default model. */
 import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
+import type { ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import anyTest, { type ExecutionContext } from 'ava';
 import type { Page } from 'playwright-core';
@@ -203,12 +204,12 @@ test('a server that goes away: the message is kept, retry works when it is back'
 
 test('the page is there while the model loads, and says why it cannot be loaded', async (t) => {
   const { body, expected } = sample(300_000);
-  let fail = (): void => undefined;
+  let broken: ServerResponse | undefined;
   const origin = await serve(t, (_, response, count) => {
     if (count > 0) return void response.writeHead(404).end();
     response.writeHead(200, { 'content-length': body.length });
     response.write(body.subarray(0, 150_000));
-    fail = () => void response.destroy();
+    broken = response;
   });
   const folder = temporary(t);
   const card = join(folder, 'slow.yaml');
@@ -225,7 +226,7 @@ test('the page is there while the model loads, and says why it cannot be loaded'
   t.is(await page.locator('progress').getAttribute('value'), '0.5');
   t.true(await page.locator('[aria-label=Send]').isDisabled());
   const exit = once(child, 'exit');
-  fail();
+  broken!.destroy();
   await page.locator('.greeting:has-text("The model could not be loaded")').waitFor();
   t.regex(await page.locator('.failure').innerText(), /404/);
   t.deepEqual(await exit, [1, null]);
