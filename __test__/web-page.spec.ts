@@ -363,7 +363,11 @@ test('copying works on a page without a secure context, as in a local network', 
   await page.focus('#system');
   await page.keyboard.press('Control+V');
   t.is((await page.inputValue('#system')).trim(), code.trim());
-  t.deepEqual(wrong, []);
+  // without a secure context this header means nothing, and Chromium says so
+  t.deepEqual(
+    wrong.filter((line) => !line.includes('Cross-Origin-Opener-Policy header has been ignored')),
+    [],
+  );
 });
 
 test('the plain variant: chat, Clear and the temperature', async (t) => {
