@@ -13,6 +13,7 @@ import { listCommand } from './commands/list.js';
 import { pullCommand } from './commands/pull.js';
 import { rmCommand } from './commands/rm.js';
 import { runCommand, runUsage } from './commands/run.js';
+import { serveCommand } from './commands/serve.js';
 import { showCommand } from './commands/show.js';
 import { verifyCommand } from './commands/verify.js';
 import type { Context } from './context.js';
@@ -21,9 +22,6 @@ import { packageVersion } from './package-root.js';
 import { errorObject, reportError } from './report.js';
 import { normalise } from './resolve.js';
 import { write, writeJson } from './terminal.js';
-
-/** How long an orderly end may take after a signal before the process just ends. */
-const graceMs = 1500;
 
 const stop = new AbortController();
 const interruptHandlers: (() => void)[] = [];
@@ -36,6 +34,7 @@ const context: Context = {
   signal: stop.signal,
   // until the options are known, an error in them has to go somewhere
   jsonErrors: process.argv.includes('--json'),
+  graceMs: 1500,
   onInterrupt(handler) {
     interruptHandlers.push(handler);
     return () => void interruptHandlers.splice(interruptHandlers.indexOf(handler), 1);
@@ -45,7 +44,7 @@ const context: Context = {
 function end(reason: Stopped): void {
   if (stop.signal.aborted) process.exit(reason.exitCode);
   stop.abort(reason);
-  setTimeout(() => process.exit(reason.exitCode), graceMs).unref();
+  setTimeout(() => process.exit(reason.exitCode), context.graceMs).unref();
 }
 
 const others = [
@@ -58,6 +57,7 @@ const others = [
   listCommand(context),
   pullCommand(context),
   rmCommand(context),
+  serveCommand(context),
   showCommand(context),
   verifyCommand(context),
 ] as CommandModule[];

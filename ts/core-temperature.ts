@@ -57,10 +57,12 @@ export class Thermometer {
     }
   }
 
-  /**
-   * The hottest core in °C; `undefined` where the tool is missing, has ended or says nothing usable. Waits a moment
-   * where the tool has not spoken yet.
-   */
+  /** The hottest core in °C so far; `undefined` where the tool is missing, has ended or says nothing usable. */
+  get now(): number | undefined {
+    return this.highest;
+  }
+
+  /** As {@link now}, but waits a moment where the tool has not spoken yet. */
   async latest(): Promise<number | undefined> {
     const timer = setTimeout(this.heard, patienceMs);
     await this.first;

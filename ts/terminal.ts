@@ -62,6 +62,9 @@ export interface Log {
   warning(text: string): void;
 }
 
+/** A log that nobody reads. */
+export const silentLog: Log = { debug: () => undefined, info: () => undefined, warning: () => undefined };
+
 /** Text that cannot start a second log line or drive the terminal. */
 export function oneLine(text: string): string {
   return sanitise(text.replace(/\s*\r?\n\s*/g, ' '));

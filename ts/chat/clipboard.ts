@@ -34,6 +34,8 @@ export async function copy(text: string, env: Env, write: (bytes: string) => voi
     write(sequence);
     ways.push('the terminal');
   }
+  // tmux drops the sequence unless it is set up to pass it on; its own command always reaches its buffer
+  if (env.TMUX && (await feed('tmux', ['load-buffer', '-w', '-'], text))) ways.push('tmux');
   for (const [tool, ...args] of clipboardTools(env)) {
     if (!(await feed(tool!, args, text))) continue;
     ways.push(tool!);

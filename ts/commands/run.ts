@@ -61,13 +61,15 @@ async function run(
     if (obstacle === undefined) return richChat(card, values, context);
     log.info(`No full-screen chat: ${obstacle}; this is the plain one`);
   }
-  const frontEnd = frontEndOf(values);
-  const prompt = frontEnd === undefined ? await promptOf(wanted.text, context, log) : undefined;
+  if (values.ui !== undefined) {
+    const { webChat } = await import('./web-chat.js');
+    return webChat(card, values, log, context);
+  }
+  const prompt = await promptOf(wanted.text, context, log);
   if (prompt === '') return log.info('Goodbye!');
   await talk(card, values, log, context, async (it) => {
     if (prompt !== undefined) return (await import('./one-shot.js')).oneShot(prompt, it);
-    const start = await (frontEnd ?? plainChat)();
-    return start(it);
+    return (await import('../chat/plain.js')).plainChat(it);
   });
 }
 
@@ -102,16 +104,6 @@ async function talk(
   } finally {
     model.dispose();
   }
-}
-
-const plainChat = async (): Promise<FrontEnd> => (await import('../chat/plain.js')).plainChat;
-
-/** The front end that a flag asks for; loaded only when it is used. */
-function frontEndOf(values: OptionValues): (() => Promise<FrontEnd>) | undefined {
-  if (values.ui !== undefined) {
-    throw new AxllmError('not_supported', 'The chat in the browser (--ui) is not part of this build yet');
-  }
-  return undefined;
 }
 
 function findModel(name: string, verbs: readonly string[], places: CardPlaces): Card {
