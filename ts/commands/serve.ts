@@ -11,7 +11,7 @@ import type { ServedModel } from '../server/served.js';
 import { buildRoot } from '../store/build-root.js';
 import { defaultModel, findCard, type Card } from '../store/cards.js';
 import { progressOn } from '../store/progress.js';
-import { write, type Log } from '../terminal.js';
+import { write, writeJson, type Log } from '../terminal.js';
 import { yargsOptions } from './yargs-options.js';
 
 interface Words {
@@ -67,7 +67,7 @@ async function run(argv: ArgumentsCamelCase<Words>, context: Context): Promise<v
         models: models.map(({ id }) => id),
         ...(madeKey ? { key: madeKey } : {}),
       };
-      await write(context.stdout, `${JSON.stringify(line)}\n`);
+      await writeJson(context.stdout, line);
     }
     if (!context.signal.aborted) await once(context.signal, 'abort');
     log.info('Ending: replies under way may finish');
