@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import anyTest, { type TestFn } from 'ava';
-import { axllm, cleanEnv, cliFile, errorLines } from './helpers/cli.js';
+import { axllm, cleanEnv, cliFile, errorLines, outcome, start } from './helpers/cli.js';
 import { published, type World } from './helpers/published.js';
 import { terminal } from './helpers/terminal.js';
 
@@ -147,6 +147,62 @@ for (const line of [
     t.is(await chat.status, 0);
   });
 }
+
+/** Waits until `child` has printed a line like this, and gives what it captures. */
+function printed(child: ReturnType<typeof start>, line: RegExp): Promise<string> {
+  let text = '';
+  return new Promise((resolve, reject) => {
+    child.stdout.on('data', (piece) => {
+      text += String(piece);
+      const match = line.exec(text);
+      if (match) resolve(match[1]!);
+    });
+    child.on('close', () => reject(new Error(`no ${line} in ${text}`)));
+  });
+}
+
+test('web: --ui local says where the page is, and the model answers there', async (t) => {
+  const child = start([llama, '--ui', 'local'], { ...world.env, AXLLM_PORT: '0' });
+  const end = outcome(child);
+  const url = await printed(child, /^Running on local URL: {2}(http:\/\/127\.0\.0\.1:\d+)$/m);
+  const page = await fetch(url);
+  t.is(page.status, 200);
+  t.regex(page.headers.get('content-type') ?? '', /^text\/html/);
+  const messages = [{ role: 'user', content: 'Give me a joke' }];
+  const ask = () =>
+    fetch(`${url}/v1/chat/completions`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ model: llama, messages, max_tokens: 8 }),
+    });
+  let answer = await ask();
+  // the page is there before the model is
+  while (answer.status === 503) answer = await ask();
+  t.is(answer.status, 200);
+  const { choices } = (await answer.json()) as { choices: { message: { content: string } }[] };
+  t.regex(choices[0]!.message.content, /\S/);
+  child.kill('SIGINT');
+  const { status, stderr } = await end;
+  t.is(status, 130, stderr);
+});
+
+test('web: a bare --ui prints a public link beside the local one', async (t) => {
+  // what stands for the service is a program that forwards nothing, as the port is on the loopback already
+  const env = { AXLLM_SHARE_COMMAND: 'echo http://127.0.0.1:{port}; exec sleep 600', AXLLM_PORT: '0' };
+  const child = start([llama, '--ui'], { ...world.env, ...env });
+  const end = outcome(child);
+  const [local, link] = await Promise.all([
+    printed(child, /^Running on local URL: {2}(http:\S+)$/m),
+    printed(child, /^Running on public URL: (http:\S+)$/m),
+  ]);
+  t.not(new URL(local).port, new URL(link).port);
+  t.true(new URL(link).hash.length > 20, 'a secret');
+  t.is((await fetch(link)).status, 200);
+  child.kill('SIGTERM');
+  const { status, stderr } = await end;
+  t.is(status, 143, stderr);
+  t.regex(stderr, /Whoever has this link can use the model/);
+});
 
 test('help', async (t) => {
   t.is((await shell('axllm --help')).status, 0);
