@@ -4,6 +4,7 @@ import type * as Binding from '../index.js';
 
 export type {
   Chunk,
+  CompiledModel,
   DeviceInfo,
   GenerateOptions,
   LoadOptions,

@@ -347,9 +347,18 @@ export const optionTable = {
   },
   out: {
     type: 'string',
+    alias: ['o'],
     group: 'Files',
     commands: ['compile'],
-    help: 'folder to write (default: in the build root, where -d sim looks)',
+    default: '.',
+    help: 'folder to write the files into',
+  },
+  url: {
+    type: 'string',
+    group: 'Files',
+    commands: ['compile'],
+    default: 'http://127.0.0.1:8000',
+    help: 'address that the files will be served from, for the card',
   },
   offline: {
     type: 'boolean',

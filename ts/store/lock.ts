@@ -1,5 +1,6 @@
 /** One process at a time fetches a file. Correctness never rests on it (names are unique); it saves traffic. */
-import { mkdir, open, readFile, rm } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -40,20 +41,23 @@ export function isAlive(pid: number): boolean {
   }
 }
 
+/** The lock appears with its owner's number in it: one without, of a process killed in between, would hold for ever. */
 async function tryLock(lock: string): Promise<boolean> {
+  const own = `${lock}.${process.pid}-${randomUUID().slice(0, 8)}`;
   try {
-    const handle = await open(lock, 'wx');
-    await handle.write(String(process.pid));
-    await handle.close();
+    await writeFile(own, String(process.pid));
+    await link(own, lock);
     return true;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
     throw error;
+  } finally {
+    await rm(own, { force: true });
   }
 }
 
-/** `undefined` while the owner is still writing its number, or when the lock has just gone. */
+/** `undefined` when the lock has just gone; an unreadable number is nobody's. */
 async function ownerOf(lock: string): Promise<number | undefined> {
-  const text = await readFile(lock, 'utf8').catch(() => '');
-  return text === '' ? undefined : Number(text);
+  const text = await readFile(lock, 'utf8').catch(() => undefined);
+  return text === undefined ? undefined : Number(text);
 }

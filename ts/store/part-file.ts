@@ -24,9 +24,14 @@ export class Digest {
     this.sha256.update(chunk);
   }
 
+  /** What was read, all of it; nothing can be added afterwards. */
+  sums(): Required<Expected> {
+    return { size: this.bytes, sha256: this.sha256.digest('hex'), md5: this.md5.digest('hex') };
+  }
+
   /** Throws `checksum_mismatch`, with both values, when what was read is not `expected`. */
   check(expected: Expected, what: string): void {
-    const got = { size: this.bytes, sha256: this.sha256.digest('hex'), md5: this.md5.digest('hex') };
+    const got = this.sums();
     for (const key of ['size', 'sha256', 'md5'] as const) {
       if (expected[key] === undefined || expected[key] === got[key]) continue;
       const unit = key === 'size' ? ' bytes' : '';
