@@ -32,7 +32,9 @@ export async function inventory(card: Card, place: Place, depth?: Depth): Promis
   const found: Artifact[] = [];
   for (const build of precompiled?.builds ?? []) {
     const { state, modelPath } = await findArchive(build, place, depth);
-    const folder = modelPath ? dirname(modelPath) : join(place.root, dirname(build.path).replace(/^\.$/, build.name), 'model');
+    const folder = modelPath
+      ? dirname(modelPath)
+      : join(place.root, dirname(build.path).replace(/^\.$/, build.name), 'model');
     found.push({
       kind: 'archive',
       path: folder,
