@@ -8,11 +8,11 @@ import type { Pipeline } from './options.js';
 import { buildRoot } from './store/build-root.js';
 import { defaultModel, findCard } from './store/cards.js';
 import { silentProgress, type StartProgress } from './store/progress.js';
-import type { Log } from './terminal.js';
+import { silentLog, type Log } from './terminal.js';
 
-export { AxllmError, type ErrorDetails } from './errors.js';
-export type { Chat, ChatOptions, Model, ReplyOptions } from './model.js';
-export type { DeviceInfo, GenerateOptions, Message, ModelInfo } from './native.js';
+export { AxllmError, type ErrorDetails, type PromptCounts } from './errors.js';
+export type { Chat, ChatOptions, Model, ReplyOptions, Slot } from './model.js';
+export type { DeviceInfo, GenerateOptions, Message, ModelInfo, Step, TokenLogprob } from './native.js';
 export type { Pipeline } from './options.js';
 export type { Progress, StartProgress } from './store/progress.js';
 export type { Chunk, ReplyResult, ReplyStream } from './stream.js';
@@ -31,7 +31,7 @@ export interface LoadOptions {
   /** CPU threads; default: one a core. */
   threads?: number;
   /** CPU instruction set to use instead of the best one found. */
-  isa?: string;
+  cpu?: string;
   /** Folder of cards of your own. */
   modelsDir?: string;
   /** Never use the network. */
@@ -43,8 +43,6 @@ export interface LoadOptions {
   /** Told what happens meanwhile; default: nobody. */
   log?: Log;
 }
-
-const silentLog: Log = { debug: () => undefined, info: () => undefined, warning: () => undefined };
 
 /**
  * Opens a model: a card's name, the path of a card, of a GGUF file or of a folder, or `OWNER/NAME` of the hub;
@@ -59,7 +57,7 @@ export async function load(model: string = defaultModel, options: LoadOptions = 
     selector: options.device ?? env.AXELERA_DEVICE_SELECTOR,
     tokenizerDir: options.tokenizerDir,
     threads: options.threads,
-    isa: options.isa,
+    cpu: options.cpu,
   };
   return openModel(request, {
     root: buildRoot(options.buildRoot, env),

@@ -19,7 +19,7 @@ export interface OpenRequest {
   readonly selector: string | undefined;
   readonly tokenizerDir?: string | undefined;
   readonly threads?: number | undefined;
-  readonly isa?: string | undefined;
+  readonly cpu?: string | undefined;
   /** Follow the temperature of a card that does not tell it itself. */
   readonly temperature?: boolean;
 }
@@ -32,7 +32,7 @@ export function requestOf(card: Card, values: OptionValues): OpenRequest {
     selector: values.devices,
     tokenizerDir: values['tokenizer-dir'],
     threads: values.threads,
-    isa: values.isa,
+    cpu: values.cpu,
     temperature: values['show-temp'] ?? values['show-stats'],
   };
 }
@@ -46,6 +46,29 @@ export async function openModel(request: OpenRequest, context: FetchContext): Pr
   const thermometer = request.temperature && aipu ? await followTemperature(native.info.device) : undefined;
   const { minResponseSpace } = request.card;
   return new Model(native, defaultSystemPrompt(request.card), minResponseSpace, thermometer);
+}
+
+/** Opens the model on every device that is free, unless one is named; on the CPU once. */
+export async function openOnAll(request: OpenRequest, context: FetchContext): Promise<Model[]> {
+  const choice = parseSelector(request.selector, context.env);
+  if (choice.device !== undefined || !(await wantsAipu(request, choice, context))) {
+    return [await openModel(request, context)];
+  }
+  const devices = await listDevices(choice.runtimeLibrary);
+  const free = devices.filter(({ inUse }) => !inUse);
+  const models: Model[] = [];
+  try {
+    // one after the other: the first may have to compile what the others then find
+    for (const { name } of free) {
+      const selector = choice.simulated ? `sim:${name}` : name;
+      models.push(await openModel({ ...request, selector }, context));
+    }
+    // none is free: opening the first says who has it
+    return models.length > 0 ? models : [await openModel(request, context)];
+  } catch (error) {
+    for (const model of models) model.dispose();
+    throw error;
+  }
 }
 
 async function followTemperature(device: string): Promise<Thermometer | undefined> {
@@ -84,10 +107,10 @@ async function whyNoDevice(): Promise<string | undefined> {
 }
 
 async function loadOnCpu(request: OpenRequest, context: FetchContext): Promise<NativeModel> {
-  const { card, threads, isa, tokenizerDir } = request;
+  const { card, threads, cpu, tokenizerDir } = request;
   const weights = await weightsOf(card, context);
   const { contextLength, minResponseSpace } = card;
-  const options = { weights, contextLength, minResponseSpace, tokenizerDir, threads, isa };
+  const options = { weights, contextLength, minResponseSpace, tokenizerDir, threads, isa: cpu };
   return load({ pipeline: 'transformers', ...options });
 }
 

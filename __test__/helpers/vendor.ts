@@ -26,18 +26,9 @@ export function published(): Promise<Published> {
 async function publish(): Promise<Published> {
   const folder = mkdtempSync(join(tmpdir(), 'axllm-vendor-'));
   try {
-    writeTinyModel(join(folder, 'tiny.gguf'));
+    const weights = writeTinyModel(folder);
     const url = 'http://127.0.0.1:8000';
-    const run = await axllm([
-      'compile',
-      join(folder, 'tiny.gguf'),
-      '-o',
-      join(folder, 'set'),
-      '--url',
-      url,
-      '-n',
-      '256',
-    ]);
+    const run = await axllm(['compile', weights, '-o', join(folder, 'set'), '--url', url, '-n', '256']);
     if (run.status !== 0) throw new Error(run.stderr);
     const names = readdirSync(join(folder, 'set'));
     const read = (name: string) => readFileSync(join(folder, 'set', name));

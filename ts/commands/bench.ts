@@ -6,7 +6,8 @@ import { logFor, settings, type Context } from '../context.js';
 import { AlreadyReported, UsageError } from '../errors.js';
 import { openModel, requestOf } from '../open.js';
 import { defaultModel, findCard } from '../store/cards.js';
-import { write } from '../terminal.js';
+import { sanitise } from '../sanitise.js';
+import { write, writeJson } from '../terminal.js';
 import { filesOf, placesOf } from './files.js';
 import { yargsOptions } from './yargs-options.js';
 
@@ -39,8 +40,8 @@ async function run(argv: ArgumentsCamelCase<{ name?: string }>, context: Context
   };
   const measured = await measure(() => openModel(requestOf(card, values), files), plan, signal);
   const flat = { model: card.name, device: measured.device, depth: plan.depth, ...flatten(measured) };
-  if (values.json) await write(stdout, `${JSON.stringify(flat, undefined, 2)}\n`);
-  else await write(stdout, values.csv ? csv(flat) : table(measured));
+  if (values.json) await writeJson(stdout, flat, 2);
+  else await write(stdout, sanitise(values.csv ? csv(flat) : table(measured)));
   const lost = baseline === undefined ? [] : slower(measured, baseline, values.threshold);
   for (const each of lost) log.warning(each);
   if (lost.length > 0) throw new AlreadyReported('slower than the baseline');

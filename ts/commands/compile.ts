@@ -5,7 +5,7 @@ import { logFor, settings, type Context } from '../context.js';
 import { findCard } from '../store/cards.js';
 import { simulatedContext } from '../store/compiled.js';
 import { weightsOf } from '../store/model-files.js';
-import { write } from '../terminal.js';
+import { write, writeJson } from '../terminal.js';
 import { filesOf, placesOf } from './files.js';
 import { yargsOptions } from './yargs-options.js';
 
@@ -40,5 +40,6 @@ async function run(argv: ArgumentsCamelCase<{ model?: string }>, context: Contex
   });
   for (const { path, size, md5 } of [files.archive, files.embeddings, files.tokenizer])
     log.info(`${path}: ${size} bytes, MD5 ${md5}`);
-  await write(context.stdout, values.json ? `${JSON.stringify(files)}\n` : `${files.card}\n`);
+  if (values.json) return writeJson(context.stdout, files);
+  return write(context.stdout, `${files.card}\n`);
 }

@@ -10,7 +10,7 @@ import { systemChain } from '../native.js';
 import { openModel, requestOf } from '../open.js';
 import type { OptionValues } from '../options.js';
 import { defaultModel, findCard, type Card } from '../store/cards.js';
-import { oneLine, paint, wantsColour, write } from '../terminal.js';
+import { oneLine, paint, wantsColour, write, writeJson } from '../terminal.js';
 import { filesOf, placesOf } from './files.js';
 import { yargsOptions } from './yargs-options.js';
 
@@ -36,7 +36,7 @@ async function run(argv: ArgumentsCamelCase, context: Context): Promise<void> {
   const attempt = (changes: Partial<OptionValues>) => token(card, { ...values, ...changes }, context);
   const links = await examine(card, values, choice, root, attempt);
   const healthy = links.every(({ status }) => status !== 'failed');
-  if (values.json) await write(stdout, `${JSON.stringify({ healthy, links }, undefined, 2)}\n`);
+  if (values.json) await writeJson(stdout, { healthy, links }, 2);
   else await write(stdout, report(links, wantsColour(stdout, env, values.color)));
   if (!healthy) throw new AlreadyReported('a link is broken');
 }

@@ -6,7 +6,7 @@ import { byteSize } from '../store/byte-size.js';
 import { findCard, publicNames, type Card, type CardPlaces } from '../store/cards.js';
 import { inventory, isDownloaded, type Artifact } from '../store/inventory.js';
 import { fetchedRepositories } from '../store/hub.js';
-import { oneLine, write, type Log } from '../terminal.js';
+import { oneLine, write, writeJson, type Log } from '../terminal.js';
 import { filesOf, placesOf } from './files.js';
 import { yargsOptions } from './yargs-options.js';
 
@@ -32,7 +32,7 @@ async function run(argv: ArgumentsCamelCase, context: Context): Promise<void> {
   }
   if (values.json) {
     const objects = rows.map(({ name, card, artifacts }) => forPrograms(name, card, artifacts));
-    return write(context.stdout, `${JSON.stringify(objects, null, 2)}\n`);
+    return writeJson(context.stdout, objects, 2);
   }
   const width = Math.max(...rows.map(({ name }) => name.length));
   const lines = rows.map(({ name, card, artifacts }) => {

@@ -6,7 +6,7 @@ import { parseSelector } from '../devices.js';
 import { defaultModel, findCard, type Card } from '../store/cards.js';
 import type { FetchContext } from '../store/fetch.js';
 import { compiledFilesOf, weightsOf } from '../store/model-files.js';
-import { write } from '../terminal.js';
+import { oneLine, write, writeJson } from '../terminal.js';
 import { filesOf, placesOf } from './files.js';
 import { yargsOptions } from './yargs-options.js';
 
@@ -27,8 +27,8 @@ async function run(argv: ArgumentsCamelCase<{ model?: string }>, context: Contex
   const card = findCard(argv.model ?? defaultModel, placesOf(context, values, log));
   const files = { ...filesOf(context, values, log), refresh: !values.offline };
   const paths = await pull(card, values.devices, files);
-  const text = values.json ? JSON.stringify({ model: card.name, files: paths }, null, 2) : paths.join('\n');
-  await write(context.stdout, `${text}\n`);
+  if (values.json) return writeJson(context.stdout, { model: card.name, files: paths }, 2);
+  return write(context.stdout, paths.map((path) => `${oneLine(path)}\n`).join(''));
 }
 
 /** The paths of what was fetched or found. */

@@ -4,7 +4,7 @@ import { logFor, settings, type Context } from '../context.js';
 import { byteSize } from '../store/byte-size.js';
 import { cardNames, findCard, type Card, type CardPlaces } from '../store/cards.js';
 import { removeCard } from '../store/remove.js';
-import { oneLine, write } from '../terminal.js';
+import { oneLine, write, writeJson } from '../terminal.js';
 import { filesOf, placesOf } from './files.js';
 import { notDownloaded } from './verify.js';
 import { yargsOptions } from './yargs-options.js';
@@ -29,7 +29,8 @@ async function run(argv: ArgumentsCamelCase<{ model?: string }>, context: Contex
   if (removed.length === 0) throw notDownloaded(argv.model!);
   const lines = removed.map(({ path, bytes }) => oneLine(`removed ${path} (${byteSize(bytes)})`));
   const objects = removed.map(({ kind, path, bytes }) => ({ kind, path, bytes }));
-  await write(context.stdout, `${values.json ? JSON.stringify(objects, null, 2) : lines.join('\n')}\n`);
+  if (values.json) return writeJson(context.stdout, objects, 2);
+  return write(context.stdout, `${lines.join('\n')}\n`);
 }
 
 /** The other cards that can be read. */

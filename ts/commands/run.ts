@@ -17,15 +17,17 @@ interface Words {
   words?: string[];
 }
 
+/** The head of the help, with and without `run`. */
+export const runUsage =
+  '$0 [MODEL] [PROMPT] [options]\n\nRuns small language models on the Axelera Metis AIPU and on the CPU.';
+
 /** The default command; `verbs` are the names of the others, for whoever mistypes one. */
 export const runCommand = (context: Context, verbs: readonly string[]): CommandModule<object, Words> => ({
   command: ['$0 [words..]', 'run [words..]', 'chat [words..]'],
   describe: 'Answer one prompt, or chat',
   builder: (yargs) =>
     yargs
-      .usage(
-        '$0 [MODEL] [PROMPT] [options]\n\nRuns small language models on the Axelera Metis AIPU and on the CPU.',
-      )
+      .usage(runUsage)
       .positional('words', {
         type: 'string',
         array: true,
@@ -59,12 +61,15 @@ async function run(
     if (obstacle === undefined) return richChat(card, values, context);
     log.info(`No full-screen chat: ${obstacle}; this is the plain one`);
   }
-  const frontEnd = frontEndOf(values);
-  const prompt = frontEnd === undefined ? await promptOf(wanted.text, context) : undefined;
+  if (values.ui !== undefined) {
+    const { webChat } = await import('./web-chat.js');
+    return webChat(card, values, log, context);
+  }
+  const prompt = await promptOf(wanted.text, context, log);
+  if (prompt === '') return log.info('Goodbye!');
   await talk(card, values, log, context, async (it) => {
     if (prompt !== undefined) return (await import('./one-shot.js')).oneShot(prompt, it);
-    const start = await (frontEnd ?? plainChat)();
-    return start(it);
+    return (await import('../chat/plain.js')).plainChat(it);
   });
 }
 
@@ -99,16 +104,6 @@ async function talk(
   } finally {
     model.dispose();
   }
-}
-
-const plainChat = async (): Promise<FrontEnd> => (await import('../chat/plain.js')).plainChat;
-
-/** The front end that a flag asks for; loaded only when it is used. */
-function frontEndOf(values: OptionValues): (() => Promise<FrontEnd>) | undefined {
-  if (values.ui !== undefined) {
-    throw new AxllmError('not_supported', 'The chat in the browser (--ui) is not part of this build yet');
-  }
-  return undefined;
 }
 
 function findModel(name: string, verbs: readonly string[], places: CardPlaces): Card {

@@ -5,7 +5,7 @@ import { byteSize } from '../store/byte-size.js';
 import { defaultModel, findCard, type Card, type RemoteFile, type Source } from '../store/cards.js';
 import { inventory, type Artifact } from '../store/inventory.js';
 import { defaultSystemPrompt } from '../system-prompt.js';
-import { oneLine, write } from '../terminal.js';
+import { oneLine, write, writeJson } from '../terminal.js';
 import { filesOf, placesOf } from './files.js';
 import { forPrograms } from './list.js';
 import { yargsOptions } from './yargs-options.js';
@@ -30,7 +30,7 @@ async function run(argv: ArgumentsCamelCase<{ model?: string }>, context: Contex
   const sources = sourcesOf(card);
   if (values.json) {
     const object = { ...forPrograms(card.name, card, artifacts), sources };
-    return write(context.stdout, `${JSON.stringify(object, null, 2)}\n`);
+    return writeJson(context.stdout, object, 2);
   }
   const lines = [...aboutCard(card), ...artifacts.map(line), ...sources.map((each) => row('from', each))];
   await write(context.stdout, `${lines.map(oneLine).join('\n')}\n`);

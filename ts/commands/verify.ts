@@ -5,7 +5,7 @@ import { AlreadyReported, AxllmError } from '../errors.js';
 import { findCard, publicNames } from '../store/cards.js';
 import { fetchedRepositories } from '../store/hub.js';
 import { inventory, type Artifact } from '../store/inventory.js';
-import { oneLine, write } from '../terminal.js';
+import { oneLine, write, writeJson } from '../terminal.js';
 import { filesOf, placesOf } from './files.js';
 import { yargsOptions } from './yargs-options.js';
 
@@ -42,8 +42,8 @@ async function run(argv: ArgumentsCamelCase<{ model?: string }>, context: Contex
   const bad = results.filter(({ state }) => state !== 'verified');
   const objects = results.map(({ model, kind, path, state, bytes }) => ({ model, kind, path, state, bytes }));
   const lines = results.map(({ path, state }) => oneLine(`${state === 'verified' ? 'ok' : state}  ${path}`));
-  const text = values.json ? JSON.stringify(objects, null, 2) : lines.join('\n') || 'nothing is downloaded';
-  await write(context.stdout, `${text}\n`);
+  if (values.json) await writeJson(context.stdout, objects, 2);
+  else await write(context.stdout, `${lines.join('\n') || 'nothing is downloaded'}\n`);
   if (bad.length === 0) return;
   for (const { model, path } of bad) log.warning(`${path} is damaged; axllm pull ${model} fetches it again`);
   throw new AlreadyReported('a file is damaged');

@@ -1,5 +1,5 @@
 /** Shows how far a download is: a bar on a terminal, else one plain line for each tenth. */
-import type { Output } from '../terminal.js';
+import { oneLine, type Output } from '../terminal.js';
 import { byteSize } from './byte-size.js';
 
 export interface Progress {
@@ -13,7 +13,7 @@ export type StartProgress = (label: string, total: number | undefined) => Progre
 
 /** Progress on `stream`, in the style that it can show. */
 export function progressOn(stream: Output & { columns?: number }, now = Date.now): StartProgress {
-  return (label, total) => (stream.isTTY ? bar : lines)(stream, label, total, now);
+  return (label, total) => (stream.isTTY ? bar : lines)(stream, oneLine(label), total, now);
 }
 
 /** No display at all. */
