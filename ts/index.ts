@@ -32,6 +32,8 @@ export interface LoadOptions {
   threads?: number;
   /** CPU instruction set to use instead of the best one found. */
   isa?: string;
+  /** What the CPU rounds weights to: `f32`, `bf16`, `q8` or `q4`; default: as a GGUF file has them, `q8` for a folder. */
+  dtype?: string;
   /** Never use the network. */
   offline?: boolean;
   /** Ends a download; the load then rejects with the signal's reason. */
@@ -57,6 +59,7 @@ export async function load(model: string = defaultModel, options: LoadOptions = 
     tokenizerDir: options.tokenizerDir,
     threads: options.threads,
     isa: options.isa,
+    dtype: options.dtype,
   };
   return openModel(request, {
     root: buildRoot(options.buildRoot, env),

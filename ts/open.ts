@@ -1,4 +1,5 @@
 /** From a card and a choice of pipeline to a loaded model: fetches, compiles and falls back as needed. */
+import { join } from 'node:path';
 import type { Thermometer } from './core-temperature.js';
 import { parseSelector, type DeviceChoice } from './devices.js';
 import { AxllmError, UsageError, asAxllmError } from './errors.js';
@@ -18,6 +19,7 @@ export interface OpenRequest {
   readonly tokenizerDir?: string | undefined;
   readonly threads?: number | undefined;
   readonly isa?: string | undefined;
+  readonly dtype?: string | undefined;
   /** Follow the temperature of a card that does not tell it itself. */
   readonly temperature?: boolean;
 }
@@ -31,6 +33,7 @@ export function requestOf(card: Card, values: OptionValues): OpenRequest {
     tokenizerDir: values['tokenizer-dir'],
     threads: values.threads,
     isa: values.isa,
+    dtype: values.dtype,
     temperature: values['show-temp'] ?? values['show-stats'],
   };
 }
@@ -87,9 +90,15 @@ async function whyNoDevice(): Promise<string | undefined> {
   }
 }
 
-async function cpuFiles({ card, threads, isa }: OpenRequest, context: FetchContext): Promise<LoadOptions> {
+async function cpuFiles(
+  { card, threads, isa, dtype }: OpenRequest,
+  context: FetchContext,
+): Promise<LoadOptions> {
   const weights = await weightsOf(card, context);
-  return { pipeline: 'transformers', weights, contextLength: card.contextLength, threads, isa };
+  // rounded weights, which the next start maps instead of rounding again
+  const cacheDir = join(context.root, 'packed');
+  const { contextLength } = card;
+  return { pipeline: 'transformers', weights, contextLength, threads, isa, dtype, cacheDir };
 }
 
 async function aipuFiles(card: Card, choice: DeviceChoice, context: FetchContext): Promise<LoadOptions> {
@@ -119,7 +128,7 @@ async function simulatedFiles(card: Card, context: FetchContext) {
   return compileInto(folder, { weights, name: card.name, context: simulatedContext, signal });
 }
 
-/** The GGUF file of a card: the user's own, or fetched into the build root. */
+/** The weights of a card, a GGUF file or a Hugging Face folder: the user's own, or fetched into the build root. */
 export async function weightsOf(card: Card, context: FetchContext): Promise<string> {
   if (!card.weights) {
     throw new AxllmError('no_weights', `${card.name} names no weights for the CPU`, {

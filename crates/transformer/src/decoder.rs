@@ -68,7 +68,7 @@ impl Decoder<'_> {
     /// the sequences.
     pub(crate) fn blocks(&self, sequences: &mut [&mut Sequence], lanes: &[Lane], s: &mut Scratch) {
         for (lane, angles) in lanes.iter().zip(&mut s.angles) {
-            self.rope.angles(lane.position, angles);
+            self.rope.angles(sequences[lane.sequence].capacity(), lane.position, angles);
         }
         for (layer, block) in self.weights.blocks.iter().enumerate() {
             self.attention(layer, block, sequences, lanes, s);
@@ -111,17 +111,30 @@ impl Decoder<'_> {
 
         let (q_dim, kv_dim) = (self.config.q_dim(), self.config.kv_dim());
         for (n, (lane, angles)) in lanes.iter().zip(&s.angles).enumerate() {
-            rotate(&mut s.q[n * q_dim..][..q_dim], head_dim, angles);
-            let keys = &mut s.k[n * kv_dim..][..kv_dim];
+            let queries = &mut s.q[n * q_dim..][..q_dim];
+            let (keys, values) = (&mut s.k[n * kv_dim..][..kv_dim], &mut s.v[n * kv_dim..][..kv_dim]);
+            if let Some([q, k, v]) = &block.biases {
+                add(queries, q);
+                add(keys, k);
+                add(values, v);
+            }
+            if let Some([q, k]) = &block.head_norms {
+                self.norm_heads(queries, q);
+                self.norm_heads(keys, k);
+            }
+            rotate(queries, head_dim, angles);
             rotate(keys, head_dim, angles);
-            sequences[lane.sequence].store(layer, lane.position, keys, &s.v[n * kv_dim..][..kv_dim]);
+            sequences[lane.sequence].store(layer, lane.position, keys, values);
         }
 
         let (sequences, queries) = (&*sequences, &s.q);
         let group = q_dim / kv_heads;
+        let window = self.config.window(layer).unwrap_or(usize::MAX);
         self.compute.attend(&mut s.attended, group, |n| {
             let (lane, head) = (lanes[n / kv_heads], n % kv_heads);
-            let (keys, values) = sequences[lane.sequence].head(layer, head, lane.position + 1);
+            let seen = lane.position + 1;
+            let (keys, values) =
+                sequences[lane.sequence].head(layer, head, seen.saturating_sub(window)..seen);
             Attention {
                 queries: &queries[n * group..][..group],
                 kv: KvLayout { keys, values },
@@ -137,6 +150,13 @@ impl Decoder<'_> {
         add_product(self.compute, &s.activations, &block.attn_output, &mut s.x);
     }
 
+    fn norm_heads(&self, heads: &mut [f32], norm: &[f32]) {
+        for head in heads.chunks_exact_mut(norm.len()) {
+            let own = head.to_vec();
+            self.compute.rms_norm(&own, norm, self.config.norm_eps, head);
+        }
+    }
+
     fn feed_forward(&self, block: &Block, s: &mut Scratch) {
         self.normed(&s.x, &block.ff_norm, &[&block.gate, &block.up], &mut s.activations);
         product(self.compute, &s.activations, [(&block.gate, &mut s.gate[..]), (&block.up, &mut s.up)]);
@@ -149,6 +169,10 @@ impl Decoder<'_> {
         });
         add_product(self.compute, &s.activations, &block.down, &mut s.x);
     }
+}
+
+fn add(values: &mut [f32], bias: &[f32]) {
+    values.iter_mut().zip(bias).for_each(|(value, bias)| *value += bias);
 }
 
 /// `out = weights · input` for each pair, all in one loop.

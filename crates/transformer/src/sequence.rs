@@ -1,5 +1,7 @@
 //! One sequence's KV cache.
 
+use std::ops::Range;
+
 use half::f16;
 use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
 
@@ -80,10 +82,10 @@ impl Sequence {
         }
     }
 
-    /// Keys and values of the first `positions` of a head, f16 bits.
-    pub(crate) fn head(&self, layer: usize, head: usize, positions: usize) -> (&[u16], &[u16]) {
+    /// Keys and values of some positions of a head, f16 bits.
+    pub(crate) fn head(&self, layer: usize, head: usize, positions: Range<usize>) -> (&[u16], &[u16]) {
         let at = self.place(layer, head);
-        let range = at..at + positions * self.head_dim;
+        let range = at + positions.start * self.head_dim..at + positions.end * self.head_dim;
         (&self.keys[range.clone()], &self.values[range])
     }
 
