@@ -31,7 +31,7 @@ export interface LoadOptions {
   /** CPU threads; default: one a core. */
   threads?: number;
   /** CPU instruction set to use instead of the best one found. */
-  isa?: string;
+  cpu?: string;
   /** What the CPU rounds weights to: `f32`, `bf16`, `q8` or `q4`; default: as a GGUF file has them, `q8` for a folder. */
   dtype?: string;
   /** Never use the network. */
@@ -58,7 +58,7 @@ export async function load(model: string = defaultModel, options: LoadOptions = 
     selector: options.device ?? env.AXELERA_DEVICE_SELECTOR,
     tokenizerDir: options.tokenizerDir,
     threads: options.threads,
-    isa: options.isa,
+    cpu: options.cpu,
     dtype: options.dtype,
   };
   return openModel(request, {

@@ -18,7 +18,7 @@ export interface OpenRequest {
   readonly selector: string | undefined;
   readonly tokenizerDir?: string | undefined;
   readonly threads?: number | undefined;
-  readonly isa?: string | undefined;
+  readonly cpu?: string | undefined;
   readonly dtype?: string | undefined;
   /** Follow the temperature of a card that does not tell it itself. */
   readonly temperature?: boolean;
@@ -32,7 +32,7 @@ export function requestOf(card: Card, values: OptionValues): OpenRequest {
     selector: values.devices,
     tokenizerDir: values['tokenizer-dir'],
     threads: values.threads,
-    isa: values.isa,
+    cpu: values.cpu,
     dtype: values.dtype,
     temperature: values['show-temp'] ?? values['show-stats'],
   };
@@ -91,14 +91,14 @@ async function whyNoDevice(): Promise<string | undefined> {
 }
 
 async function cpuFiles(
-  { card, threads, isa, dtype }: OpenRequest,
+  { card, threads, cpu, dtype }: OpenRequest,
   context: FetchContext,
 ): Promise<LoadOptions> {
   const weights = await weightsOf(card, context);
   // rounded weights, which the next start maps instead of rounding again
   const cacheDir = join(context.root, 'packed');
   const { contextLength } = card;
-  return { pipeline: 'transformers', weights, contextLength, threads, isa, dtype, cacheDir };
+  return { pipeline: 'transformers', weights, contextLength, threads, isa: cpu, dtype, cacheDir };
 }
 
 async function aipuFiles(card: Card, choice: DeviceChoice, context: FetchContext): Promise<LoadOptions> {

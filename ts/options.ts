@@ -68,11 +68,11 @@ export const optionTable = {
     max: 1024,
     help: 'CPU threads (default: one a core)',
   },
-  isa: {
+  cpu: {
     type: 'string',
     group: 'Model',
     commands: loads,
-    choices: ['scalar', 'avx2', 'avx512'],
+    choices: ['scalar', 'avx2', 'avxvnni', 'avx512', 'avx512vnni'],
     help: 'CPU instruction set to use instead of the best one found',
   },
   dtype: {

@@ -11,7 +11,8 @@
 //! | `AXSIM_TTFT_MS` | pace of runs that start a sequence, in milliseconds | as fast as it goes |
 //! | `AXSIM_TEMPERATURE` | core temperatures: `34`, or one a core by comma | `34,33,34,33` |
 //! | `AXSIM_THREADS` | threads of the transformer | 0: as many as it likes |
-//! | `AXSIM_ISA` | instruction set of the transformer: `scalar`, `avx2`, `avx512` | the best there is |
+//! | `AXSIM_ISA` | instruction set of the transformer: `scalar`, `avx2`, … | the best there is |
+//! | `AXSIM_INSTANT` | `1`: no transformer and no weights; tokens made up at once, to measure what a host costs | 0 |
 //! | `AXSIM_API_VERSION` | what `axr_api_version` answers: `MAJOR.MINOR` | this interface's |
 //!
 //! `fault`, `tokens_per_second`, `ttft_ms` and `temperature` are properties too: at connect and at loading an
@@ -52,6 +53,7 @@ pub(crate) struct Settings {
     pub behaviour: Behaviour,
     pub threads: usize,
     pub isa: Option<String>,
+    pub instant: bool,
 }
 
 impl Settings {
@@ -69,7 +71,13 @@ impl Settings {
             None => 0,
             Some(text) => number(&text, 1024).map_err(|reason| format!("AXSIM_THREADS: {reason}"))?,
         };
-        Ok(Settings { devices: devices(get)?, behaviour, threads: threads as usize, isa: get("AXSIM_ISA") })
+        let instant = match get("AXSIM_INSTANT").as_deref() {
+            None | Some("0") => false,
+            Some("1") => true,
+            Some(other) => return Err(format!("AXSIM_INSTANT: {other:?}, expected 0 or 1")),
+        };
+        let (threads, isa) = (threads as usize, get("AXSIM_ISA"));
+        Ok(Settings { devices: devices(get)?, behaviour, threads, isa, instant })
     }
 }
 
@@ -205,8 +213,10 @@ mod tests {
             ("AXSIM_TEMPERATURE", "90"),
             ("AXSIM_THREADS", "2"),
             ("AXSIM_ISA", "scalar"),
+            ("AXSIM_INSTANT", "1"),
         ])
         .unwrap();
+        assert!(settings.instant);
         let devices = settings.devices;
         assert_eq!((devices[0].name.as_str(), devices[0].memory), ("metis-0:1:0", 4 * GIB));
         assert_eq!((devices[1].memory, devices[1].in_use_by.as_deref()), (0, Some("alice")));
@@ -231,6 +241,7 @@ mod tests {
             ("AXSIM_TTFT_MS", "-1"),
             ("AXSIM_TEMPERATURE", "1,2"),
             ("AXSIM_THREADS", "many"),
+            ("AXSIM_INSTANT", "yes"),
         ] {
             let error = read(&[pair]).unwrap_err();
             assert!(error.starts_with(&format!("{}: ", pair.0)), "{error}");
