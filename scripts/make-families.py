@@ -11,7 +11,7 @@ import json, pathlib, sys
 
 import gguf, numpy, torch, transformers
 
-HIDDEN, LAYERS, HEADS, KV_HEADS, HEAD_DIM, FF, VOCAB, CONTEXT = 64, 2, 4, 2, 16, 96, 256, 128
+HIDDEN, LAYERS, HEADS, KV_HEADS, HEAD_DIM, FF, VOCAB, CONTEXT = 64, 2, 4, 2, 16, 96, 400, 128
 COMMON = dict(
     hidden_size=HIDDEN, num_hidden_layers=LAYERS, num_attention_heads=HEADS, num_key_value_heads=KV_HEADS,
     intermediate_size=FF, vocab_size=VOCAB, max_position_embeddings=CONTEXT, bos_token_id=1, eos_token_id=2,
