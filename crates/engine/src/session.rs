@@ -6,6 +6,7 @@ use crate::{
     Cancel, Chunk, Error, Finish, Message, Request, Sampler, TextStream,
     backend::Cache,
     cpu_time::{CpuMeter, CpuShare},
+    draft::Drafter,
     model::Model,
     prompt::PromptOptions,
     timing::{Stopwatch, Timings},
@@ -103,12 +104,13 @@ impl Session {
             if cancel.is_set() {
                 break;
             }
-            device.0.run(piece, n == last)?;
+            device.0.run(piece, usize::from(n == last))?;
         }
         watch.prompted();
 
         let mut text = Text::new(&request.stop, &self.model, emit);
         let mut seen = prompt.ids;
+        let mut drafter = Drafter::new(!request.no_drafts && sampler.is_greedy() && device.0.takes_back());
         loop {
             if cancel.is_set() {
                 break;
@@ -132,10 +134,11 @@ impl Session {
                 break;
             }
             if reply.completion_tokens < limit {
-                device.0.run(&[token], true)?;
+                drafter.step(&mut *device.0, &seen, limit - reply.completion_tokens - 1)?;
             }
         }
         text.finish();
+        drafter.settle(&mut *device.0);
         drop(device);
         reply.timings = watch.end();
         reply.cpu_percent = self.cpu.add(meter.percent());
