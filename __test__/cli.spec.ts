@@ -1,10 +1,8 @@
 /** What a one-shot run prints, on the CPU and on the simulated card. */
 import { spawn } from 'node:child_process';
-import { openSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { openSync } from 'node:fs';
 import anyTest from 'ava';
 import { axllm, cleanEnv, cliFile, errorLines, outcome, start } from './helpers/cli.js';
-import { temporary } from './helpers/folder.js';
 
 // one model at a time in memory
 const test = anyTest.serial;
@@ -130,25 +128,6 @@ test('devices lists the simulated cards', async (t) => {
   const line =
     'Device #: metis-sim:# 16GiB pcie flver=\\S+ bcver=\\S+ clock=800MHz\\(0-3:800MHz\\) mvm=0-3:100% fw=\\S+ free\n';
   t.regex(run.stdout, new RegExp(`^${line.replaceAll('#', '0')}${line.replaceAll('#', '1')}$`));
-});
-
-test('compile writes the layout of a published archive, and keeps its hands off other files', async (t) => {
-  const out = join(temporary(t), 'out');
-  const run = await axllm(['compile', 'smollm2-135m-instruct', '--out', out, '--max-tokens', '256']);
-  t.is(run.status, 0, run.stderr);
-  const model = join(out, 'smollm2-135m-instruct', 'model', 'model.json');
-  t.is(run.stdout, `${model}\n`);
-  t.like(JSON.parse(readFileSync(model, 'utf8')), { context_length: 256, vocab_size: 49152 });
-  const beside = readdirSync(join(out, 'smollm2-135m-instruct')).sort();
-  const name = 'smollm2-135m-instruct';
-  t.deepEqual(beside, ['model', `${name}_embeddings.npz`, `${name}_tokenizer.zip`]);
-
-  const foreign = temporary(t);
-  writeFileSync(join(foreign, 'letter.txt'), 'mine');
-  const refused = await axllm(['compile', name, '--out', foreign]);
-  t.is(refused.status, 1);
-  t.regex(errorLines(refused)[0] ?? '', /holds other files \[exists\]$/);
-  t.deepEqual(readdirSync(foreign), ['letter.txt']);
 });
 
 test('Ctrl-C ends a run whose device hangs, and what was said stays', async (t) => {

@@ -1,15 +1,12 @@
-/** `axllm compile MODEL`: what the simulated card loads, in a published archive's layout. */
-import { existsSync, readdirSync } from 'node:fs';
+/** `axllm compile MODEL`: a model for the simulated card, in the files that a published Metis model has. */
 import { resolve as resolvePath } from 'node:path';
 import type { ArgumentsCamelCase, CommandModule } from 'yargs';
 import { logFor, settings, type Context } from '../context.js';
-import { AxllmError } from '../errors.js';
-import { weightsOf } from '../open.js';
-import { buildRoot } from '../store/build-root.js';
 import { findCard } from '../store/cards.js';
-import { compileInto, compiledFolder, readCompiled, simulatedContext } from '../store/compiled.js';
-import { progressOn } from '../store/progress.js';
-import { write } from '../terminal.js';
+import { simulatedContext } from '../store/compiled.js';
+import { weightsOf } from '../store/model-files.js';
+import { write, writeJson } from '../terminal.js';
+import { filesOf, placesOf } from './files.js';
 import { yargsOptions } from './yargs-options.js';
 
 export const compileCommand = (context: Context): CommandModule<object, { model?: string }> => ({
@@ -19,29 +16,30 @@ export const compileCommand = (context: Context): CommandModule<object, { model?
     yargs
       .positional('model', { type: 'string', describe: `a card's name, or the path of a card or .gguf file` })
       .options(yargsOptions('compile'))
-      .example('$0 compile smollm2-135m-instruct', 'what -d sim does on first use'),
+      .example('$0 compile smollm2-135m-instruct -o set', 'archive, embeddings, tokenizer and card')
+      .example('$0 compile my.gguf --url https://models.example.org', 'a card that names its server'),
   handler: (argv) => run(argv, context),
 });
 
 async function run(argv: ArgumentsCamelCase<{ model?: string }>, context: Context): Promise<void> {
-  const { env, signal } = context;
-  const card = findCard(argv.model!);
+  const first = await settings(context, 'compile', argv);
+  const card = findCard(argv.model!, placesOf(context, first.values));
   const { values } = await settings(context, 'compile', argv, card.options);
   const log = logFor(context, values);
-  const root = buildRoot(values['build-root'], env);
   const length = values['max-tokens'] ?? simulatedContext;
-  const folder = values.out ? resolvePath(values.out) : compiledFolder(root, card.name, length);
-  const progress = progressOn(context.stderr);
-  const weights = await weightsOf(card, { root, env, log, offline: values.offline, signal, progress });
-  if (values.out && !(await readCompiled(folder, weights))) refuseForeign(folder);
-  const { compiledModel } = await compileInto(folder, { weights, name: card.name, context: length, signal });
-  await write(context.stdout, `${compiledModel}\n`);
-}
-
-/** The folder is replaced as a whole, so it must hold nothing that is not ours. */
-function refuseForeign(folder: string): void {
-  if (!existsSync(folder) || existsSync(`${folder}/axllm.json`) || readdirSync(folder).length === 0) return;
-  throw new AxllmError('exists', `${folder} holds other files`, {
-    hint: 'give --out a new or an empty folder',
+  const weights = await weightsOf(card, filesOf(context, values, log));
+  const { publish } = await import('../store/publish.js');
+  const out = resolvePath(values.out);
+  const files = await publish({
+    card,
+    weights,
+    context: length,
+    out,
+    url: values.url,
+    signal: context.signal,
   });
+  for (const { path, size, md5 } of [files.archive, files.embeddings, files.tokenizer])
+    log.info(`${path}: ${size} bytes, MD5 ${md5}`);
+  if (values.json) return writeJson(context.stdout, files);
+  return write(context.stdout, `${files.card}\n`);
 }

@@ -1,10 +1,10 @@
-/** The default model as the simulated card wants it: compiled on first use, complete or not there at all. */
+/** A model as the simulated card wants it: compiled on first use, complete or not there at all. */
 import { mkdir, mkdtemp, readFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, relative } from 'node:path';
 import { AxllmError } from '../errors.js';
-import { compile } from '../native.js';
+import { compile, type CompiledModel } from '../native.js';
 import { packageVersion } from '../package-root.js';
-import { isAlive, withLock } from './lock.js';
+import { isAlive, ownerMark, ownerPattern, withLock } from './lock.js';
 import { syncFolder } from './part-file.js';
 
 /** What the AIPU pipeline opens. */
@@ -19,9 +19,14 @@ export const simulatedContext = 1024;
 
 const manifestName = 'axllm.json';
 
+/** What the compiled form of the model `name` is called, after the published ones (`llama-3-2-1b-1024-4core-static`). */
+export function compiledName(name: string, context: number): string {
+  return `${name}-${context}-sim`;
+}
+
 /** The folder that `-d sim` looks in. */
 export function compiledFolder(root: string, name: string, context: number): string {
-  return join(root, `${name}-sim-${context}`);
+  return join(root, 'compiled', compiledName(name, context));
 }
 
 /** What is compiled in `folder`, when this version of the program made it from this very file. */
@@ -41,7 +46,7 @@ export async function readCompiled(folder: string, weights: string): Promise<Com
   }
 }
 
-/** What to compile. */
+/** What to compile: `name` is the model's, the compiled form's is made from it. */
 export interface CompileRequest {
   readonly weights: string;
   readonly name: string;
@@ -58,10 +63,7 @@ export async function compileInto(
   return withLock(folder, { signal }, async () => {
     const ready = await readCompiled(folder, weights);
     if (ready) return ready;
-    await removeStale(folder);
-    const part = await mkdtemp(`${folder}.${process.pid}.part-`);
-    try {
-      const made = await compile({ weights, outDir: part, name, contextLength: context });
+    await compileApart(folder, { weights, name, context }, async (part, made) => {
       const manifest = {
         version: packageVersion(),
         weights: await stampOf(weights),
@@ -73,13 +75,33 @@ export async function compileInto(
       await rm(folder, { recursive: true, force: true });
       await rename(part, folder);
       await syncFolder(dirname(folder));
-    } finally {
-      await rm(part, { recursive: true, force: true });
-    }
+    });
     const files = await readCompiled(folder, weights);
     if (!files) throw new AxllmError('internal', `${folder} was compiled but cannot be read back`);
     return files;
   });
+}
+
+/** Compiles into a temporary folder beside `target`, which is gone when `use` is through with it. */
+export async function compileApart(
+  target: string,
+  { weights, name, context }: CompileRequest,
+  use: (part: string, made: CompiledModel) => Promise<void>,
+): Promise<void> {
+  await mkdir(dirname(target), { recursive: true });
+  await removeStale(target);
+  const part = await mkdtemp(`${target}.${ownerMark}.part-`);
+  try {
+    const made = await compile({
+      weights,
+      outDir: part,
+      name: compiledName(name, context),
+      contextLength: context,
+    });
+    await use(part, made);
+  } finally {
+    await rm(part, { recursive: true, force: true });
+  }
 }
 
 async function stampOf(weights: string): Promise<string> {
@@ -87,10 +109,12 @@ async function stampOf(weights: string): Promise<string> {
   return `${size} bytes, ${mtimeMs}`;
 }
 
+const stale = new RegExp(String.raw`\.${ownerPattern}\.part-`);
+
 async function removeStale(folder: string): Promise<void> {
   const parent = dirname(folder);
   for (const entry of await readdir(parent)) {
-    const owner = entry.startsWith(`${basename(folder)}.`) && /\.(\d+)\.part-/.exec(entry)?.[1];
-    if (owner && !isAlive(Number(owner))) await rm(join(parent, entry), { recursive: true, force: true });
+    const owner = entry.startsWith(`${basename(folder)}.`) && stale.exec(entry)?.[1];
+    if (owner && !isAlive(owner)) await rm(join(parent, entry), { recursive: true, force: true });
   }
 }

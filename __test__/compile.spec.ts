@@ -1,0 +1,78 @@
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import test from 'ava';
+import { compiledName } from '../ts/store/compiled.js';
+import { extractArchive } from '../ts/store/archive/extract.js';
+import { findCard } from '../ts/store/cards.js';
+import { axllm, defaultWeights, errorLines } from './helpers/cli.js';
+import { temporary } from './helpers/folder.js';
+
+const model = 'smollm2-135m-instruct';
+const sum = (kind: string, path: string) => createHash(kind).update(readFileSync(path)).digest('hex');
+
+test('compile writes what a publisher serves: archive, embeddings, tokenizer and their card', async (t) => {
+  const out = join(temporary(t), 'set');
+  mkdirSync(out);
+  writeFileSync(join(out, 'letter.txt'), 'mine');
+  const url = 'https://models.example.org/a b/';
+  const args = ['compile', model, '-o', out, '--max-tokens', '256', '--url', url];
+  const run = await axllm(args);
+  t.is(run.status, 0, run.stderr);
+  const name = compiledName(model, 256);
+  t.is(name, `${model}-256-sim`);
+  const card = join(out, `${name}.yaml`);
+  t.is(run.stdout, `${card}\n`);
+  const files = [`${name}.tar.gz`, `${name}.yaml`, `${name}_embeddings.npz`, `${name}_tokenizer.zip`];
+  t.deepEqual(readdirSync(out).sort(), ['letter.txt', ...files]);
+
+  const { precompiled, contextLength, ...described } = findCard(card);
+  t.like(described, { name, modelName: 'HuggingFaceTB/SmolLM2-135M-Instruct', weights: undefined });
+  t.is(contextLength, 256);
+  const { archive, ...build } = precompiled!.builds[0]!;
+  t.is(build.path, `${name}.tar.gz`);
+  for (const file of [archive, precompiled!.embeddings, precompiled!.tokenizer!]) {
+    const path = join(out, basename(file.file));
+    t.is(file.md5, sum('md5', path), path);
+    t.is(file.sha256, sum('sha256', path), path);
+    const source = { kind: 'url', url: `https://models.example.org/a%20b/${basename(path)}` } as const;
+    t.deepEqual(file.sources, [source]);
+  }
+
+  // the store takes it for an archive without fault, and another program for one too
+  const root = temporary(t);
+  const extracted = (await extractArchive(join(out, `${name}.tar.gz`), root)).map((each) => each.path);
+  const inside = [`${name}/model/model.json`, `${name}/model/weights.gguf`];
+  t.deepEqual(
+    extracted,
+    inside.map((path) => join(root, path)),
+  );
+  t.is(sum('sha256', extracted[1]!), sum('sha256', defaultWeights));
+  t.like(JSON.parse(readFileSync(extracted[0]!, 'utf8')), { name, context_length: 256, vocab_size: 49152 });
+  const listing = execFileSync('tar', ['--numeric-owner', '-tvzf', join(out, `${name}.tar.gz`)], {
+    encoding: 'utf8',
+    env: { ...process.env, TZ: 'UTC' },
+  });
+  t.regex(listing, /^-rw-r--r-- 0\/0 +\d+ 1970-01-01 00:00 \S+model\.json\n-rw-r--r-- 0\/0 .*\n$/);
+
+  // a second run gives the same bytes
+  const before = files.map((file) => sum('sha256', join(out, file)));
+  const again = await axllm([...args, '--json']);
+  t.is(again.status, 0, again.stderr);
+  t.like(JSON.parse(again.stdout), { name, card, archive: { md5: archive.md5 } });
+  t.deepEqual(
+    files.map((file) => sum('sha256', join(out, file))),
+    before,
+  );
+});
+
+test('compile says what is wrong with an address before it works', async (t) => {
+  const out = temporary(t);
+  for (const url of ['ftp://example.org', 'example.org', 'https://example.org/?a=b']) {
+    const run = await axllm(['compile', model, '-o', out, '--url', url]);
+    t.is(run.status, 1);
+    t.regex(errorLines(run)[0] ?? '', /--url is ".*", expected an http\(s\) address \[invalid_option\]$/);
+  }
+  t.deepEqual(readdirSync(out), []);
+});
