@@ -17,6 +17,8 @@ export declare class Model {
   session(): Session
   /** Tokens of a text, as a message holds it. */
   countTokens(text: string): number
+  /** The device's hottest core in °C at this moment; absent where the device does not tell. */
+  coreTemperature(): number | null
   /** Token ids of a text, as a message holds it. */
   tokenize(text: string): Array<number>
   /** The text of token ids, control tokens spelled out. */

@@ -31,7 +31,9 @@ export interface LoadOptions {
   /** CPU threads; default: one a core. */
   threads?: number;
   /** CPU instruction set to use instead of the best one found. */
-  isa?: string;
+  cpu?: string;
+  /** Folder of cards of your own. */
+  modelsDir?: string;
   /** Never use the network. */
   offline?: boolean;
   /** Ends a download; the load then rejects with the signal's reason. */
@@ -43,23 +45,24 @@ export interface LoadOptions {
 }
 
 /**
- * Opens a model: a card's name, the path of a card or of a GGUF file; without one, the default model. Its
- * files are fetched first when they are not in the build root.
+ * Opens a model: a card's name, the path of a card, of a GGUF file or of a folder, or `OWNER/NAME` of the hub;
+ * without one, the default model. Its files are fetched first when they are not in the build root.
  */
 export async function load(model: string = defaultModel, options: LoadOptions = {}): Promise<Model> {
   const { env } = process;
+  const log = options.log ?? silentLog;
   const request = {
-    card: findCard(model),
+    card: findCard(model, { env, modelsDir: options.modelsDir, warn: log.warning }),
     pipeline: options.pipeline ?? 'auto',
     selector: options.device ?? env.AXELERA_DEVICE_SELECTOR,
     tokenizerDir: options.tokenizerDir,
     threads: options.threads,
-    isa: options.isa,
+    cpu: options.cpu,
   };
   return openModel(request, {
     root: buildRoot(options.buildRoot, env),
     env,
-    log: options.log ?? silentLog,
+    log,
     offline: options.offline ?? false,
     signal: options.signal,
     progress: options.progress ?? silentProgress,

@@ -56,6 +56,11 @@ export class Model {
     return guard(() => this.native.countTokens(text));
   }
 
+  /** The device's hottest core in °C at this moment; `undefined` on the CPU and where the device does not tell. */
+  coreTemperature(): number | undefined {
+    return this.thermometer?.now ?? guard(() => this.native.coreTemperature()) ?? undefined;
+  }
+
   /** Token ids of `text`, as a message holds it: control tokens that it spells are ordinary text. */
   tokenize(text: string): number[] {
     return guard(() => this.native.tokenize(text));

@@ -38,7 +38,7 @@ export const optionTable = {
     alias: ['m'],
     group: 'Model',
     commands: ['run', 'serve', 'bench', 'doctor'],
-    help: "a card's name, or the path of a card or .gguf file",
+    help: "a card's name, the path of a card, a .gguf file or a folder, or OWNER/NAME of the hub",
   },
   pipeline: {
     type: 'string',
@@ -52,7 +52,7 @@ export const optionTable = {
     type: 'string',
     alias: ['d'],
     group: 'Model',
-    commands: [...loads, 'devices'],
+    commands: [...loads, 'devices', 'pull'],
     env: ['AXELERA_DEVICE_SELECTOR'],
     help: 'a device by index (-d0) or name (-dmetis-0:1:0), or sim for the simulated card',
   },
@@ -70,17 +70,18 @@ export const optionTable = {
     max: 1024,
     help: 'CPU threads (default: one a core)',
   },
-  isa: {
+  cpu: {
     type: 'string',
     group: 'Model',
     commands: loads,
-    choices: ['scalar', 'avx2', 'avx512'],
+    choices: ['scalar', 'avx2', 'avxvnni', 'avx512', 'avx512vnni'],
     help: 'CPU instruction set to use instead of the best one found',
   },
   prompt: {
     type: 'string',
     group: 'Reply',
     commands: run,
+    bare: false,
     help: 'answer this once and exit; - reads it from stdin',
   },
   'system-prompt': {
@@ -217,6 +218,27 @@ export const optionTable = {
     choices: uiModes,
     bare: 'share',
     help: 'chat in the browser',
+  },
+  'share-ssh': {
+    type: 'string',
+    group: 'Server',
+    commands: run,
+    help: 'make the public link by a remote forward of this SSH server: USER@HOST',
+  },
+  'share-command': {
+    type: 'string',
+    group: 'Server',
+    commands: run,
+    help: 'make the public link by this command: it forwards to 127.0.0.1:{port} and prints the address',
+  },
+  'share-expiry': {
+    type: 'number',
+    group: 'Server',
+    commands: run,
+    default: 72,
+    min: 0.001,
+    max: 168,
+    help: 'hours that a public link holds',
   },
   port: {
     type: 'integer',
@@ -370,7 +392,7 @@ export const optionTable = {
     group: 'Output',
     commands: run,
     default: false,
-    help: "print the model's text as it is, even to a terminal",
+    help: "print the model's text as it is, with what could drive a terminal",
   },
   'show-stats': {
     type: 'boolean',
@@ -452,6 +474,12 @@ export const optionTable = {
     env: ['AXELERA_BUILD_ROOT'],
     help: 'where downloads live (default: ~/.cache/axllm)',
   },
+  'models-dir': {
+    type: 'string',
+    group: 'Files',
+    commands: [...loads, 'compile', 'pull', 'list', 'show', 'verify', 'rm', 'config'],
+    help: 'folder of cards of your own, which win over those that ship with the program',
+  },
   'data-root': {
     type: 'string',
     group: 'Files',
@@ -476,7 +504,7 @@ export const optionTable = {
   offline: {
     type: 'boolean',
     group: 'Files',
-    commands: [...loads, 'compile', 'pull', 'show', 'verify'],
+    commands: [...loads, 'compile', 'pull'],
     env: ['HF_HUB_OFFLINE'],
     default: false,
     help: 'never use the network',

@@ -147,6 +147,11 @@ impl Model {
         &self.prompts
     }
 
+    /// The device's hottest core in °C at this moment; `None` where the device does not tell.
+    pub fn core_temperature(&self) -> Option<f64> {
+        self.backend().core_temperature()
+    }
+
     pub(crate) fn backend(&self) -> &dyn Backend {
         &*self.backend
     }

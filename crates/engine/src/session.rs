@@ -136,40 +136,42 @@ impl Session {
 
         let mut text = Text::new(&request.stop, &self.model, emit);
         let mut seen = prompt.ids;
-        loop {
-            if cancel.is_set() {
-                break;
+        let mut generate = || {
+            loop {
+                if cancel.is_set() {
+                    return Ok(Finish::Cancelled);
+                }
+                if reply.completion_tokens == limit {
+                    return Ok(Finish::Length);
+                }
+                let token = sampler.sample(device.0.logits(), &seen)?;
+                if reply.completion_tokens == 0 {
+                    watch.first_token();
+                }
+                if self.model.prompts().end_tokens().contains(&token) {
+                    return Ok(Finish::Stop);
+                }
+                reply.completion_tokens += 1;
+                seen.push(token);
+                if let Some(top) = request.logprobs {
+                    text.steps.push(step(&self.model, &Likelihood::of(device.0.logits()), token, top));
+                }
+                if text.push(self.model.token_bytes(token)).is_break() {
+                    return Ok(if text.stopped() { Finish::Stop } else { Finish::Cancelled });
+                }
+                if reply.completion_tokens < limit {
+                    device.0.run(&[token], true)?;
+                }
             }
-            if reply.completion_tokens == limit {
-                reply.finish = Finish::Length;
-                break;
-            }
-            let token = sampler.sample(device.0.logits(), &seen)?;
-            if reply.completion_tokens == 0 {
-                watch.first_token();
-            }
-            if self.model.prompts().end_tokens().contains(&token) {
-                reply.finish = Finish::Stop;
-                break;
-            }
-            reply.completion_tokens += 1;
-            seen.push(token);
-            if let Some(top) = request.logprobs {
-                text.steps.push(step(&self.model, &Likelihood::of(device.0.logits()), token, top));
-            }
-            if text.push(self.model.token_bytes(token)).is_break() {
-                reply.finish = if text.stopped() { Finish::Stop } else { Finish::Cancelled };
-                break;
-            }
-            if reply.completion_tokens < limit {
-                device.0.run(&[token], true)?;
-            }
-        }
+        };
+        let end: Result<Finish, Error> = generate();
+        // what was held back was said, also where the next step has failed
         text.finish();
+        reply.finish = end?;
         drop(device);
         reply.timings = watch.end();
         reply.cpu_percent = self.cpu.add(meter.percent());
-        reply.core_temperature = self.model.backend().core_temperature();
+        reply.core_temperature = self.model.core_temperature();
         Ok(reply)
     }
 }

@@ -112,6 +112,12 @@ impl Model {
         Ok(self.inner()?.count_tokens(&text).map_err(from_engine)? as u32)
     }
 
+    /// The device's hottest core in °C at this moment; absent where the device does not tell.
+    #[napi(catch_unwind)]
+    pub fn core_temperature(&self) -> napi::Result<Option<f64>> {
+        Ok(self.inner()?.core_temperature())
+    }
+
     /// Token ids of a text, as a message holds it.
     #[napi(catch_unwind)]
     pub fn tokenize(&self, text: String) -> napi::Result<Vec<u32>> {

@@ -41,6 +41,7 @@ export function timingsOf(result: ReplyResult) {
     predicted_per_second: rate(Math.max(0, completionTokens - 1), decodeMs),
     ttft_ms: ttftMs,
     tokens_per_second: result.tokensPerSecond,
+    ...(result.droppedTurns > 0 ? { dropped_turns: result.droppedTurns } : {}),
     ...(result.coreTemperature === undefined ? {} : { core_temperature: result.coreTemperature }),
     ...(result.cpuPercent === undefined ? {} : { cpu_percent: result.cpuPercent }),
   };
