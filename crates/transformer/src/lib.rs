@@ -21,5 +21,6 @@ pub use error::{ForwardError, LoadError};
 pub use gguf::{Gguf, GgufError, Tensor};
 pub use kernels::{Isa, UnavailableIsa};
 pub use logits::quantise_logits;
+pub use mapped::Mapped;
 pub use model::{Input, LoadOptions, Model, Part};
 pub use sequence::Sequence;
