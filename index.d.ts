@@ -17,6 +17,14 @@ export declare class Model {
   session(): Session
   /** Tokens of a text, as a message holds it. */
   countTokens(text: string): number
+  /** The device's hottest core in °C at this moment; absent where the device does not tell. */
+  coreTemperature(): number | null
+  /** Token ids of a text, as a message holds it. */
+  tokenize(text: string): Array<number>
+  /** The text of token ids, control tokens spelled out. */
+  detokenize(ids: Array<number>): string
+  /** The prompt that the chat template makes of a whole conversation, control tokens spelled out. */
+  applyTemplate(messages: Array<Message>): string
   /** Lets go of the weights and the device; sessions that still exist keep theirs until they are disposed. */
   dispose(): void
 }
@@ -39,6 +47,8 @@ export declare class Reply {
 export declare class Session {
   /** Answers the last message. */
   reply(messages: Array<Message>, options: GenerateOptions): Reply
+  /** Goes on with a text as it stands, outside of any conversation. */
+  complete(text: string, options: GenerateOptions): Reply
   /** Forgets the conversation; the next reply reads its whole prompt. */
   reset(): void
   /** Lets go of the KV cache, after a reply that is still running. */
@@ -51,6 +61,8 @@ export interface Chunk {
   text: string
   /** Tokens that it took. */
   tokens: number
+  /** Each of those tokens, where `logprobs` asks for them. */
+  steps?: Array<Step>
 }
 
 /** Turns a GGUF file into what the simulated card loads, off the JavaScript thread. */
@@ -124,6 +136,8 @@ export interface GenerateOptions {
   presencePenalty?: number
   /** Taken off the score of a token as many times as it was seen. */
   frequencyPenalty?: number
+  /** Added to the scores of tokens, by their ids. */
+  logitBias?: Record<string, number>
   /** The same seed, prompt and options give the same reply. */
   seed?: number
   /** Most tokens of the reply; absent: as many as the context has room for. */
@@ -132,6 +146,8 @@ export interface GenerateOptions {
   stop?: Array<string>
   /** What to do with a conversation that has outgrown the context; `drop` where absent. */
   onOverflow?: 'drop' | 'error'
+  /** Tell each token's log-probability, beside those of this many of the likeliest; absent: none. */
+  logprobs?: number
 }
 
 /** The devices with their settings and readings; otherwise as `listDevices`. */
@@ -249,6 +265,14 @@ export interface RuntimeInfo {
   version: string
 }
 
+/** A token of a reply, and what the model would rather have said. */
+export interface Step {
+  /** The token that was chosen. */
+  chosen: TokenLogprob
+  /** The likeliest tokens, the best first. */
+  top: Array<TokenLogprob>
+}
+
 /** What the system shows of a card below `root`, which is `/` but for tests. */
 export declare function systemChain(root: string): Promise<SystemChain>
 
@@ -262,4 +286,14 @@ export interface SystemChain {
   driverVersion?: string
   /** Names of the device nodes in /dev. */
   nodes: Array<string>
+}
+
+/** A token with the natural logarithm of its probability. */
+export interface TokenLogprob {
+  /** The token. */
+  id: number
+  /** The bytes that it adds to the text: possibly a part of a character. */
+  bytes: Array<number>
+  /** By the model's own scores, before any option changes them. */
+  logprob: number
 }

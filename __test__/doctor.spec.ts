@@ -85,6 +85,13 @@ const broken: [string, (root: string) => void, Record<string, string>, string, R
     'versions',
     /update the driver/,
   ],
+  [
+    'flashed firmware that does not run yet',
+    () => undefined,
+    { AXSIM_FIRMWARE: 'v1.2.0/v1.3.0' },
+    'versions',
+    /switch the machine off and on/,
+  ],
   ['little memory', () => undefined, { AXSIM_MEMORY: '1GiB' }, 'memory', /smaller model/],
   [
     'failing run',
@@ -147,6 +154,30 @@ test('a machine without a card says so, and ends in a token on the CPU and on th
   t.regex(run.stdout, /no Metis card in this machine/);
   t.regex(run.stdout, /^ok +token on the CPU +smollm2/m);
   t.regex(run.stdout, /^ok +token on the simulated card +smollm2.*metis-sim:0/m);
+});
+
+test('broken: without a card, the CPU and the simulated card need the model', async (t) => {
+  const env = { AXLLM_SYSTEM_ROOT: temporary(t), AXLLM_RUNTIME_LIB: '/nowhere.so' };
+  const args = ['--offline', '--build-root', temporary(t)];
+  const run = await doctor(env, ...args);
+  t.is(run.status, 1);
+  for (const link of ['token on the CPU', 'token on the simulated card']) {
+    t.like(run.of(link), { status: 'failed' });
+    t.regex(run.of(link)?.seen ?? '', /\[offline\]$/);
+    t.regex(run.of(link)?.remedy ?? '', /run once without --offline/);
+  }
+  const human = await axllm(['doctor', '-q', ...args], { env });
+  t.is(human.status, 1);
+  t.regex(
+    human.stdout,
+    /^FAILED +token on the CPU .*\n +-> run once[^]*The first broken link: token on the CPU\.$/m,
+  );
+});
+
+test('broken: the simulated card’s own library', async (t) => {
+  const run = await doctor({ AXLLM_SIM_LIB: '/nowhere.so' }, '-d', 'sim');
+  t.is(run.status, 1);
+  t.is(run.links.find(({ status }) => status === 'failed')?.link, 'runtime library');
 });
 
 test('devices: programs get an array, people the vendor’s line and the chain', async (t) => {

@@ -4,6 +4,7 @@ import test from 'ava';
 import { textOf, widthOf } from '../ts/tui/cells.js';
 import { view } from '../ts/tui/view.js';
 import { scenarios, sizes } from './helpers/tui_states.js';
+import { inTmux } from './helpers/tmux.js';
 import { helper, inTerminal } from './helpers/tui_terminal.js';
 
 // not every terminal joins a family of three; what comes after it must stand in its place all the same
@@ -32,7 +33,7 @@ for (const [columns, rows] of sizes) {
   }
 
   test(`a real terminal of ${columns}x${rows} shows the golden screens`, async (t) => {
-    const terminal = inTerminal(t, [process.execPath, '--import=tsx', helper('tui_show.ts')], {
+    const terminal = inTerminal(t, helper('tui_show.ts'), {
       columns,
       rows,
     });
@@ -43,5 +44,14 @@ for (const [columns, rows] of sizes) {
     }
     await terminal.ended();
     t.is(terminal.status(), 0);
+  });
+
+  test(`tmux, the second witness, shows the golden screens of ${columns}x${rows}`, async (t) => {
+    const tmux = await inTmux(t, helper('tui_show.ts'), { columns, rows });
+    for (const [at, name] of Object.keys(scenarios).entries()) {
+      await tmux.titled(`shown ${at}`);
+      t.is(cells(await tmux.screen()).trimEnd(), cells(golden(name, columns, rows)).trimEnd(), name);
+      await tmux.press('x');
+    }
   });
 }

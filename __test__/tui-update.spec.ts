@@ -1,18 +1,17 @@
 import test from 'ava';
-import xterm from '@xterm/headless';
 import { newConversation, spoken, withTurn } from '../ts/chat/conversation.js';
-import { sanitise } from '../ts/sanitise.js';
-import { clustersOf, textOf, widthOf } from '../ts/tui/cells.js';
-import { createDecoder, type Input } from '../ts/tui/decode.js';
+import { settingNames, withSetting, type SettingName } from '../ts/chat/settings.js';
+import { say } from '../ts/chat/slash/types.js';
+import { textOf, widthOf } from '../ts/tui/cells.js';
+import { createDecoder, type Answer, type Input } from '../ts/tui/decode.js';
 import { expanded } from '../ts/tui/editor.js';
-import { encode } from '../ts/tui/encode.js';
+import { geometryOf } from '../ts/tui/geometry.js';
 import { keyTable, type Action } from '../ts/tui/keys.js';
-import { documentOf } from '../ts/tui/markdown/document.js';
-import { helpLines } from '../ts/tui/panel-view.js';
+import { helpLines } from '../ts/tui/help.js';
 import type { Effect, State } from '../ts/tui/state.js';
 import { update } from '../ts/tui/update.js';
 import { view } from '../ts/tui/view.js';
-import { asked, chunk, key, markdown, opened, play, result, scenarios, text } from './helpers/tui_states.js';
+import { asked, chunk, key, opened, play, result, scenarios, sizes, text } from './helpers/tui_states.js';
 
 const said = withTurn(withTurn(newConversation(), 'One?', 'First.'), 'Two?', 'Second.\n\n```js\nlet a;\n```');
 const talked = () => play(opened(80, 24, said), { kind: 'prompts', prompts: ['One?', 'Two?'] });
@@ -56,7 +55,7 @@ const expectations: Record<Action, [() => State, (state: State, effects: readonl
   'page-up': [() => play(long(), key('Ctrl-End')), ({ anchor }) => anchor !== undefined],
   'page-down': [() => play(long(), key('Ctrl-Home')), ({ anchor }) => (anchor?.item ?? 0) > 0],
   'line-up': [() => play(long(), key('Ctrl-End')), ({ anchor }) => anchor !== undefined],
-  'line-down': [() => play(long(), key('Ctrl-Home')), ({ anchor }) => anchor?.row === 3],
+  'line-down': [() => play(long(), key('Ctrl-Home')), ({ anchor }) => anchor?.item === 1 && anchor.row === 2],
   top: [long, ({ anchor }) => anchor?.item === 0 && anchor.row === 0],
   bottom: [long, ({ anchor }) => anchor === undefined],
   search: [talked, ({ panel }) => panel?.kind === 'search'],
@@ -141,11 +140,178 @@ test('a message typed while the model loads is sent when it is there', (t) => {
   t.true(kinds(effects).includes('reply'));
 });
 
-test('search goes from match to match and says when there is none', (t) => {
-  const found = play(long(), key('Ctrl-R'), text('Answer 7,'));
-  t.regex(view(found).lines.map(textOf).join('\n'), /Answer 7, second/);
-  const none = play(long(), key('F4'), text('nowhere'));
-  t.regex(view(none).lines.map(textOf).join('\n'), /not found/);
+const screenOf = (state: State) => view(state).lines.map(textOf).join('\n');
+
+test('a copy that outlasts the reply does not put the conversation back', (t) => {
+  const [copying, effects] = update(talked(), key('Alt-C'));
+  t.true(kinds(effects).includes('perform'));
+  const asking = play(copying, ...asked('Three?'), chunk('Third.'));
+  const third = withTurn(said, 'Three?', 'Third.');
+  const ended = play(asking, { kind: 'ended', conversation: third, result });
+  const after = play(ended, { kind: 'performed', effects: [say('Copied the last reply')] });
+  t.deepEqual(spoken(after.chat!.conversation), spoken(third));
+  t.regex(screenOf(after), /Copied the last reply/);
+});
+
+test('a saved conversation takes the place of this one, unless a reply has begun meanwhile', (t) => {
+  const saved = withTurn(newConversation('Be kind.'), 'Saved?', 'Yes.');
+  const message = { kind: 'performed', loaded: saved, effects: [say('Loaded x: 1 turn')] } as const;
+  const loaded = play(talked(), message);
+  t.is(loaded.chat!.conversation, saved);
+  t.regex(screenOf(loaded), /Loaded x/);
+  const busy = play(talked(), ...asked('go'), message);
+  t.deepEqual(spoken(busy.chat!.conversation), spoken(said));
+  t.regex(screenOf(busy), /a reply has begun meanwhile/);
+});
+
+test('a system prompt changed while a reply runs stays changed', (t) => {
+  const asking = play(talked(), ...asked('Three?'), ...asked('/system Be kind.'));
+  const ended = play(asking, { kind: 'ended', conversation: withTurn(said, 'Three?', 'Third.'), result });
+  t.is(ended.chat!.conversation.system, 'Be kind.');
+  t.is(ended.chat!.conversation.turns.length, 3);
+});
+
+test('while a reply runs nothing else is sent, and what was typed stays', (t) => {
+  const asking = play(talked(), ...asked('go'));
+  for (const words of ['more', '/regen', '/clear']) {
+    const [state, effects] = update(play(asking, text(words)), key('Enter'));
+    t.false(kinds(effects).includes('reply'), words);
+    t.is(state.chat!.conversation, asking.chat!.conversation, words);
+    t.regex(screenOf(state), /still answering; Esc stops the reply/, words);
+  }
+  t.is(play(asking, ...asked('more')).input.text, 'more');
+});
+
+test('a new conversation shows nothing of the old one', (t) => {
+  const failed = play(talked(), ...asked('/copy 7'));
+  t.regex(screenOf(failed), /There is no message "7"/);
+  const anew = play(failed, ...asked('/new'));
+  t.regex(screenOf(anew), /Ask something/);
+  const again = play(anew, ...asked('Hi'), chunk('Ho'), {
+    kind: 'ended',
+    conversation: withTurn(withTurn(newConversation(), 'Hi', 'Ho'), 'Hi', 'Ho'),
+    result,
+  });
+  t.notRegex(screenOf(again), /There is no message/);
+});
+
+test('what a key says of being pressed again goes when that is over', (t) => {
+  const armed = play(talked(), key('Ctrl-D'));
+  t.regex(screenOf(armed), /Ctrl-D again leaves/);
+  const later = play(armed, { kind: 'tick', now: armed.now + 3001 });
+  t.notRegex(screenOf(later), /again/);
+  t.is(later.armed, undefined);
+});
+
+test('help scrolls by keys and wheel to its end and no further; the transcript stays where it was', (t) => {
+  const help = play(long(), key('Ctrl-End'), key('F1'));
+  const pages = Array.from({ length: 30 }, () => key('PageDown'));
+  const end = play(help, ...pages);
+  t.regex(screenOf(end), /sends a slash/);
+  t.is(
+    view(end)
+      .lines.slice(1, 21)
+      .filter((line) => textOf(line).trim() !== '').length > 10,
+    true,
+  );
+  t.notDeepEqual(view(play(end, { kind: 'wheel', step: -1 })).lines, view(end).lines);
+  t.is(play(end, { kind: 'wheel', step: -1 }).anchor, undefined);
+  t.is(play(end, key('Escape')).panel, undefined);
+});
+
+const foundAt = ({ panel }: State) => (panel?.kind === 'search' ? panel.at?.item : undefined);
+
+test('search goes from match to match, marks them, takes a paste, and says when there is none', (t) => {
+  const query = play(
+    long(),
+    key('Ctrl-R'),
+    text('answer 7, f'),
+    { kind: 'paste', text: 'irst\n' },
+    key('Backspace'),
+  );
+  t.regex(screenOf(query), /● Answer 7, first line/);
+  const marked = view(query).lines.flatMap((line) => line.filter(({ style }) => style.inverse));
+  t.is(marked.map(({ text: shown }) => shown).join(''), 'Answer 7, first');
+  const every = play(long(), key('F4'), text('first line'));
+  t.is(foundAt(every), 40);
+  t.is(foundAt(play(every, key('Enter'), key('Up'))), 38);
+  t.is(foundAt(play(every, key('Enter'), key('Up'), key('Down'))), 39);
+  t.is(foundAt(play(every, key('Down'))), 1, 'it goes round');
+  t.regex(screenOf(play(long(), key('F4'), text('nowhere'))), /not found/);
+});
+
+test('search marks a place beside emoji without moving anything', (t) => {
+  const line = 'A 👩‍👩‍👧 family é 日本 here';
+  const state = play(opened(80, 24, withTurn(newConversation(), 'Who?', line)), key('F4'), text('here'));
+  t.true(screenOf(state).includes(line));
+});
+
+test('every setting can be changed by the panel and by /set, as far as the command line takes it', (t) => {
+  const values: Readonly<Record<SettingName, string>> = {
+    temperature: '0.7',
+    'top-k': '40',
+    'top-p': '0.9',
+    'min-p': '0.05',
+    'repeat-penalty': '1.1',
+    'presence-penalty': '0.5',
+    'frequency-penalty': '0.25',
+    seed: '7',
+    'max-tokens': '99',
+    stop: 'END',
+    'on-overflow': 'error',
+    'show-stats': 'true',
+    'show-cpu-usage': 'true',
+    'show-temp': 'true',
+  };
+  t.deepEqual(Object.keys(values), [...settingNames]);
+  for (const [at, name] of settingNames.entries()) {
+    const downs = Array.from({ length: at + 1 }, () => key('Down'));
+    const open = play(talked(), key('F3'), ...downs, key('Enter'));
+    const edited = open.panel?.kind === 'settings' && open.panel.value;
+    const byPanel = edited ? play(open, key('Ctrl-U'), text(values[name]), key('Enter')) : open;
+    const wanted = withSetting(talked().chat!.settings, name, values[name]);
+    t.deepEqual(byPanel.chat!.settings, wanted, name);
+    t.notDeepEqual(wanted, talked().chat!.settings, name);
+    t.deepEqual(play(talked(), ...asked(`/set ${name} ${values[name]}`)).chat!.settings, wanted, name);
+    const [sent, effects] = update(play(byPanel, key('Escape'), text('go')), key('Enter'));
+    t.is(sent.pending?.user, 'go');
+    t.true(
+      effects.some((effect) => effect.kind === 'reply' && effect.chat.settings === byPanel.chat!.settings),
+    );
+  }
+});
+
+test('a system prompt pasted into the settings is taken whole', (t) => {
+  const prompt = Array.from({ length: 40 }, (_, n) => `rule ${n}`).join('\n');
+  const state = play(talked(), key('F3'), key('Enter'), { kind: 'paste', text: prompt }, key('Enter'));
+  t.is(state.chat!.conversation.system, prompt);
+  t.is(play(state, key('Enter'), key('Ctrl-U'), key('Escape')).chat!.conversation.system, prompt);
+});
+
+test('an editor grows to a third of the screen and then scrolls around its cursor', (t) => {
+  for (const [columns, rows] of sizes) {
+    const lines = Array.from({ length: 60 }, (_, n) => `line ${n}`);
+    const state = play(opened(columns, rows), ...lines.flatMap((line) => [text(line), key('Ctrl-J')]));
+    const { input } = geometryOf(state);
+    t.is(input.lines.length, Math.floor(rows / 3));
+    t.regex(screenOf(state), /line 59/);
+    const back = play(state, ...Array.from({ length: 60 }, () => key('Up')));
+    t.regex(screenOf(back), /❯ line 0/);
+  }
+});
+
+test('Esc twice clears the message, and Ctrl-D does not leave one behind', (t) => {
+  const once = play(typed('draft'), key('Escape'));
+  t.is(once.input.text, 'draft');
+  t.is(play(once, key('Escape')).input.text, '');
+  t.deepEqual(update(play(typed('ab'), key('Home')), key('Ctrl-D'))[0].input.text, 'b');
+});
+
+test('earlier prompts come back with what was being typed, and stay when moved among', (t) => {
+  const state = play(typed('draft'), key('Up'), key('Up'), key('Up'));
+  t.is(state.input.text, 'One?');
+  t.is(play(state, key('Down'), key('Down')).input.text, 'draft');
+  t.is(play(talked(), ...asked('Two?')).prompts.length, 2, 'the same twice is kept once');
 });
 
 test('settings refuse what the command line refuses, and keep what it takes', (t) => {
@@ -170,7 +336,7 @@ test('keys, pastes and the wheel are read however the bytes are cut', (t) => {
   ];
   for (const size of [1, 2, 3, 5, 7, bytes.length]) {
     const decoder = createDecoder();
-    const inputs: Input[] = [];
+    const inputs: (Input | Answer)[] = [];
     for (let at = 0; at < bytes.length; at += size)
       inputs.push(...decoder.push(bytes.subarray(at, at + size)));
     t.deepEqual(inputs, wanted, `pieces of ${size}`);
@@ -179,58 +345,6 @@ test('keys, pastes and the wheel are read however the bytes are cut', (t) => {
   t.deepEqual(alone.push(Buffer.from('\u001b')), []);
   t.deepEqual(alone.flush(), [{ kind: 'key', key: 'Escape' }]);
 });
-
-test('Markdown that grows character by character ends as if it had come at once', (t) => {
-  for (const width of [20, 77]) {
-    const grown = {};
-    for (let at = 1; at < markdown.length; at += 1) documentOf(grown, markdown.slice(0, at), width, true);
-    const whole = documentOf({}, markdown, width, false);
-    const piecewise = documentOf(grown, markdown, width, false);
-    t.deepEqual(piecewise.lines(0, piecewise.rows), whole.lines(0, whole.rows));
-    t.is(piecewise.rows, whole.lines(0, whole.rows).length);
-  }
-});
-
-const hostile: Readonly<Record<string, string>> = {
-  escapes: 'a\u001b[2J\u001b]0;title\u0007b\u009b31mc\u0090q\u009cd',
-  'blessed tags': '{red-fg}a{/red-fg} {bold}b{/} {escape}',
-  bidi: 'a\u202eb\u2066c\u200fd',
-  'a long line': 'x'.repeat(10_000),
-  '100 KB without newline': 'word '.repeat(20_000),
-  zalgo: `z${'\u0301\u0302\u0303'.repeat(30)}a`,
-  nesting: '> '.repeat(400) + 'deep',
-  'a hostile link': '[click](javascript:alert(1)) [x](https://a/\u0007b)',
-};
-
-for (const [name, words] of Object.entries(hostile)) {
-  test(`hostile text: ${name} are plain characters in the cells`, async (t) => {
-    const state = play(opened(80, 24), ...asked(words.slice(0, 500)), chunk(sanitise(words)), {
-      kind: 'ended',
-      conversation: withTurn(newConversation(), words.slice(0, 500), words),
-      result,
-    });
-    const { lines } = view(state);
-    const terminal = new xterm.Terminal({ cols: 80, rows: 24, allowProposedApi: true });
-    const bytes = lines.map(
-      (line, row) => `\u001b[${row + 1};1H${encode(line, 80, { theme: 'dark', links: true })}`,
-    );
-    await new Promise<void>((done) => terminal.write(`\u001b[?7l${bytes.join('')}`, done));
-    let title = false;
-    terminal.onTitleChange(() => (title = true));
-    for (const [row, line] of lines.entries()) {
-      t.true(widthOf(textOf(line)) <= 80);
-      const buffer = terminal.buffer.active.getLine(row)!;
-      let column = 0;
-      for (const [cluster, width] of clustersOf(textOf(line))) {
-        const shown = buffer.getCell(column)!.getChars() || ' ';
-        if (width > 0) t.is(shown, cluster, `row ${row}, column ${column}`);
-        column += width;
-      }
-    }
-    t.false(title);
-    terminal.dispose();
-  });
-}
 
 test('every size down to 1x1 draws, with a cursor inside', (t) => {
   for (const make of Object.values(scenarios)) {

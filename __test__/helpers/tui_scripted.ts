@@ -1,4 +1,8 @@
-/** The full-screen chat as it is, but for the model: its replies come from SCRIPT, `{ text, chunk, everyMs }`. */
+/**
+ * The full-screen chat as it is, but for the model: its replies come from SCRIPT, `{ text, chunk, everyMs }`; with
+ * several texts, one after the other. TURNS and ROWS say how long the conversation before is.
+ */
+import { writeFileSync } from 'node:fs';
 import { Chat } from '../../ts/model.js';
 import type { NativeReply, NativeSession } from '../../ts/native.js';
 import { settingsOf } from '../../ts/chat/settings.js';
@@ -7,10 +11,17 @@ import { runTui } from '../../ts/tui/run.js';
 import { chatState, longHistory, result } from './tui_states.js';
 import { newConversation } from '../../ts/chat/conversation.js';
 
-const script = JSON.parse(process.env.SCRIPT ?? '{}') as { text?: string; chunk?: number; everyMs?: number };
-const { text = 'Hello.', chunk = 4, everyMs = 5 } = script;
+const script = JSON.parse(process.env.SCRIPT ?? '{}') as {
+  text?: string | string[];
+  chunk?: number;
+  everyMs?: number;
+};
+const { chunk = 4, everyMs = 5 } = script;
+const texts = [script.text ?? 'Hello.'].flat();
+let replies = 0;
 
 function reply(): NativeReply {
+  const text = texts[replies++ % texts.length]!;
   let at = 0;
   let cancelled = false;
   return {
@@ -31,7 +42,18 @@ const stop = new AbortController();
 process.on('SIGTERM', () => stop.abort(new Error('terminated')));
 process.on('SIGHUP', () => stop.abort(new Error('hung up')));
 const { info } = chatState(newConversation());
-if (process.env.CRASH) setTimeout(() => void Promise.reject(new Error('crash on purpose')), 1000);
+const crash = new Error('crash on purpose');
+if (process.env.CRASH === 'rejection') setTimeout(() => void Promise.reject(crash), 1000);
+if (process.env.CRASH === 'exception')
+  setTimeout(() => {
+    throw crash;
+  }, 1000);
+const { MEMORY } = process.env;
+if (MEMORY)
+  process.on('SIGUSR2', () => {
+    globalThis.gc!();
+    writeFileSync(MEMORY, String(process.memoryUsage().heapUsed));
+  });
 await runTui({
   context: {
     env: process.env,
@@ -40,16 +62,24 @@ await runTui({
     stderr: process.stderr,
     signal: stop.signal,
     jsonErrors: false,
+    graceMs: 1500,
     onInterrupt: () => () => undefined,
   },
   title: 'scripted',
   settings: settingsOf(resolve('run', {}).values),
   colour: true,
-  save: false,
+  save: process.env.SAVE !== undefined,
   open: () =>
     Promise.resolve({
-      model: { info, responseSpace: 128, countTokens: (counted: string) => Math.ceil(counted.length / 4) },
-      chat: new Chat(session, { conversation: longHistory(Number(process.env.TURNS ?? 0)) }),
+      model: {
+        info,
+        responseSpace: 128,
+        countTokens: (counted: string) => Math.ceil(counted.length / 4),
+        coreTemperature: () => 34,
+      },
+      chat: new Chat(session, {
+        conversation: longHistory(Number(process.env.TURNS ?? 0), Number(process.env.ROWS ?? 2)),
+      }),
     }),
 }).catch((error: Error) => {
   process.stderr.write(`${error.message}\n`);

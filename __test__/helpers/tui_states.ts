@@ -91,16 +91,18 @@ export const chunk = (part: string, tokens = 1): Message => ({
   now: 1_600,
 });
 
-export function longHistory(turns: number): Conversation {
-  let conversation = newConversation('Be brief.');
-  for (let n = 1; n <= turns; n += 1) {
-    conversation = withTurn(
-      conversation,
-      `Question ${n}?`,
-      `Answer ${n}, first line.\n\nAnswer ${n}, second line.`,
-    );
-  }
-  return conversation;
+/** A conversation of this many turns; each answer is that many lines. */
+export function longHistory(count: number, lines = 2): Conversation {
+  const places = ['first line', 'second line', 'a line of as many words as one has in the middle of a text'];
+  const turns = Array.from({ length: count }, (_, id) => ({
+    id,
+    parent: id === 0 ? null : id - 1,
+    user: `Question ${id + 1}?`,
+    assistant: Array.from({ length: lines }, (__, n) => `Answer ${id + 1}, ${places[Math.min(n, 2)]}.`).join(
+      '\n\n',
+    ),
+  }));
+  return { ...newConversation('Be brief.'), turns, head: count === 0 ? null : count - 1 };
 }
 
 const finished = (columns: number, rows: number) => {
@@ -140,7 +142,7 @@ export const scenarios: Readonly<Record<string, (columns: number, rows: number) 
   dropped: (columns, rows) =>
     play(opened(columns, rows, longHistory(3)), {
       kind: 'measured',
-      use: { ...use, history: 830, droppedTurns: 2 },
+      use: { ...use, history: 820, droppedTurns: 2 },
     }),
   pasted: (columns, rows) =>
     play(opened(columns, rows), text('look at '), { kind: 'paste', text: 'a line\n'.repeat(40).trimEnd() }),

@@ -5,8 +5,17 @@ import type { ExecutionContext } from 'ava';
 import { fileURLToPath } from 'node:url';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { cleanEnv } from './cli.js';
+import { temporary } from './folder.js';
 
-export const helper = (name: string) => fileURLToPath(new URL(name, import.meta.url));
+const tsx = import.meta.resolve('tsx');
+
+/** The command that runs a TypeScript file of this folder, from any folder. */
+export const helper = (name: string, ...options: string[]): string[] => [
+  process.execPath,
+  ...options,
+  `--import=${tsx}`,
+  fileURLToPath(new URL(name, import.meta.url)),
+];
 
 export function inTerminal(
   t: ExecutionContext,
@@ -19,7 +28,14 @@ export function inTerminal(
 ) {
   const emulator = new xterm.Terminal({ cols: columns, rows, allowProposedApi: true });
   const [file, ...args] = command;
-  const child = pty.spawn(file!, args, { cols: columns, rows, env: cleanEnv({ LANG: 'C.UTF-8', ...env }) });
+  const home = temporary(t);
+  const folders = { HOME: home, XDG_STATE_HOME: `${home}/state`, XDG_DATA_HOME: `${home}/data` };
+  const child = pty.spawn(file!, args, {
+    cols: columns,
+    rows,
+    cwd: home,
+    env: cleanEnv({ LANG: 'C.UTF-8', ...folders, ...env }),
+  });
   let title = '';
   let bytes = '';
   let status: number | undefined;
@@ -46,7 +62,16 @@ export function inTerminal(
   };
   return {
     child,
+    home,
     lines,
+    /** The cell where `text` begins. */
+    at(text: string) {
+      const row = lines().findIndex((line) => line.includes(text));
+      const { active } = emulator.buffer;
+      return active.getLine(active.baseY + row)?.getCell(lines()[row]!.indexOf(text));
+    },
+    /** Closes the window: the program gets SIGHUP and a terminal that is gone. */
+    hangUp: () => (child as unknown as { destroy(): void }).destroy(),
     press: (text: string) => child.write(text),
     bytes: () => bytes,
     status: () => status,
@@ -54,8 +79,10 @@ export function inTerminal(
       child.resize(width, height);
       emulator.resize(width, height);
     },
+    title: () => title,
     titled: (wanted: string) => until(`title ${wanted}`, () => title === wanted),
     see: (wanted: RegExp) => until(String(wanted), () => wanted.test(lines().join('\n'))),
+    until,
     ended: () => until('the end', () => status !== undefined),
     /** What an application may have left on. */
     modes() {

@@ -4,7 +4,7 @@ import { configPath } from '../config-file.js';
 import { settings, type Context } from '../context.js';
 import { allOptions } from '../options.js';
 import type { Resolved } from '../resolve.js';
-import { oneLine, write } from '../terminal.js';
+import { oneLine, write, writeJson } from '../terminal.js';
 import { yargsOptions } from './yargs-options.js';
 
 export const configCommand = (context: Context): CommandModule => ({
@@ -23,7 +23,7 @@ async function run(argv: ArgumentsCamelCase, context: Context): Promise<void> {
   const rows = describe(resolved);
   if (resolved.values.json) {
     const options = Object.fromEntries(rows.map(({ key, ...row }) => [key, row]));
-    return write(context.stdout, `${JSON.stringify({ config_file: path, options }, undefined, 2)}\n`);
+    return writeJson(context.stdout, { config_file: path, options }, 2);
   }
   const width = Math.max(...rows.map(({ key }) => key.length));
   const lines = rows.map(({ key, value, source, from }) => {

@@ -4,7 +4,7 @@ import { basename, dirname, join, relative } from 'node:path';
 import { AxllmError } from '../errors.js';
 import { compile, type CompiledModel } from '../native.js';
 import { packageVersion } from '../package-root.js';
-import { isAlive, withLock } from './lock.js';
+import { isAlive, ownerMark, ownerPattern, withLock } from './lock.js';
 import { syncFolder } from './part-file.js';
 
 /** What the AIPU pipeline opens. */
@@ -90,7 +90,7 @@ export async function compileApart(
 ): Promise<void> {
   await mkdir(dirname(target), { recursive: true });
   await removeStale(target);
-  const part = await mkdtemp(`${target}.${process.pid}.part-`);
+  const part = await mkdtemp(`${target}.${ownerMark}.part-`);
   try {
     const made = await compile({
       weights,
@@ -109,10 +109,12 @@ async function stampOf(weights: string): Promise<string> {
   return `${size} bytes, ${mtimeMs}`;
 }
 
+const stale = new RegExp(String.raw`\.${ownerPattern}\.part-`);
+
 async function removeStale(folder: string): Promise<void> {
   const parent = dirname(folder);
   for (const entry of await readdir(parent)) {
-    const owner = entry.startsWith(`${basename(folder)}.`) && /\.(\d+)\.part-/.exec(entry)?.[1];
-    if (owner && !isAlive(Number(owner))) await rm(join(parent, entry), { recursive: true, force: true });
+    const owner = entry.startsWith(`${basename(folder)}.`) && stale.exec(entry)?.[1];
+    if (owner && !isAlive(owner)) await rm(join(parent, entry), { recursive: true, force: true });
   }
 }

@@ -6,7 +6,7 @@ import { edits, editorOf, emptyEditor, expanded, moveLine, type Edit } from './e
 import { geometryOf } from './geometry.js';
 import type { Action } from './keys.js';
 import { without, type Effect, type Next, type State } from './state.js';
-import { follow, fronted, remarked, send } from './outcome.js';
+import { begun, follow, fronted, remarked, send } from './outcome.js';
 import { scrolled, toTop } from './viewport.js';
 
 /** How long a key that asks to be pressed again waits. */
@@ -140,7 +140,9 @@ export function command(state: State, line: string): Next {
   if (!state.chat) return [{ ...state, notice: { text: 'the model is still loading', role: 'warning' } }, []];
   const [chat, effects] = runSlash(state.chat, meant);
   const speaks = effects.some(({ kind }) => kind === 'send' || kind === 'load' || kind === 'read');
-  if (state.pending && (speaks || chat.conversation !== state.chat.conversation)) {
+  const { turns, head } = state.chat.conversation;
+  const others = chat.conversation.turns !== turns || chat.conversation.head !== head;
+  if (state.pending && (speaks || others)) {
     return [{ ...state, notice: { text: 'still answering; Esc stops the reply', role: 'warning' } }, []];
   }
   const services: Effect[] = [];
@@ -149,7 +151,8 @@ export function command(state: State, line: string): Next {
     if (isFront(effect)) front.push(effect);
     else services.push({ kind: 'perform', effect, chat });
   }
-  const [next, more] = fronted({ ...state, chat }, front);
+  const anew = chat.conversation.turns.length < state.chat.conversation.turns.length;
+  const [next, more] = fronted({ ...(anew ? begun(state) : state), chat }, front);
   return [next, [...services, ...more]];
 }
 

@@ -48,7 +48,14 @@ export const plain: Style = {};
 
 export const span = (text: string, style: Style = plain): Span => ({ text, style });
 
-const ascii = /^[\u0020-\u007e]*$/;
+/**
+ * Text of which each UTF-16 unit is a character of one column: ASCII, Latin, dashes and quotes, box drawing and blocks,
+ * braille. Most text is, and is spared the segmenter.
+ */
+export const isSimple = (text: string): boolean =>
+  /^[\u0020-\u007e\u00a1-\u00ac\u00ae-\u02ff\u2010-\u2015\u2018-\u2027\u2500-\u259f\u2800-\u28ff]*$/.test(
+    text,
+  );
 const segmenter = new Intl.Segmenter(undefined, { granularity: 'grapheme' });
 const widths = new Map<string, number>();
 
@@ -65,7 +72,7 @@ function clusterWidth(cluster: string): number {
 
 /** Columns that `text` takes. */
 export function widthOf(text: string): number {
-  if (ascii.test(text)) return text.length;
+  if (isSimple(text)) return text.length;
   let width = 0;
   for (const { segment } of segmenter.segment(text)) width += clusterWidth(segment);
   return width;
@@ -75,7 +82,7 @@ export const lineWidth = (line: Line): number => line.reduce((sum, { text }) => 
 
 /** The grapheme clusters of `text` with their widths. */
 export function* clustersOf(text: string): Generator<readonly [string, number]> {
-  if (ascii.test(text)) for (const character of text) yield [character, 1];
+  if (isSimple(text)) for (const character of text) yield [character, 1];
   else for (const { segment } of segmenter.segment(text)) yield [segment, clusterWidth(segment)];
 }
 

@@ -1,4 +1,4 @@
-/** The terminal's bytes as keys, pastes and wheel turns: what blessed does not know (paste, kitty keys) included. */
+/** The terminal's bytes as keys, pastes, wheel turns and answers: what blessed does not know included. */
 import { StringDecoder } from 'node:string_decoder';
 
 /** What a person did. `key` is a name of the key table, or what was typed. */
@@ -7,6 +7,12 @@ export type Input =
   | { readonly kind: 'text'; readonly text: string }
   | { readonly kind: 'paste'; readonly text: string }
   | { readonly kind: 'wheel'; readonly step: 1 | -1 };
+
+/** What the terminal tells when asked: the colour that text stands on. */
+export interface Answer {
+  readonly kind: 'background';
+  readonly light: boolean;
+}
 
 const escape = '\u001b';
 const pasteEnd = '\u001b[201~';
@@ -46,12 +52,18 @@ const numbers: Record<string, string> = {
 };
 /** Keys that the kitty protocol and modifyOtherKeys give by code point. */
 const codes: Record<string, string> = { 9: 'Tab', 13: 'Enter', 27: 'Escape', 127: 'Backspace' };
+/** The kitty protocol's numbers for the keypad begin here. */
+const keypad = 57_399;
+const keypadKeys =
+  '0 1 2 3 4 5 6 7 8 9 . / * - + Enter = , Left Right Up Down PageUp PageDown Home End Insert Delete'.split(
+    ' ',
+  );
 
 /** A decoder of input that may be cut anywhere. */
 export interface Decoder {
-  push(bytes: Buffer): Input[];
+  push(bytes: Buffer): (Input | Answer)[];
   /** A lone Escape is waiting: nothing came after it, so it was the key. */
-  flush(): Input[];
+  flush(): (Input | Answer)[];
   readonly waiting: boolean;
 }
 
@@ -59,8 +71,8 @@ export function createDecoder(): Decoder {
   const utf8 = new StringDecoder('utf8');
   let held = '';
   let pasted: string | undefined;
-  const take = (final: boolean): Input[] => {
-    const found: Input[] = [];
+  const take = (final: boolean): (Input | Answer)[] => {
+    const found: (Input | Answer)[] = [];
     while (held !== '') {
       if (pasted !== undefined) {
         const end = held.indexOf(pasteEnd);
@@ -95,7 +107,7 @@ export function createDecoder(): Decoder {
   };
 }
 
-type Found = readonly [used: number, input: Input | 'paste' | undefined];
+type Found = readonly [used: number, input: Input | Answer | 'paste' | undefined];
 const incomplete: Found = [0, undefined];
 const key = (name: string): Input => ({ kind: 'key', key: name });
 
@@ -104,6 +116,8 @@ function first(text: string, final: boolean): Found {
   if (text[0] !== escape) return typed(text);
   if (text.length === 1) return final ? [1, key('Escape')] : incomplete;
   if (text[1] === '[' || text[1] === 'O') {
+    // the Linux console's F1 to F5
+    if (text[2] === '[') return text.length < 4 && !final ? incomplete : console5(text);
     // oxlint-disable-next-line no-control-regex -- the terminal's own sequences are the subject
     const found = /^\u001b(?:\[([<?=>]?)([\d;:]*)([@-~])|O()()([A-Za-z]))/.exec(text);
     if (found) return sequence(found);
@@ -112,16 +126,22 @@ function first(text: string, final: boolean): Found {
     const started = /^\u001b\[[<?=>]?[\d;:]*$/.test(text); // oxlint-disable-line no-control-regex
     return started && !final && text.length < 64 ? incomplete : [text.length, undefined];
   }
+  if (text[1] === ']' && text.length > 2) {
+    const found = answer(text, final);
+    if (found) return found;
+  }
+  // of Alt and ] or an answer, the next byte tells
+  if (text === `${escape}]` && !final) return incomplete;
   if (text[1] === escape) return [1, key('Escape')];
   const [used, inner] = typed(text.slice(1));
-  if (inner?.kind === 'text') {
+  if (inner.kind === 'text') {
     const [character = ''] = inner.text;
     return [1 + character.length, key(`Alt-${character.toUpperCase()}`)];
   }
-  return [1 + used, inner?.kind === 'key' ? key(`Alt-${inner.key}`) : undefined];
+  return [1 + used, inner.kind === 'key' ? key(`Alt-${inner.key}`) : undefined];
 }
 
-function typed(text: string): readonly [number, Exclude<Input, { kind: 'paste' }> | undefined] {
+function typed(text: string): readonly [number, Exclude<Input, { kind: 'paste' }>] {
   // oxlint-disable-next-line no-control-regex -- up to the next control character is what was typed
   const run = /^[^\u0000-\u001f\u007f]+/.exec(text)?.[0];
   if (run) return [run.length, { kind: 'text', text: run }];
@@ -147,14 +167,43 @@ function sequence(found: RegExpExecArray): Found {
   return [used, name ? key(prefix(modifier) + name) : undefined];
 }
 
+function console5(text: string): Found {
+  const at = 'ABCDE'.indexOf(text[3] ?? ' ');
+  return [Math.min(4, text.length), at < 0 ? undefined : key(`F${at + 1}`)];
+}
+
+/** An answer to a query, `ESC ] NUMBER ; TEXT` and BEL or ESC \; what was not asked for is left out. */
+function answer(text: string, final: boolean): Found | undefined {
+  // oxlint-disable-next-line no-control-regex -- the terminal's own sequences are the subject
+  const found = /^\u001b\](\d+);([^\u0007\u001b]{0,200})(?:\u0007|\u001b\\)/.exec(text);
+  if (found) return [found[0].length, found[1] === '11' ? background(found[2]!) : undefined];
+  // oxlint-disable-next-line no-control-regex -- as above
+  if (!/^\u001b\]\d+(?:;[^\u0007\u001b]{0,200}\u001b?)?$/.test(text)) return undefined;
+  return final ? [text.length, undefined] : incomplete;
+}
+
+/** `rgb:1a1a/1b1b/1e1e`, one to four hexadecimal digits each. */
+function background(colour: string): Answer | undefined {
+  const parts = /^rgba?:([\da-f]{1,4})\/([\da-f]{1,4})\/([\da-f]{1,4})/i.exec(colour);
+  if (!parts) return undefined;
+  const [red, green, blue] = parts
+    .slice(1)
+    .map((part) => Number.parseInt(part, 16) / (16 ** part.length - 1));
+  // the weights of sRGB's luminance; its curve does not matter for telling day from night
+  return { kind: 'background', light: 0.2126 * red! + 0.7152 * green! + 0.0722 * blue! > 0.5 };
+}
+
 function byCode(number: string, modifier: string): Input | undefined {
   const code = Number(number);
-  const name = codes[number] ?? (code >= 32 && code < 0x110000 ? String.fromCodePoint(code) : undefined);
+  const named = codes[number] ?? keypadKeys[code - keypad];
+  // what is left of the private area stands for keys that have no text
+  const textual = code >= 32 && code < 0x110000 && !(code >= 0xe000 && code <= 0xf8ff);
+  const name = named ?? (textual ? String.fromCodePoint(code) : undefined);
   if (name === undefined) return undefined;
   const before = prefix(modifier);
-  if (codes[number] === undefined && (before === '' || before === 'Shift-'))
-    return { kind: 'text', text: name };
-  return key(before + (name.length === 1 ? name.toUpperCase() : name));
+  const isText = [...name].length === 1;
+  if (isText && (before === '' || before === 'Shift-')) return { kind: 'text', text: name };
+  return key(before + (isText ? name.toUpperCase() : name));
 }
 
 /** The modifier parameter is one more than its bits: 1 Shift, 2 Alt, 4 Ctrl. */

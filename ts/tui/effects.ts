@@ -1,10 +1,7 @@
 /** Carries out what update asks for; each effect answers with messages. */
-import { spawn } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { ContextUse } from '../chat/context-use.js';
 import type { Conversation } from '../chat/conversation.js';
+import { editOutside } from '../chat/edit/external.js';
 import type { InputHistory } from '../chat/input-history.js';
 import { perform, type Services } from '../chat/perform.js';
 import { replyOptions } from '../chat/settings.js';
@@ -23,6 +20,7 @@ export interface World {
   readonly prompts: InputHistory;
   chat?: Pick<Chat, 'conversation' | 'send'>;
   services?: Services;
+  coreTemperature?(): number | undefined;
   reply?: ReplyStream;
   dispatch(message: Message): void;
   leave(): void;
@@ -37,7 +35,8 @@ export async function run(effect: Effect, world: World): Promise<void> {
     case 'perform': {
       if (!world.services) return undefined;
       const [chat, effects] = await perform(effect.chat, effect.effect, world.services);
-      return world.dispatch({ kind: 'performed', chat, effects });
+      const loaded = chat.conversation === effect.chat.conversation ? {} : { loaded: chat.conversation };
+      return world.dispatch({ kind: 'performed', ...loaded, effects });
     }
     case 'remember':
       return world.prompts.add(effect.text);
@@ -100,26 +99,11 @@ async function measure(conversation: Conversation, draft: string, world: World):
 
 /** The message in the user's own editor; the screen is lent meanwhile. */
 async function edit(text: string, world: World): Promise<void> {
-  const folder = await mkdtemp(join(tmpdir(), 'axllm-'));
-  const file = join(folder, 'message.md');
   try {
-    await writeFile(file, text, { mode: 0o600 });
-    const editor = world.env.VISUAL || world.env.EDITOR || 'vi';
-    const status = { code: null as number | null };
-    await world.screen.lend(async () => {
-      status.code = await new Promise((resolve) => {
-        // a shell, because the variable may hold options: `code --wait`
-        const child = spawn('/bin/sh', ['-c', `${editor} "$1"`, 'sh', file], { stdio: 'inherit' });
-        child.on('error', () => resolve(127));
-        child.on('exit', resolve);
-      });
-    });
-    if (status.code === 0)
-      world.dispatch({ kind: 'edited', text: (await readFile(file, 'utf8')).replace(/\n$/, '') });
-    else world.dispatch({ kind: 'notice', text: `${editor} ended with status ${status.code}`, error: true });
+    const edited = await world.screen.lend(() => editOutside(text, world.env));
+    if (edited !== undefined) world.dispatch({ kind: 'edited', text: edited });
+    else world.dispatch({ kind: 'notice', text: 'the editor failed: nothing has changed', error: true });
   } catch (error) {
     world.dispatch({ kind: 'notice', text: asAxllmError(error).message, error: true });
-  } finally {
-    await rm(folder, { recursive: true, force: true });
   }
 }

@@ -1,5 +1,5 @@
 /** A row of cells as bytes. Where terminals disagree about a character's width, the next cell is addressed anew. */
-import { clustersOf, type Line } from './cells.js';
+import { clustersOf, isSimple, type Line } from './cells.js';
 import { sgr, type ThemeName } from './theme.js';
 
 const csi = '\u001b[';
@@ -22,8 +22,6 @@ function isPlain(cluster: string, width: number): boolean {
   return width === 2 && ((code >= 0x3041 && code <= 0x9fff) || (code >= 0xac00 && code <= 0xd7a3));
 }
 
-const ascii = /^[\u0020-\u007e]*$/;
-
 /** The bytes of one row, from its first column on; cells that the line leaves out are blank. */
 export function encode(line: Line, columns: number, { theme, links }: Abilities): string {
   let bytes = '';
@@ -36,7 +34,7 @@ export function encode(line: Line, columns: number, { theme, links }: Abilities)
     look = wanted;
     const link = links && style.href !== undefined;
     if (link) bytes += `\u001b]8;;${style.href}\u001b\\`;
-    if (ascii.test(text)) {
+    if (isSimple(text)) {
       bytes += text;
       column += text.length;
     } else {

@@ -11,7 +11,9 @@ import { wrap } from './wrap.js';
 export type Item =
   | { readonly kind: 'turn'; readonly turn: Turn; readonly dropped: boolean; readonly lastDropped: boolean }
   | { readonly kind: 'note'; readonly note: Note }
-  | { readonly kind: 'pending' };
+  | { readonly kind: 'pending' }
+  /** The blank row between the header and the first message. */
+  | { readonly kind: 'top' };
 
 const branches = new WeakMap<Conversation, Turn[]>();
 
@@ -41,6 +43,7 @@ export function itemsOf(state: State): readonly Item[] {
     if (notes.length > 0) notesAfter(turn.id);
   }
   if (pending) items.push({ kind: 'pending' });
+  if (items.length > 0) items.unshift({ kind: 'top' });
   last = { of, items };
   return items;
 }
@@ -48,6 +51,7 @@ export function itemsOf(state: State): readonly Item[] {
 /** The rows of one item, a blank one at the end. */
 export function layout(item: Item, state: State): Document {
   const width = Math.max(1, state.columns);
+  if (item.kind === 'top') return blank;
   if (item.kind === 'note') return noteRows(item.note, width);
   if (item.kind === 'pending') return pendingRows(state, width);
   const { turn } = item;
@@ -155,19 +159,23 @@ function replyRows(key: object, text: string, width: number, open: boolean): Doc
   return { rows: inner.rows, lines };
 }
 
-const spinner = [...'⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏'];
+const signs = [...'⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏'];
 
-/** A mark that turns, and the seconds since. */
-export function spinning(now: number, since: number): string {
-  const elapsed = Math.max(0, now - since);
-  return `${spinner[Math.floor(elapsed / 100) % spinner.length]} ${(elapsed / 1000).toFixed(1)} s`;
-}
+/** A mark that turns. */
+export const spinner = (now: number, since: number): string =>
+  signs[Math.floor(Math.max(0, now - since) / 100) % signs.length]!;
+
+/** The seconds since. */
+export const elapsed = (now: number, since: number): string =>
+  `${(Math.max(0, now - since) / 1000).toFixed(1)} s`;
 
 function pendingRows({ pending, now }: State, width: number): Document {
   const { key, user, text, since, stopping } = pending!;
-  const wait = stopping ? 'stopping' : spinning(now, since);
-  const reply =
-    text === '' ? fixed([[span(`● ${wait}`, { role: 'muted' })]]) : replyRows(key, text, width, true);
+  const wait: Line = stopping
+    ? [span('stopping', { role: 'muted' })]
+    : [span(spinner(now, since), { role: 'accent' }), span(` ${elapsed(now, since)}`, { role: 'muted' })];
+  const said = replyRows(key, text, width, true);
+  const reply = said.rows > 0 ? said : fixed([[mark(0), ...wait]]);
   return stack(userRows(key, user, width), blank, reply, blank);
 }
 

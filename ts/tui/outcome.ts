@@ -11,6 +11,11 @@ export function follow(state: State, anchor: State['anchor']): State {
   return anchor ? { ...state, anchor } : { ...without(state, 'anchor'), unseen: false };
 }
 
+/** `state` without what belongs to the turns of a conversation that is gone. */
+export function begun(state: State): State {
+  return { ...without(follow(state, undefined), 'replaces'), notes: [], results: new Map() };
+}
+
 /** Adds a remark after what was said so far. */
 export function remarked(state: State, lines: readonly string[], role: 'muted' | 'error'): State {
   const after = state.chat ? state.chat.conversation.head : null;
@@ -19,12 +24,9 @@ export function remarked(state: State, lines: readonly string[], role: 'muted' |
 
 /** Adds an error to the transcript, with the part of a reply that it cut off. */
 export function complained(state: State, error: AxllmError, partial?: string): State {
-  const lines = [
-    ...(partial === undefined ? [] : [`${partial}`, '']),
-    `ERROR: ${error.message} [${error.code}]`,
-    ...(error.hint ? [`hint: ${error.hint}`] : []),
-  ];
-  return remarked(state, lines, 'error');
+  const told = partial === undefined ? state : remarked(state, [partial], 'muted');
+  const lines = [`ERROR: ${error.message} [${error.code}]`, ...(error.hint ? [`hint: ${error.hint}`] : [])];
+  return remarked(told, lines, 'error');
 }
 
 /** Asks the model; the view goes back to the newest text. */
@@ -63,7 +65,7 @@ export function fronted(state: State, effects: readonly FrontEffect[]): Next {
         next = { ...next, input: editorOf(effect.text), replaces: effect.replaces };
         break;
       case 'clear-screen':
-        next = { ...without(next, 'anchor', 'replaces'), notes: [], results: new Map(), input: emptyEditor };
+        next = { ...begun(next), input: emptyEditor };
         break;
       case 'leave':
         wanted.push({ kind: 'leave' });

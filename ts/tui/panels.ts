@@ -4,6 +4,7 @@ import { withSystem } from '../chat/conversation.js';
 import { asAxllmError } from '../errors.js';
 import { edits, editorOf, emptyEditor, type Editor } from './editor.js';
 import { geometryOf } from './geometry.js';
+import { helpLines } from './help.js';
 import { actionOf } from './keys.js';
 import { without, type Next, type Panel, type State } from './state.js';
 import { bottom, find } from './viewport.js';
@@ -25,7 +26,7 @@ export function panelKey(state: State, key: string): Next | undefined {
   if (closing.has(key)) return [without(state, 'panel'), []];
   const step = { previous: -1, next: 1, 'page-up': -10, 'page-down': 10 }[action as string];
   if (panel.kind === 'settings' && action === 'send') return [openSetting(state, panel.chosen), []];
-  if (panel.kind !== 'search' && step !== undefined) return [moved(state, panel, step), []];
+  if (panel.kind !== 'search' && step !== undefined) return [panelMoved(state, panel, step), []];
   // the rest of the program's own keys stay alive behind a panel
   return action && ['redraw', 'suspend', 'mouse', 'stats'].includes(action) ? undefined : [state, []];
 }
@@ -33,14 +34,22 @@ export function panelKey(state: State, key: string): Next | undefined {
 /** What typing does to the open panel. */
 export function panelInput(state: State, edit: (editor: Editor) => Editor): State {
   const { panel } = state;
-  if (panel?.kind === 'search') return searched(state, { ...panel, query: edit(panel.query) });
+  if (panel?.kind === 'search') {
+    const query = edit(panel.query);
+    return searched(state, { ...panel, query: { ...query, text: query.text.replace(/\s/g, ' ') } });
+  }
   if (panel?.kind === 'settings' && panel.value)
     return { ...state, panel: { ...panel, value: edit(panel.value) } };
   return state;
 }
 
-function moved(state: State, panel: Exclude<Panel, { kind: 'search' }>, step: number): State {
-  if (panel.kind === 'help') return { ...state, panel: { ...panel, top: Math.max(0, panel.top + step) } };
+/** Scrolls the help, or goes on to another setting. */
+export function panelMoved(state: State, panel: Exclude<Panel, { kind: 'search' }>, step: number): State {
+  if (panel.kind === 'help') {
+    const last = helpLines(state.columns).length - geometryOf(state).transcript;
+    return { ...state, panel: { ...panel, top: Math.max(0, Math.min(last, panel.top + step)) } };
+  }
+  if (panel.value) return state;
   const chosen = Math.max(0, Math.min(settingRows.length - 1, panel.chosen + step));
   return { ...state, panel: { kind: 'settings', chosen } };
 }

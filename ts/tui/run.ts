@@ -5,7 +5,7 @@ import { ConversationStore } from '../chat/conversation-store.js';
 import { InputHistory } from '../chat/input-history.js';
 import type { Settings } from '../chat/settings.js';
 import type { Context } from '../context.js';
-import type { Chat } from '../model.js';
+import type { Chat, Model } from '../model.js';
 import { listDevices } from '../native.js';
 import type { StartProgress } from '../store/progress.js';
 import type { Log } from '../terminal.js';
@@ -22,7 +22,7 @@ const tickMs = 100;
 
 /** What answers: a model and a conversation with it. */
 export interface Opened {
-  readonly model: TokenCounter;
+  readonly model: TokenCounter & Pick<Model, 'coreTemperature'>;
   readonly chat: Pick<Chat, 'conversation' | 'send'>;
 }
 
@@ -110,7 +110,11 @@ export async function runTui(options: TuiOptions): Promise<void> {
     if (!state.chat || state.pending || state.armed) safely({ kind: 'tick', now: Date.now() });
   }, tickMs);
   const meter = setInterval(
-    cpuMeter(safely, () => state.pending !== undefined),
+    telemetry(
+      safely,
+      () => state.pending !== undefined,
+      () => world.coreTemperature?.(),
+    ),
     1000,
   );
   try {
@@ -141,6 +145,7 @@ async function load(options: TuiOptions, world: World, dispatch: (message: Messa
   });
   const { model, chat } = await options.open({ log, progress });
   world.chat = chat;
+  world.coreTemperature = () => model.coreTemperature();
   world.services = {
     env: world.env,
     store: new ConversationStore(world.env),
@@ -155,8 +160,12 @@ async function load(options: TuiOptions, world: World, dispatch: (message: Messa
   });
 }
 
-/** The process's share of all cores, smoothed as the reference does it. */
-function cpuMeter(dispatch: (message: Message) => void, wanted: () => boolean): () => void {
+/** The process's share of all cores, smoothed as the reference does it, and the device's temperature. */
+function telemetry(
+  dispatch: (message: Message) => void,
+  wanted: () => boolean,
+  coreTemperature: () => number | undefined,
+): () => void {
   const cores = Math.max(1, cpus().length);
   let usage = process.cpuUsage();
   let at = Date.now();
@@ -168,6 +177,6 @@ function cpuMeter(dispatch: (message: Message) => void, wanted: () => boolean): 
     at = Date.now();
     const share = (spent.user + spent.system) / 10 / elapsed / cores;
     smooth = smooth === undefined ? share : 0.3 * share + 0.7 * smooth;
-    if (wanted()) dispatch({ kind: 'telemetry', cpuPercent: smooth });
+    if (wanted()) dispatch({ kind: 'telemetry', cpuPercent: smooth, temperature: coreTemperature() });
   };
 }

@@ -7,7 +7,7 @@ import { writeSync } from 'node:fs';
 import { PassThrough } from 'node:stream';
 import blessed from 'blessed';
 import type { Env } from '../terminal.js';
-import { createDecoder, type Input } from './decode.js';
+import { createDecoder, type Answer, type Input } from './decode.js';
 import { encode, type Abilities } from './encode.js';
 import { restoreSequence, startGuardian } from './guardian.js';
 import type { ThemeName } from './theme.js';
@@ -15,6 +15,8 @@ import type { Frame } from './view.js';
 
 /** How long a lone Escape byte may be the start of a sequence. */
 const escapeMs = 50;
+
+const askBackground = '\u001b]11;?\u0007';
 
 export interface ScreenOptions {
   readonly stdin: NodeJS.ReadStream;
@@ -29,7 +31,7 @@ export interface ScreenOptions {
 
 export class Screen {
   private readonly program: ReturnType<typeof blessed.program>;
-  private readonly abilities: Abilities;
+  private abilities: Abilities;
   private readonly decoder = createDecoder();
   private shown: string[] = [];
   private cursor = '';
@@ -56,6 +58,8 @@ export class Screen {
     process.on('SIGTSTP', this.suspend);
     process.on('SIGCONT', this.continued);
     this.enter();
+    // a terminal that knows its ground answers, and the theme follows; COLORFGBG is somebody's word
+    if ((theme === 'dark' || theme === 'light') && env.COLORFGBG === undefined) this.write(askBackground);
   }
 
   get size(): { columns: number; rows: number } {
@@ -101,10 +105,10 @@ export class Screen {
   }
 
   /** Gives the terminal to `use`, then takes it back. */
-  async lend(use: () => Promise<void>): Promise<void> {
+  async lend<T>(use: () => Promise<T>): Promise<T> {
     this.leave();
     try {
-      await use();
+      return await use();
     } finally {
       if (!this.closed) {
         this.enter();
@@ -193,10 +197,16 @@ export class Screen {
 
   private readonly read = (bytes: Buffer): void => {
     clearTimeout(this.escapeTimer);
-    for (const input of this.decoder.push(bytes)) this.options.onInput(input);
+    this.decoder.push(bytes).forEach(this.take);
     if (!this.decoder.waiting) return;
-    this.escapeTimer = setTimeout(() => {
-      for (const input of this.decoder.flush()) this.options.onInput(input);
-    }, escapeMs);
+    this.escapeTimer = setTimeout(() => this.decoder.flush().forEach(this.take), escapeMs);
+  };
+
+  private readonly take = (input: Input | Answer): void => {
+    if (input.kind !== 'background') return this.options.onInput(input);
+    const theme = input.light ? 'light' : 'dark';
+    if (theme === this.abilities.theme) return undefined;
+    this.abilities = { ...this.abilities, theme };
+    this.options.onStale();
   };
 }

@@ -1,5 +1,6 @@
 /** What the full-screen chat knows. Every value is replaced, never changed. */
 import type { ContextUse } from '../chat/context-use.js';
+import type { Conversation } from '../chat/conversation.js';
 import type { ChatState, FrontEffect, ServiceEffect } from '../chat/slash/types.js';
 import type { AxllmError } from '../errors.js';
 import type { ReplyResult } from '../native.js';
@@ -82,13 +83,18 @@ export type Message =
   | { readonly kind: 'opened'; readonly chat: ChatState }
   | { readonly kind: 'prompts'; readonly prompts: readonly string[] }
   | { readonly kind: 'chunk'; readonly text: string; readonly tokens: number; readonly now: number }
-  | { readonly kind: 'ended'; readonly conversation: ChatState['conversation']; readonly result: ReplyResult }
-  | { readonly kind: 'failed'; readonly error: AxllmError; readonly conversation: ChatState['conversation'] }
-  | { readonly kind: 'performed'; readonly chat: ChatState; readonly effects: readonly FrontEffect[] }
+  | { readonly kind: 'ended'; readonly conversation: Conversation; readonly result: ReplyResult }
+  | { readonly kind: 'failed'; readonly error: AxllmError; readonly conversation: Conversation }
+  /** `loaded`: the conversation to go on with, where a saved one was asked for. */
+  | { readonly kind: 'performed'; readonly loaded?: Conversation; readonly effects: readonly FrontEffect[] }
   | { readonly kind: 'edited'; readonly text: string }
   | { readonly kind: 'notice'; readonly text: string; readonly error: boolean }
   | { readonly kind: 'measured'; readonly use: ContextUse }
-  | { readonly kind: 'telemetry'; readonly cpuPercent: number };
+  | {
+      readonly kind: 'telemetry';
+      readonly cpuPercent: number;
+      readonly temperature: number | undefined;
+    };
 
 /** What the program is to do outside. */
 export type Effect =

@@ -1,11 +1,11 @@
 /** `state, message → state, effects`: pure, and the only place where the state changes. */
-import { lastTurn } from '../chat/conversation.js';
+import { lastTurn, withSystem } from '../chat/conversation.js';
 import { editorOf, insert, paste, type Editor } from './editor.js';
 import { geometryOf } from './geometry.js';
 import { act } from './actions.js';
-import { complained, follow, fronted, send } from './outcome.js';
+import { begun, complained, follow, fronted, send } from './outcome.js';
 import { actionOf } from './keys.js';
-import { panelInput, panelKey } from './panels.js';
+import { panelInput, panelKey, panelMoved } from './panels.js';
 import { without, type Message, type Next, type State } from './state.js';
 import { scrolled } from './viewport.js';
 
@@ -27,13 +27,13 @@ function dispatch(state: State, message: Message): Next {
     case 'text':
       return [typed(state, (editor) => insert(editor, message.text)), []];
     case 'paste':
-      return [typed(state, (editor) => paste(editor, message.text)), []];
+      return [typed(state, (editor) => (state.panel ? insert : paste)(editor, message.text)), []];
     case 'wheel':
       return [wheel(state, message.step), []];
     case 'resize':
       return [resized(state, message.columns, message.rows), []];
     case 'tick':
-      return [{ ...state, now: message.now }, []];
+      return [ticked(state, message.now), []];
     case 'loading':
       return [{ ...state, loading: { ...message, since: state.loading.since } }, []];
     case 'opened':
@@ -54,7 +54,14 @@ function dispatch(state: State, message: Message): Next {
     case 'measured':
       return [{ ...state, context: message.use }, []];
     case 'telemetry':
-      return [{ ...state, cpuPercent: message.cpuPercent }, []];
+      return [
+        {
+          ...state,
+          cpuPercent: message.cpuPercent,
+          temperature: message.temperature ?? state.temperature,
+        },
+        [],
+      ];
     default:
       return message satisfies never;
   }
@@ -81,7 +88,15 @@ function typed(last: State, edit: (editor: Editor) => Editor): State {
   return state.panel ? panelInput(state, edit) : { ...state, input: edit(state.input) };
 }
 
+/** What a key says of being pressed again goes when that has no effect any more. */
+function ticked(last: State, now: number): State {
+  const state = { ...last, now };
+  return last.armed && now > last.armed.until ? without(state, 'armed', 'notice') : state;
+}
+
 function wheel(state: State, step: 1 | -1): State {
+  const { panel } = state;
+  if (panel && panel.kind !== 'search') return panelMoved(state, panel, step * wheelRows);
   return follow(state, scrolled(state, geometryOf(state).transcript, step * wheelRows));
 }
 
@@ -114,7 +129,8 @@ function chunk(state: State, { text, tokens, now }: Extract<Message, { kind: 'ch
 function finished(state: State, message: Extract<Message, { kind: 'ended' | 'failed' }>): Next {
   const { pending, chat } = state;
   if (!chat) return [state, []];
-  const { conversation } = message;
+  // the system prompt may have been changed while the reply ran
+  const conversation = withSystem(message.conversation, chat.conversation.system);
   const rest = without(state, 'pending', 'replaces');
   if (message.kind === 'ended') {
     const { result } = message;
@@ -130,17 +146,10 @@ function finished(state: State, message: Extract<Message, { kind: 'ended' | 'fai
   return [complained(next, message.error, pending?.text ? pending.text : undefined), []];
 }
 
-function performed(state: State, { chat, effects }: Extract<Message, { kind: 'performed' }>): Next {
+function performed(state: State, { loaded, effects }: Extract<Message, { kind: 'performed' }>): Next {
   if (!state.chat) return [state, []];
-  const { conversation } = chat;
-  const loaded = !state.pending && conversation !== state.chat.conversation;
-  const fresh: State = loaded
-    ? {
-        ...without(state, 'anchor', 'replaces'),
-        notes: [],
-        results: new Map(),
-        chat: { ...state.chat, conversation },
-      }
-    : state;
-  return fronted(fresh, effects);
+  if (loaded === undefined) return fronted(state, effects);
+  if (state.pending) return [noticed(state, 'a reply has begun meanwhile: /load again after it', true), []];
+  const chat = { ...state.chat, conversation: loaded, lastResult: undefined };
+  return fronted({ ...begun(state), chat }, effects);
 }

@@ -1,6 +1,7 @@
 /** `state → lines`: pure. The rows of the whole screen, and where the cursor stands. */
 import { sanitise } from '../sanitise.js';
 import {
+  clustersOf,
   cut,
   fit,
   lineWidth,
@@ -13,11 +14,13 @@ import {
   type Style,
 } from './cells.js';
 import { geometryOf, typedLines } from './geometry.js';
-import { itemsOf, spinning } from './items.js';
-import { contextMeter, loadingLines, statusLine } from './bars.js';
-import { helpLines, settingsLines } from './panel-view.js';
+import { elapsed, itemsOf, spinner } from './items.js';
+import { asMany, contextMeter, loadingLines, statusText } from './bars.js';
+import { helpLines } from './help.js';
+import { settingsLines } from './settings-view.js';
 import type { State } from './state.js';
 import { visible } from './viewport.js';
+import { wrap } from './wrap.js';
 
 export interface Frame {
   /** As many as the screen has rows; each at most as wide as the screen. */
@@ -46,8 +49,8 @@ function header({ columns, title, chat }: State): Line {
   const name = span(` ${sanitise(chat?.modelName ?? title)} `, { ...bar, bold: true });
   if (!chat) return spread([name], [span(' axllm ', bar)], columns, bar);
   const { pipeline, device } = chat.info;
-  const warmth = `temperature ${chat.settings.temperature}`;
-  const rest = [pipeline, sanitise(device), warmth].join(' · ');
+  const parts = [sanitise(device), pipeline, `temperature ${chat.settings.temperature}`];
+  const rest = asMany(parts, ' · ', columns - lineWidth([name]) - 2);
   return spread([name], [span(` ${rest} `, { ...bar, role: 'muted' })], columns, bar);
 }
 
@@ -67,10 +70,11 @@ function body(state: State, height: number): Line[] {
 
 function welcome({ columns }: State, height: number): Line[] {
   const words = ['Ask something.', 'Enter sends, Alt-Enter starts a new line, F1 shows all keys.'];
-  const above = Math.max(0, Math.floor((height - words.length) / 2));
-  const centred = words.map((text) => [
-    span(' '.repeat(Math.max(0, Math.floor((columns - text.length) / 2)))),
-    span(text, { role: 'muted' }),
+  const lines = words.flatMap((text) => wrap([span(text, { role: 'muted' })], Math.max(1, columns - 2)));
+  const above = Math.max(0, Math.floor((height - lines.length) / 2));
+  const centred = lines.map((line) => [
+    span(' '.repeat(Math.max(0, Math.floor((columns - lineWidth(line)) / 2)))),
+    ...line,
   ]);
   return [...Array.from({ length: above }, () => []), ...centred];
 }
@@ -84,14 +88,13 @@ function marked(lines: readonly Line[], query: string): Line[] {
     // a letter whose lower case is longer would shift the places
     if (!text.includes(wanted) || text.length !== textOf(line).length) return line;
     let at = 0;
-    return line.flatMap((part): Span[] => {
-      const pieces = [...part.text].map((character) => {
+    return line.flatMap((part): Span[] =>
+      [...clustersOf(part.text)].map(([cluster]) => {
         const hit = covered(text, wanted, at);
-        at += character.length;
-        return span(character, hit ? { ...part.style, inverse: true } : part.style);
-      });
-      return pieces;
-    });
+        at += cluster.length;
+        return span(cluster, hit ? { ...part.style, inverse: true } : part.style);
+      }),
+    );
   });
 }
 
@@ -100,21 +103,32 @@ function covered(text: string, wanted: string, at: number): boolean {
   return found >= 0 && found + wanted.length > at;
 }
 
-/** Between transcript and input: the context meter, and what is below the view. */
+/** Between transcript and input: what is under way, what is below the view, and the context meter. */
 function rule(state: State): Line {
-  const { columns } = state;
+  const { columns, anchor, unseen, pending, now } = state;
   const meter = contextMeter(state);
-  const news: Line = state.anchor
+  const news: Line = anchor
     ? [
-        span(state.unseen ? ' ↓ new (Ctrl-End) ' : ' ↓ more (Ctrl-End) ', {
-          role: state.unseen ? 'warning' : 'muted',
-          bold: state.unseen,
+        span(unseen ? ' ↓ new (Ctrl-End) ' : ' ↓ more (Ctrl-End) ', {
+          role: unseen ? 'warning' : 'muted',
+          bold: unseen,
         }),
       ]
     : [];
-  const used = lineWidth(news) + lineWidth(meter);
-  const dashes = span('─'.repeat(Math.max(0, columns - used)), { role: 'muted' });
-  return used <= columns ? [...news, dashes, ...meter] : fit(news.length > 0 ? news : meter, columns);
+  const turning: Line = pending ? [span(` ${spinner(now, pending.since)}`, { role: 'accent' })] : [];
+  const seconds = pending ? [span(` ${elapsed(now, pending.since)}`, { role: 'muted' })] : [];
+  const stops = pending ? [span(' Esc stops ', { role: 'muted' })] : [];
+  // the best that there is room for
+  const choices: Line[] = [
+    [...turning, ...seconds, ...stops, ...news, ...meter],
+    [...turning, ...stops, ...news, ...meter],
+    [...turning, ...stops, ...news],
+    news.length > 0 ? news : stops.length > 0 ? stops : meter,
+  ];
+  const shown = choices.find((line) => lineWidth(line) <= columns) ?? [];
+  const dashes = span('─'.repeat(Math.max(0, columns - lineWidth(shown))), { role: 'muted' });
+  const at = shown.findIndex((part) => meter.includes(part));
+  return at < 0 ? [...shown, dashes] : [...shown.slice(0, at), dashes, ...shown.slice(at)];
 }
 
 function inputLines(state: State, typed: readonly Line[]): Line[] {
@@ -130,7 +144,7 @@ function inputLines(state: State, typed: readonly Line[]): Line[] {
 }
 
 function bottomLine(state: State): Line {
-  const { columns, panel, notice, pending } = state;
+  const { columns, panel, notice } = state;
   if (panel?.kind === 'search') {
     const style: Style = { ...bar, role: panel.missing ? 'error' : 'text' };
     const typed = typedLines(panel.query, Math.max(1, columns - 10), 1).lines[0] ?? [];
@@ -143,13 +157,10 @@ function bottomLine(state: State): Line {
     );
   }
   if (notice) return fit([span(` ${sanitise(notice.text)}`, { ...bar, role: notice.role })], columns, bar);
-  const wait = pending ? `${spinning(state.now, pending.since)} ` : '';
-  return spread(
-    statusLine(state, bar),
-    [span(pending ? `${wait}Esc stops ` : 'F1 help ', { ...bar, role: 'muted' })],
-    columns,
-    bar,
-  );
+  const hint = panel ? ' Esc closes ' : ' F1 help ';
+  // the figures go before a hint that can be found elsewhere
+  const text = statusText(state, columns - 2 - (panel ? hint.length : 0));
+  return spread([span(` ${text}`, bar)], [span(hint, { ...bar, role: 'muted' })], columns, bar);
 }
 
 function cursorOf(state: State, inputAt: number, input: { x: number; y: number }): Frame['cursor'] {

@@ -57,11 +57,12 @@ export function wrap(spans: Line, width: number): Line[] {
         else if (row.width > 0 && row.width < room)
           row.add(' '.repeat(room - row.width), room - row.width, style);
       } else {
+        // of a word longer than a line each piece fills one
+        if (wordWidth + columns > room) placeWord();
         word.push([cluster, columns, style]);
         wordWidth += columns;
         // ideographs may be parted anywhere
         if (columns === 2) placeWord();
-        else if (wordWidth > room) placeWord();
       }
     }
   }
@@ -78,14 +79,14 @@ export function hardWrap(spans: Line, width: number): Line[] {
   for (const { text, style } of spans) {
     for (const [cluster, columns] of clustersOf(text)) {
       const isBreak = cluster === '\n' || cluster === '\r\n';
-      const wide = cluster === '\t' ? tabWidth - (row.width % tabWidth) : columns;
+      const wide = cluster === '\t' ? Math.min(room, tabWidth - (row.width % tabWidth)) : columns;
       if (isBreak || row.width + wide > room) {
         lines.push(row.flush());
         row = new Row();
       }
       if (isBreak) continue;
       if (wide > room) row.add('?', 1, style);
-      else row.add(cluster === '\t' ? ' '.repeat(Math.min(wide, room)) : cluster, wide, style);
+      else row.add(cluster === '\t' ? ' '.repeat(wide) : cluster, wide, style);
     }
   }
   lines.push(row.flush());

@@ -94,6 +94,14 @@ impl Error {
         }
     }
 
+    /// Of a prompt that does not fit: its tokens, and the room that there is.
+    pub fn counts(&self) -> Option<(usize, usize)> {
+        match self {
+            Self::Prompt(error) => error.counts(),
+            _ => None,
+        }
+    }
+
     /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
         let text = match self {

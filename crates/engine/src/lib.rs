@@ -41,7 +41,7 @@ pub use prompt::{
     ChatTemplate, Message, Overflow, Prompt, PromptBuilder, PromptError, PromptOptions, Rendered, Role,
     reserve,
 };
-pub use request::{Chunk, Finish, Request};
+pub use request::{Chunk, Finish, Request, Step, TokenLogprob};
 pub use sampler::{Logits, Sampler, SamplerError, SamplerOptions};
 pub use session::{Reply, Session};
 pub use stream::TextStream;

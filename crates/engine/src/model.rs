@@ -3,12 +3,13 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
+    time::SystemTime,
 };
 
 use transformer::LoadOptions;
 
 use crate::{
-    Error, PromptBuilder, Session, Tokenizer,
+    Error, Message, PromptBuilder, Session, Tokenizer,
     backend::{Aipu, AipuOptions, Backend, Cpu, Place},
 };
 
@@ -114,12 +115,41 @@ impl Model {
     /// # Errors
     /// When the tokenizer cannot encode it.
     pub fn count_tokens(&self, text: &str) -> Result<usize, Error> {
-        Ok(self.prompts.tokenizer().encode_text(text)?.len())
+        Ok(self.tokenize(text)?.len())
+    }
+
+    /// Token ids of `text`, as a message holds it.
+    ///
+    /// # Errors
+    /// When the tokenizer cannot encode it.
+    pub fn tokenize(&self, text: &str) -> Result<Vec<u32>, Error> {
+        Ok(self.prompts.tokenizer().encode_text(text)?)
+    }
+
+    /// The text of token ids, control tokens spelled out; U+FFFD stands for bytes that are no character.
+    ///
+    /// # Errors
+    /// When there is no such token.
+    pub fn detokenize(&self, ids: &[u32]) -> Result<String, Error> {
+        Ok(self.prompts.tokenizer().decode(ids)?)
+    }
+
+    /// The prompt that the model's chat template makes of a whole conversation, control tokens spelled out.
+    ///
+    /// # Errors
+    /// When the template fails on it.
+    pub fn render(&self, messages: &[Message]) -> Result<String, Error> {
+        Ok(self.prompts.render(messages, SystemTime::now())?.text())
     }
 
     /// The model's prompt builder, with its tokenizer.
     pub fn prompts(&self) -> &PromptBuilder {
         &self.prompts
+    }
+
+    /// The device's hottest core in °C at this moment; `None` where the device does not tell.
+    pub fn core_temperature(&self) -> Option<f64> {
+        self.backend().core_temperature()
     }
 
     pub(crate) fn backend(&self) -> &dyn Backend {

@@ -9,7 +9,7 @@ use napi_derive::napi;
 
 use crate::{
     error::{failure, from_engine, invalid, off_thread},
-    session::Session,
+    session::{Message, Session},
 };
 
 /// What a model is opened from; fixed for its lifetime.
@@ -110,6 +110,31 @@ impl Model {
     #[napi(catch_unwind)]
     pub fn count_tokens(&self, text: String) -> napi::Result<u32> {
         Ok(self.inner()?.count_tokens(&text).map_err(from_engine)? as u32)
+    }
+
+    /// The device's hottest core in °C at this moment; absent where the device does not tell.
+    #[napi(catch_unwind)]
+    pub fn core_temperature(&self) -> napi::Result<Option<f64>> {
+        Ok(self.inner()?.core_temperature())
+    }
+
+    /// Token ids of a text, as a message holds it.
+    #[napi(catch_unwind)]
+    pub fn tokenize(&self, text: String) -> napi::Result<Vec<u32>> {
+        self.inner()?.tokenize(&text).map_err(from_engine)
+    }
+
+    /// The text of token ids, control tokens spelled out.
+    #[napi(catch_unwind)]
+    pub fn detokenize(&self, ids: Vec<u32>) -> napi::Result<String> {
+        self.inner()?.detokenize(&ids).map_err(from_engine)
+    }
+
+    /// The prompt that the chat template makes of a whole conversation, control tokens spelled out.
+    #[napi(catch_unwind)]
+    pub fn apply_template(&self, messages: Vec<Message>) -> napi::Result<String> {
+        let messages = messages.into_iter().map(Message::into_engine).collect::<napi::Result<Vec<_>>>()?;
+        self.inner()?.render(&messages).map_err(from_engine)
     }
 
     /// Lets go of the weights and the device; sessions that still exist keep theirs until they are disposed.

@@ -97,6 +97,12 @@ pub enum ForwardError {
         /// What the cache was made for.
         capacity: usize,
     },
+    /// The system has no memory for the KV cache.
+    #[error("no memory for a KV cache of {positions} positions")]
+    Memory {
+        /// Positions in use and asked for.
+        positions: usize,
+    },
     /// A token id outside the vocabulary.
     #[error("token id {id} is outside the vocabulary of {vocab_size}")]
     UnknownToken {

@@ -3,11 +3,11 @@
 use std::{ops::Range, path::Path, sync::Arc};
 
 use half::f16;
-use kernels::{Compute, Isa};
+use kernels::{Compute, Isa, Lane};
 
 use crate::{
     config::Config,
-    decoder::{Decoder, Lane, Scratch},
+    decoder::{Decoder, Scratch},
     error::{ForwardError, LoadError},
     gguf::Gguf,
     rope::Rope,
@@ -218,8 +218,9 @@ impl Model {
         let tokens = slices.iter().map(|slice| slice.range.len()).sum();
         let mut scratch = Scratch::new(&self.config, tokens);
         let (mut lanes, mut wanted, mut at) = (Vec::with_capacity(tokens), Vec::new(), 0);
-        for (n, slice) in slices.iter().enumerate() {
+        for (n, slice) in slices.iter_mut().enumerate() {
             let len = slice.range.len();
+            slice.sequence.reserve(len)?;
             let rows = at * embedding_dim..(at + len) * embedding_dim;
             self.embed(slice.input, slice.range.clone(), &mut scratch.x[rows])?;
             let start = slice.sequence.len();
@@ -234,18 +235,18 @@ impl Model {
             compute: &self.compute,
         };
         {
-            let mut sequences: Vec<_> = slices.iter_mut().map(|slice| &mut *slice.sequence).collect();
-            decoder.blocks(&mut sequences, &lanes, &mut scratch);
+            let mut caches: Vec<_> = slices.iter_mut().map(|slice| slice.sequence.cache()).collect();
+            decoder.blocks(&mut caches, lanes, &wanted, &mut scratch);
         }
         for slice in slices.iter_mut() {
             slice.sequence.advance(slice.range.len());
         }
         match slices {
             _ if wanted.is_empty() => {}
-            [only] => decoder.head(&mut scratch, &wanted, only.logits),
+            [only] => decoder.head(&mut scratch, only.logits),
             slices => {
                 let mut all = vec![0.0; wanted.len() * vocab_size];
-                decoder.head(&mut scratch, &wanted, &mut all);
+                decoder.head(&mut scratch, &mut all);
                 let mut rest = &all[..];
                 for slice in slices {
                     let (own, others) = rest.split_at(slice.logits.len());

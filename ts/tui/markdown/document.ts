@@ -3,6 +3,7 @@ import remend from 'remend';
 import type { Line } from '../cells.js';
 import { grow, noBlocks, type Block, type Blocks } from './blocks.js';
 import { markdownLines } from './layout.js';
+import { settled } from './tail.js';
 
 /** Blocks whose lines are kept; the others' are made again when they come into view. */
 const keptBlocks = 200;
@@ -55,10 +56,11 @@ function blocksOf(key: object, text: string): Blocks {
   return blocks;
 }
 
-/** Marks that are open at the end are closed for the eye, so that they don't show and vanish. */
+/** Marks that are open are closed for the eye, and those that may become one wait: none shows and vanishes. */
 function tailLines({ source, joined }: Block, width: number): readonly Line[] {
-  if (source.trim() === '') return [];
-  const own = markdownLines(remend(source, { linkMode: 'text-only' }), width);
+  const shown = settled(source);
+  if (shown.trim() === '') return [];
+  const own = markdownLines(remend(shown, { linkMode: 'text-only' }), width);
   return joined || own.length === 0 ? own : [[], ...own];
 }
 
@@ -73,14 +75,19 @@ export interface Document {
   lines(from: number, to: number): Line[];
 }
 
+/** The text that grows, for a frame asks several times. */
+let latest: { key: object; text: string; width: number; document: Document } | undefined;
+
 /** Lays `text` out; `open` says that it still grows. `key` stands for the message. */
 export function documentOf(key: object, text: string, width: number, open: boolean): Document {
   const known = totals.get(key);
   if (!open && known?.width === width && known.text === text) {
     return { rows: known.rows, lines: (from, to) => made(key, text, width, false).lines(from, to) };
   }
+  if (open && latest?.key === key && latest.text === text && latest.width === width) return latest.document;
   const document = made(key, text, width, open);
-  if (!open) totals.set(key, { text, width, rows: document.rows });
+  if (open) latest = { key, text, width, document };
+  else totals.set(key, { text, width, rows: document.rows });
   return document;
 }
 

@@ -1,6 +1,6 @@
 /** Lays Markdown out in lines of a width. */
 import { Lexer, type MarkedToken, type Token, type Tokens } from 'marked';
-import { fit, lineWidth, span, type Line, type Span, type Style } from '../cells.js';
+import { cut, fit, lineWidth, span, type Line, type Span, type Style } from '../cells.js';
 import { hardWrap, wrap } from '../wrap.js';
 import { highlight } from './highlight.js';
 import { tokenSpans } from './inline.js';
@@ -15,7 +15,8 @@ const deepest = 12;
 
 /** The lines of `source`, without blank lines at its ends. */
 export function markdownLines(source: string, width: number): Line[] {
-  return blockLines(Lexer.lex(source, { gfm: true }), width, text, 0);
+  // quotes and lists nested deeper than the width keep their marks, so what they hold is cut
+  return blockLines(Lexer.lex(source, { gfm: true }), width, text, 0).map((line) => cut(line, width, ''));
 }
 
 function blockLines(tokens: readonly Token[], width: number, style: Style, depth: number): Line[] {

@@ -34,6 +34,11 @@ pub struct Rendered {
 }
 
 impl Rendered {
+    /// What no template wrote.
+    pub(super) fn plain(segments: Vec<Segment>) -> Self {
+        Self { segments }
+    }
+
     /// The stretches in order.
     pub fn segments(&self) -> &[Segment] {
         &self.segments

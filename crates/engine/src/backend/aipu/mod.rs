@@ -75,6 +75,7 @@ impl Aipu {
         expect("the number of embeddings", embeddings.vocab_size(), io.vocab_size)?;
 
         let mut notes = chain.notes();
+        notes.extend(devices::firmware_note(&device));
         let (vocab_size, dim) = (embeddings.vocab_size(), embeddings.dim());
         notes.push(format!("Loaded embeddings: vocab_size={vocab_size}, embedding_dim={dim}"));
         if let Some(why) = embeddings.why_resident() {

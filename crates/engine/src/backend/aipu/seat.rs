@@ -1,6 +1,7 @@
 //! Whose turn it is on the device, and what the device's KV cache holds.
 
 use std::{
+    collections::VecDeque,
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -22,9 +23,17 @@ pub(super) struct Shared {
     pub(super) zero_point: i32,
     /// Positions that the device has room for.
     pub(super) context_length: usize,
+    line: Mutex<Line>,
+    moved: Condvar,
+}
+
+/// Those who wait for the device, served in the order of their coming.
+#[derive(Default)]
+struct Line {
     /// The device while nobody is replying.
-    seat: Mutex<Option<Seat>>,
-    free: Condvar,
+    seat: Option<Seat>,
+    waiting: VecDeque<u64>,
+    next: u64,
 }
 
 /// The right to run the device, with the record of what its cache holds.
@@ -47,33 +56,41 @@ impl Shared {
             zero_point: io.zero_point,
             context_length: io.context_length,
             embeddings,
-            seat: Mutex::new(Some(seat)),
-            free: Condvar::new(),
+            line: Mutex::new(Line { seat: Some(seat), ..Line::default() }),
+            moved: Condvar::new(),
         }
     }
 
     /// Waits for the device.
     pub(super) fn take_seat(&self, cancel: &Cancel) -> Result<Seat, Error> {
-        let mut place = self.lock();
+        let mut line = self.lock();
+        let mine = line.next;
+        line.next += 1;
+        line.waiting.push_back(mine);
         loop {
-            if let Some(seat) = place.take() {
+            if line.waiting.front() == Some(&mine)
+                && let Some(seat) = line.seat.take()
+            {
+                line.waiting.pop_front();
                 return Ok(seat);
             }
             if cancel.is_set() {
+                line.waiting.retain(|waiting| *waiting != mine);
+                self.moved.notify_all();
                 return Err(Error::Cancelled);
             }
-            place = self.free.wait_timeout(place, PATIENCE).unwrap_or_else(PoisonError::into_inner).0;
+            line = self.moved.wait_timeout(line, PATIENCE).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
     /// Lets the next one have it.
     pub(super) fn give_back(&self, seat: Seat) {
-        *self.lock() = Some(seat);
-        self.free.notify_one();
+        self.lock().seat = Some(seat);
+        self.moved.notify_all();
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Seat>> {
-        self.seat.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Line> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,0 +1,179 @@
+import test from 'ava';
+import * as fc from 'fast-check';
+import { textOf, widthOf, type Line } from '../ts/tui/cells.js';
+import { encode } from '../ts/tui/encode.js';
+import { documentOf, type Document } from '../ts/tui/markdown/document.js';
+import { markdownLines } from '../ts/tui/markdown/layout.js';
+import { hardWrap, wrap } from '../ts/tui/wrap.js';
+import { markdown } from './helpers/tui_states.js';
+
+test('Markdown that grows character by character ends as if it had come at once', (t) => {
+  for (const width of [20, 77]) {
+    const grown = {};
+    for (let at = 1; at < markdown.length; at += 1) documentOf(grown, markdown.slice(0, at), width, true);
+    const whole = documentOf({}, markdown, width, false);
+    const piecewise = documentOf(grown, markdown, width, false);
+    t.deepEqual(piecewise.lines(0, piecewise.rows), whole.lines(0, whole.rows));
+    t.is(piecewise.rows, whole.lines(0, whole.rows).length);
+  }
+});
+
+/** Each kind of mark that Markdown has. */
+const everything = `Intro **bold _both_ it** and ***all*** ~~gone~~ \`a*b\` &amp; &lt;tag&gt; ok!
+
+## Second [one](https://x.org/a_b) ![pic](https://x.org/p.png) end
+Text line
+- item *one*
+- [x] done
+- [ ] open
+  1. sub
+  2. sub **two**
+
+***
+
+> quote with \`code\`
+> and more
+
+Text before
+| a | b |
+|---|:-:|
+| 1 | **2** |
+| 3 | 4 |
+
+- in a list:
+  \`\`\`sh
+  ls -l | wc
+  \`\`\`
+
+~~~
+plain
+\`\`
+~~~
+
+Setext
+---
+
+1) one
+2) two
+
+\\*literal\\* done`;
+
+const characters = (document: Document) =>
+  document
+    .lines(0, document.rows)
+    .map(textOf)
+    .join('')
+    .replace(/[\s─┼│]/g, '');
+
+test('nothing that shows while text streams vanishes again: no mark flickers, whatever the pieces', (t) => {
+  for (const source of [markdown, everything]) {
+    const whole = characters(documentOf({}, source, 400, false));
+    for (const size of [1, 2, 3, 7]) {
+      const grown = {};
+      for (let at = size; at < source.length; at += size) {
+        const now = characters(documentOf(grown, source.slice(0, at), 400, true));
+        t.true(
+          whole.startsWith(now),
+          `after ${JSON.stringify(source.slice(Math.max(0, at - 30), at))}: …${now.slice(-30)}`,
+        );
+      }
+    }
+  }
+});
+
+/** The last paragraph but one is finished when a line of the next one is: what comes after may still belong to it. */
+const isOpen = (line: Line) => line.length === 0 || /literal|And a/.test(textOf(line));
+
+test('what is finished is laid out once: its lines are the same objects in each frame', (t) => {
+  const message = {};
+  const start = `${everything}\n\nAnd a new paragraph`;
+  const first = documentOf(message, start, 60, true);
+  const later = documentOf(message, `${start} that goes on`, 60, true);
+  for (let row = 0; row < first.rows; row += 1) {
+    const [line] = first.lines(row, row + 1);
+    if (!isOpen(line!)) t.is(later.lines(row, row + 1)[0], line, `row ${row}`);
+  }
+});
+
+const squeezed = (lines: readonly Line[]) => lines.map(textOf).join('').replace(/\s/g, '');
+const words = fc.string({
+  unit: fc.constantFrom(
+    'a',
+    'bc',
+    ' ',
+    '\n',
+    '\t',
+    '日',
+    '한',
+    '👩‍👩‍👧',
+    '🐢',
+    '✅',
+    'é',
+    'e\u0301',
+    '\u200b',
+    '…',
+    '─',
+  ),
+  maxLength: 80,
+});
+
+test('wrapping keeps every character and no line is wider than asked', (t) => {
+  const property = fc.property(words, fc.integer({ min: 2, max: 40 }), (text, width) => {
+    for (const lines of [wrap([{ text, style: {} }], width), hardWrap([{ text, style: {} }], width)]) {
+      if (lines.some((line) => widthOf(textOf(line)) > width)) return false;
+      if (squeezed(lines) !== text.replace(/\s/g, '')) return false;
+    }
+    return true;
+  });
+  t.notThrows(() => fc.assert(property, { numRuns: 1000 }));
+});
+
+test('any Markdown fits any width', (t) => {
+  const source = fc.string({
+    unit: fc.constantFrom(
+      '# ',
+      '- ',
+      '1. ',
+      '> ',
+      '```\n',
+      '| a | b |\n|--|--|\n',
+      '**',
+      '`',
+      '[x](y)',
+      '\n',
+      ' ',
+      'word',
+      '日本',
+      '🐢',
+      '    ',
+    ),
+    maxLength: 60,
+  });
+  const property = fc.property(source, fc.integer({ min: 1, max: 30 }), (text, width) =>
+    markdownLines(text, width).every((line) => widthOf(textOf(line)) <= width),
+  );
+  t.notThrows(() => fc.assert(property, { numRuns: 1000 }));
+});
+
+test('links are OSC 8 where the terminal takes it, to addresses that a browser opens, each row closed', (t) => {
+  const [line] = markdownLines('see [the docs](https://example.org/a) and [x](javascript:alert)', 80);
+  const bytes = encode(line!, 80, { theme: 'dark', links: true });
+  t.regex(bytes, /\u001b\]8;;https:\/\/example\.org\/a\u001b\\the docs\u001b\]8;;\u001b\\/); // oxlint-disable-line no-control-regex
+  t.false(bytes.includes(']8;;javascript'));
+  t.false(encode(line!, 80, { theme: 'dark', links: false }).includes(']8;'));
+  t.is(textOf(line!), 'see the docs (https://example.org/a) and x (javascript:alert)');
+  const rows = markdownLines('[a link of many words](https://example.org/a)', 8);
+  for (const row of rows) {
+    const shown = encode(row, 8, { theme: 'dark', links: true });
+    t.is(shown.split(']8;;h').length, shown.split(']8;;\u001b\\').length);
+  }
+});
+
+test('code has its language as a label and its words in colours', (t) => {
+  const lines = markdownLines('```ts\nconst a = "b"; // c\n```', 40);
+  t.is(textOf(lines[0]!).trim(), 'ts');
+  const roles = new Map(lines[1]!.map(({ text, style }) => [text.trim(), style.role]));
+  t.is(roles.get('const'), 'keyword');
+  t.is(roles.get('"b"'), 'string');
+  t.is(roles.get('// c'), 'comment');
+});

@@ -1,0 +1,45 @@
+/** The help screen, made from the table of keys and the table of slash commands. */
+import { helpLines as slashHelp } from '../chat/slash/table.js';
+import { meterLegend } from './bars.js';
+import { fit, span, type Line, type Style } from './cells.js';
+import { keyTable, ownCommands, type KeyRow } from './keys.js';
+import { wrap } from './wrap.js';
+
+const groups: readonly KeyRow['group'][] = ['Message', 'Reply', 'Transcript', 'Program'];
+const keyWidth = 36;
+const head: Style = { role: 'heading', bold: true };
+
+/** All rows of the help screen at this width. */
+export function helpLines(columns: number): Line[] {
+  const keyColumn = Math.min(keyWidth, Math.floor(columns / 2));
+  const entry = (left: string, right: string): Line[] => {
+    const keys = wrap([span(left, { role: 'accent' })], Math.max(1, keyColumn - 3));
+    const text = wrap([span(right, { role: 'text' })], Math.max(1, columns - keyColumn - 2));
+    return Array.from({ length: Math.max(keys.length, text.length) }, (_, row) => [
+      ...fit([span('   '), ...(keys[row] ?? [])], keyColumn),
+      span(' '),
+      ...(text[row] ?? []),
+    ]);
+  };
+  const keys = groups.flatMap((group): Line[] => [
+    [span(` ${group}`, head)],
+    ...keyTable
+      .filter((row) => row.group === group)
+      .flatMap((row) => entry([...row.keys, ...(row.slash ? [row.slash] : [])].join(', '), row.help)),
+    [],
+  ]);
+  const typed = [...ownCommands.map(([name, help]) => `${name}  ${help}`), ...slashHelp()];
+  const commands = typed.flatMap((text) => wrap([span(`   ${text}`, { role: 'text' })], columns));
+  return [
+    [span(' Keys and commands', head), span('   Up, Down: scroll', { role: 'muted' })],
+    [],
+    ...keys,
+    [span(' The meter of the context', head)],
+    ...wrap([span('   '), ...meterLegend(), span('· free', { role: 'muted' })], columns),
+    [],
+    [span(' Commands', head)],
+    ...commands,
+    [],
+    [span('   // at the start of a message sends a slash', { role: 'muted' })],
+  ];
+}
