@@ -69,7 +69,8 @@ pub fn compile(options: &CompileOptions) -> Result<Compiled, Error> {
             return Err(CompileError::Context { asked: *asked, most: config.context_length }.into());
         }
     };
-    let tokenizer = Tokenizer::from_gguf(model.gguf())?;
+    let gguf = model.checkpoint().gguf().ok_or_else(|| CompileError::NotGguf { path: weights.clone() })?;
+    let tokenizer = Tokenizer::from_gguf(gguf)?;
 
     let model_dir = out.join(name).join("model");
     let made = Compiled {
@@ -81,7 +82,7 @@ pub fn compile(options: &CompileOptions) -> Result<Compiled, Error> {
     for dir in [&model_dir, &made.tokenizer_dir] {
         fs::create_dir_all(dir).map_err(writing(dir))?;
     }
-    write_tokenizer(model.gguf(), &made)?;
+    write_tokenizer(gguf, &made)?;
     write_embeddings(&model, &made.embeddings)?;
     let payload = model_dir.join(PAYLOAD.1);
     link_or_copy(weights, &payload).map_err(writing(&payload))?;
