@@ -20,6 +20,7 @@ mod stream;
 
 mod cancel;
 mod cpu_time;
+mod draft;
 mod model;
 mod session;
 mod timing;
@@ -47,4 +48,4 @@ pub use session::{Reply, Session};
 pub use stream::TextStream;
 pub use timing::Timings;
 pub use tokenizer::{Segment, Tokenizer, TokenizerError};
-pub use transformer::{Isa, LoadOptions, UnavailableIsa};
+pub use transformer::{Dtype, Isa, LoadOptions, UnavailableIsa, UnknownDtype};

@@ -5,7 +5,7 @@ use test_support::{argmax, default_model, oracle};
 use transformer::{Input, Isa, LoadOptions, Model, Part};
 
 fn model(isa: Isa) -> Model {
-    Model::open(&default_model(), &LoadOptions { threads: 0, isa: Some(isa) })
+    Model::open(&default_model(), &LoadOptions { isa: Some(isa), ..LoadOptions::default() })
         .expect("the default model loads")
 }
 
@@ -158,9 +158,7 @@ fn sequences_in_one_batch_get_the_bits_that_they_get_alone() {
     for feed in feeds {
         let parts = sequences.iter_mut().zip(&mut logits).zip(feed);
         let mut parts: Vec<_> = parts
-            .filter_map(|((sequence, logits), tokens)| {
-                Some(Part { sequence, tokens: tokens?, logits: Some(logits) })
-            })
+            .filter_map(|((sequence, logits), tokens)| Some(Part { sequence, tokens: tokens?, logits }))
             .collect();
         model.step(&mut parts).expect("fits");
     }
