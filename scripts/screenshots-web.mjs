@@ -6,9 +6,10 @@ import { createInterface } from 'node:readline';
 import { chromium } from 'playwright-core';
 import { root } from './freshness.mjs';
 
-const questions = [
-  'Give me three names for a small bakery.',
-  'Write a Python function that adds two numbers.',
+/** A conversation before the one in the picture, and that one. */
+const conversations = [
+  ['Explain how a rainbow forms, in three sentences.'],
+  ['Give me three names for a small bakery.', 'Write a Python function that adds two numbers.'],
 ];
 const views = [
   { name: 'light', viewport: { width: 1200, height: 760 }, colorScheme: 'light' },
@@ -32,16 +33,17 @@ try {
   for (const { name, settings = false, ...options } of views) {
     const page = await (await browser.newContext(options)).newPage();
     await page.goto(url);
-    for (const [at, question] of questions.entries()) {
-      if (at > 0 && !options.isMobile) await page.click('text=New chat');
-      await page.fill('#message', question);
-      await page.click('[aria-label=Send]:not([disabled])');
-      await page.waitForFunction(
-        () => document.querySelector('.column')?.getAttribute('aria-busy') === 'false',
-      );
+    for (const [at, questions] of conversations.entries()) {
+      if (at > 0) await page.locator('.new-chat').dispatchEvent('click');
+      for (const question of questions) {
+        await page.fill('#message', question);
+        await page.click('[aria-label=Send]:not([disabled])');
+        await page.waitForFunction(
+          () => document.querySelector('.column')?.getAttribute('aria-busy') === 'false',
+        );
+      }
     }
-    await page.evaluate(() => document.querySelector('.transcript').scrollTo(0, 0));
-    if (options.isMobile) await page.evaluate(() => document.querySelector('.transcript').scrollTo(0, 1e6));
+    await page.evaluate(() => document.querySelector('.transcript').scrollTo(0, 1e6));
     if (settings) await page.click('[aria-label=Settings]');
     await page.mouse.move(0, 0);
     await page.waitForTimeout(400);
