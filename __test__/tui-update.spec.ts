@@ -164,6 +164,22 @@ test('a saved conversation takes the place of this one, unless a reply has begun
   t.regex(screenOf(busy), /a reply has begun meanwhile/);
 });
 
+test('a reply stopped before its first word leaves the turn before as it was, and gives the message back', (t) => {
+  const asking = play(talked(), ...asked('Three?'), key('Escape'));
+  const cancelled = { ...result, finishReason: 'cancelled', completionTokens: 0 } as const;
+  const ended = play(asking, { kind: 'ended', conversation: said, result: cancelled });
+  t.is(ended.input.text, 'Three?');
+  t.notRegex(screenOf(ended), /stopped/);
+  t.regex(screenOf(ended), /❯ Two\?/);
+  const half = play(asking, {
+    kind: 'ended',
+    conversation: withTurn(said, 'Three?', 'Thi'),
+    result: cancelled,
+  });
+  t.regex(screenOf(half), /Thi\n+ *stopped/);
+  t.is(half.input.text, '');
+});
+
 test('a system prompt changed while a reply runs stays changed', (t) => {
   const asking = play(talked(), ...asked('Three?'), ...asked('/system Be kind.'));
   const ended = play(asking, { kind: 'ended', conversation: withTurn(said, 'Three?', 'Third.'), result });

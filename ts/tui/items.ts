@@ -55,6 +55,7 @@ export function layout(item: Item, state: State): Document {
   if (item.kind === 'note') return noteRows(item.note, width);
   if (item.kind === 'pending') return pendingRows(state, width);
   const { turn } = item;
+  const key = state.keys.get(turn.id) ?? turn;
   const result = state.results.get(turn.id);
   const after: Line[] = [];
   if (result?.finishReason === 'cancelled') after.push([span('  stopped', { role: 'muted' })]);
@@ -67,9 +68,9 @@ export function layout(item: Item, state: State): Document {
   if (item.lastDropped)
     after.push([], [span(rule(' the model no longer sees what is above ', width), { role: 'warning' })]);
   const rows = stack(
-    userRows(turn, turn.user, width),
+    userRows(key, turn.user, width),
     blank,
-    replyRows(turn, turn.assistant, width, false),
+    replyRows(key, turn.assistant, width, false),
     fixed(after),
     blank,
   );
