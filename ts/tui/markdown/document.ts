@@ -1,5 +1,4 @@
 /** The lines of a growing Markdown text: finished blocks are laid out once, the open tail at each drawing. */
-import remend from 'remend';
 import type { Line } from '../cells.js';
 import { Blocks, type Block } from './blocks.js';
 import { markdownLines } from './layout.js';
@@ -83,7 +82,7 @@ function laidOf(key: object, text: string): Laid {
 
 /** Marks that are open are closed for the eye, and those that may become one wait: none shows and vanishes. */
 function tailLines(block: Block, width: number): readonly Line[] {
-  return spaced(block, remend(settled(block.source), { linkMode: 'text-only' }), width);
+  return spaced(block, settled(block.source), width);
 }
 
 /** A laid-out text: rows without lines, and lines where they are seen. */
