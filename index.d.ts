@@ -19,6 +19,12 @@ export declare class Model {
   countTokens(text: string): number
   /** The device's hottest core in °C at this moment; absent where the device does not tell. */
   coreTemperature(): number | null
+  /** Token ids of a text, as a message holds it. */
+  tokenize(text: string): Array<number>
+  /** The text of token ids, control tokens spelled out. */
+  detokenize(ids: Array<number>): string
+  /** The prompt that the chat template makes of a whole conversation, control tokens spelled out. */
+  applyTemplate(messages: Array<Message>): string
   /** Lets go of the weights and the device; sessions that still exist keep theirs until they are disposed. */
   dispose(): void
 }
@@ -41,6 +47,8 @@ export declare class Reply {
 export declare class Session {
   /** Answers the last message. */
   reply(messages: Array<Message>, options: GenerateOptions): Reply
+  /** Goes on with a text as it stands, outside of any conversation. */
+  complete(text: string, options: GenerateOptions): Reply
   /** Forgets the conversation; the next reply reads its whole prompt. */
   reset(): void
   /** Lets go of the KV cache, after a reply that is still running. */
@@ -53,6 +61,8 @@ export interface Chunk {
   text: string
   /** Tokens that it took. */
   tokens: number
+  /** Each of those tokens, where `logprobs` asks for them. */
+  steps?: Array<Step>
 }
 
 /** Turns a GGUF file into what the simulated card loads, off the JavaScript thread. */
@@ -126,6 +136,8 @@ export interface GenerateOptions {
   presencePenalty?: number
   /** Taken off the score of a token as many times as it was seen. */
   frequencyPenalty?: number
+  /** Added to the scores of tokens, by their ids. */
+  logitBias?: Record<string, number>
   /** The same seed, prompt and options give the same reply. */
   seed?: number
   /** Most tokens of the reply; absent: as many as the context has room for. */
@@ -134,6 +146,8 @@ export interface GenerateOptions {
   stop?: Array<string>
   /** What to do with a conversation that has outgrown the context; `drop` where absent. */
   onOverflow?: 'drop' | 'error'
+  /** Tell each token's log-probability, beside those of this many of the likeliest; absent: none. */
+  logprobs?: number
 }
 
 /** The devices with their settings and readings; otherwise as `listDevices`. */
@@ -153,13 +167,13 @@ export declare function load(options: LoadOptions): Promise<Model>
 export interface LoadOptions {
   /** `transformers` (the CPU) or `transformers-aipu`. */
   pipeline: 'transformers' | 'transformers-aipu'
-  /** The GGUF file (`transformers`). */
+  /** The GGUF file, or the folder in Hugging Face layout (`transformers`). */
   weights?: string
   /** `model.json` of a compiled model (`transformers-aipu`). */
   compiledModel?: string
   /** The `.npz` with the embedding rows (`transformers-aipu`). */
   embeddings?: string
-  /** Folder with `tokenizer.json`; absent: the tokenizer inside the GGUF file. */
+  /** Folder with `tokenizer.json`; absent: the tokenizer inside the GGUF file, or the weights' own folder. */
   tokenizerDir?: string
   /** `libaxruntime.so`; absent: AXLLM_RUNTIME_LIB, AXELERA_RUNTIME_DIR, then the loader's own search. */
   runtimeLibrary?: string
@@ -175,6 +189,10 @@ export interface LoadOptions {
   threads?: number
   /** Instruction set of the CPU kernels: `scalar`, `avx2` or `avx512`; absent: the machine's best. */
   isa?: string
+  /** What weights are rounded to: `f32`, `bf16`, `q8` or `q4`; absent: as a GGUF file stores them, `q8` for a folder. */
+  dtype?: string
+  /** Folder where rounded weights are kept for the next start; absent: nowhere. */
+  cacheDir?: string
 }
 
 /** One message of a conversation. */
@@ -251,6 +269,14 @@ export interface RuntimeInfo {
   version: string
 }
 
+/** A token of a reply, and what the model would rather have said. */
+export interface Step {
+  /** The token that was chosen. */
+  chosen: TokenLogprob
+  /** The likeliest tokens, the best first. */
+  top: Array<TokenLogprob>
+}
+
 /** What the system shows of a card below `root`, which is `/` but for tests. */
 export declare function systemChain(root: string): Promise<SystemChain>
 
@@ -264,4 +290,14 @@ export interface SystemChain {
   driverVersion?: string
   /** Names of the device nodes in /dev. */
   nodes: Array<string>
+}
+
+/** A token with the natural logarithm of its probability. */
+export interface TokenLogprob {
+  /** The token. */
+  id: number
+  /** The bytes that it adds to the text: possibly a part of a character. */
+  bytes: Array<number>
+  /** By the model's own scores, before any option changes them. */
+  logprob: number
 }

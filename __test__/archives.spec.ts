@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import {
   existsSync,
   lstatSync,
@@ -199,9 +200,11 @@ for (const [kind, bytes] of [
     writeFileSync(join(top, 'out', 'm', 'embeddings.npz'), 'kept');
     writeFileSync(join(top, 'out', 'm', 'model', 'old'), 'goes');
     writeFileSync(join(top, 'a'), bytes);
-    const paths = await extractArchive(join(top, 'a'), join(top, 'out'));
+    const files = await extractArchive(join(top, 'a'), join(top, 'out'));
+    const paths = files.map(({ path }) => path);
     t.deepEqual(paths, [join(top, 'out', 'm', 'model', 'long')]);
     t.deepEqual(readFileSync(paths[0]!), data);
+    t.is(files[0]!.sums.sha256, createHash('sha256').update(data).digest('hex'));
     t.is(statSync(paths[0]!).mode & 0o7111, 0);
     t.deepEqual(readdirSync(join(top, 'out', 'm')).sort(), ['embeddings.npz', 'model']);
     t.deepEqual(readdirSync(join(top, 'out', 'm', 'model')), ['long']);

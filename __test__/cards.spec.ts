@@ -12,7 +12,7 @@ description: A card as the vendor publishes them
 models:
   example-1024:
     precompiled_url: https://models.example/icdf/example.tar.gz
-    precompiled_path: build/example-1024
+    precompiled_path: build/example-1024/example.tar.gz
     precompiled_md5: 608e6058f117995efd2c770211ef4eca
     task_category: LanguageModel
     extra_kwargs:
@@ -38,8 +38,9 @@ test('every card that ships can be read', (t) => {
 test('a card as the vendor publishes them', (t) => {
   const card = parseCard(metis, 'example.yaml');
   t.like(card, { contextLength: 1024, requiredMemoryGb: 16, modelName: 'owner/example', weights: undefined });
-  t.is(card.precompiled?.path, 'example-1024');
-  t.is(card.precompiled?.archive.file, 'example.tar.gz');
+  const [build] = card.precompiled!.builds;
+  t.is(build!.path, 'example-1024/example.tar.gz');
+  t.is(build!.archive.file, 'example.tar.gz');
 });
 
 test('the path of a card, and of a GGUF file', (t) => {
@@ -59,7 +60,7 @@ const wrong = test.macro({
   title: (given) => `refused: ${given}`,
 });
 
-test('another format', wrong, '1.0.0', '2.0.0', /^x.yaml: axelera-model-format must be 1.0.0, not "2.0.0"/);
+test('another format', wrong, '1.0.0', '2.0.0', /^x.yaml:2: axelera-model-format must be 1.0.0, not "2.0.0"/);
 test(
   'not a language model',
   wrong,
@@ -70,11 +71,17 @@ test(
 test(
   'a path out of the build root',
   wrong,
-  'build/example-1024',
-  '../etc',
-  /precompiled_path must be a relative/,
+  'build/example-1024/',
+  '../etc/',
+  /x.yaml:8: .*precompiled_path must be a relative/,
 );
-test('an address that is a file', wrong, 'https://models.example/icdf', 'file:///etc', /must be an http/);
+test(
+  'an address that is a file',
+  wrong,
+  'https://models.example/icdf',
+  'file:///etc',
+  /precompiled_url must be an https address/,
+);
 test('a short checksum', wrong, '608e', '', /precompiled_md5 must be 32 hex digits/);
 test(
   'a text for a number',
@@ -83,7 +90,7 @@ test(
   'max_tokens: many',
   /max_tokens must be a positive whole/,
 );
-test('not YAML', wrong, 'models:', 'models: [', /^x.yaml is not YAML/);
+test('not YAML', wrong, 'models:', 'models: [', /^x.yaml:\d+: not YAML/);
 
 test('an unknown name lists what was probably meant', (t) => {
   t.throws(() => findCard('smollm2-135m-instuct'), {

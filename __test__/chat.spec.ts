@@ -313,3 +313,103 @@ for (const when of ['at the prompt', 'while answering'] as const) {
     t.pass();
   });
 }
+
+test('a terminal that is dumb gets no escape sequence, and the chat works', async (t) => {
+  const chat = await terminal(t, [...short, '--rich-cli'], { env: { TERM: 'dumb' } });
+  await chat.see(/No full-screen chat: [^]*User: *$/);
+  chat.say('Hello');
+  await chat.see(/User: Hello\nAssistant: \S[^]*\nUser: *$/);
+  chat.say('"""');
+  chat.say('one');
+  chat.say('two"""');
+  await chat.see(/two"""\nAssistant: \S[^]*\nUser: *$/);
+  chat.say('/history');
+  await chat.see(/ 2 {2}one two\nUser: *$/);
+  chat.say('/edit 1');
+  await chat.see(/\/edit 1\nHello\nUser: *$/);
+  chat.say('Hello there');
+  await chat.see(/User: Hello there\nAssistant: \S[^]*\nUser: *$/);
+  chat.say('clear');
+  await chat.see(/clear\nUser: *$/);
+  chat.press('Ctrl-C');
+  await chat.see(/Goodbye!/);
+  t.is(await chat.status, 0);
+  t.false(chat.bytes().includes('\u001b'));
+});
+
+test('a dumb terminal: Ctrl-C stops the reply, Ctrl-D leaves', async (t) => {
+  const chat = await terminal(t, ['-d', 'sim'], { env: { TERM: 'dumb', AXSIM_TOKENS_PER_SECOND: '8' } });
+  await chat.see(idle);
+  chat.say('Write a very long story about the sea.');
+  await chat.see(/Assistant: \S+ \S+/);
+  chat.press('Ctrl-C');
+  await chat.see(/Assistant: [^]*\nUser: *$/);
+  chat.press('Ctrl-D');
+  await chat.see(/Goodbye!/);
+  t.is(await chat.status, 0);
+});
+
+test('a storm of resizing while a reply comes and while one types', async (t) => {
+  const chat = await terminal(t, ['--pipeline', 'transformers', '-n', '60'], { columns: 60, rows: 20 });
+  await chat.see(idle);
+  chat.say('Write a very long story about the sea.');
+  await chat.see(/Assistant: \S+/);
+  const storm = async () => {
+    for (let round = 0; round < 300; round++) {
+      chat.resize(1 + ((round * 37) % 90), 1 + ((round * 17) % 30));
+      if (round % 20 === 0) await sleep(5);
+    }
+    chat.resize(60, 20);
+  };
+  await storm();
+  await chat.see(/User: *$/);
+  chat.type('draft');
+  await storm();
+  await sleep(200);
+  chat.press('Ctrl-L');
+  await chat.see(/^User: draft$/);
+  chat.press('Ctrl-C');
+  await leaves(t, chat);
+});
+
+for (const [what, args, env] of [
+  ['NO_COLOR', [], { NO_COLOR: '1' }],
+  ['--no-color', ['--no-color'], { FORCE_COLOR: '1' }],
+] as const) {
+  test(`no colour with ${what}`, async (t) => {
+    const chat = await terminal(t, [...short, ...args], { env });
+    await ask(chat, 'Hello');
+    await leaves(t, chat);
+    // oxlint-disable-next-line no-control-regex -- looking for them is the purpose
+    t.notRegex(chat.bytes(), /\u001b\[[\d;]*m/);
+  });
+}
+
+test('Ctrl-C ends a one-shot in a shell with 130, and the terminal is as it was', async (t) => {
+  const shell = await terminal(t, ['--norc', '-i'], { command: ['bash'], env: { PS1: 'sh> ' } });
+  await shell.see(/sh> *$/);
+  shell.say('stty -g > before');
+  shell.say(`${process.execPath} ${cliFile} -q -d sim --prompt 'Write a very long story about the sea.'`);
+  await shell.see(/\n\w+ \w+/);
+  shell.press('Ctrl-C');
+  shell.say('echo "[$?]"; stty -g | diff - before && echo the same');
+  await shell.see(/\n\[130\]\nthe same\nsh> *$/);
+  shell.say('exit');
+  t.is(await shell.status, 0);
+});
+
+test('a terminal that says it has no rows and columns', async (t) => {
+  const shell = await terminal(t, ['--norc', '-i'], { command: ['bash'], env: { PS1: 'sh> ' } });
+  await shell.see(/sh> *$/);
+  shell.say('stty rows 0 cols 0');
+  shell.say(
+    `${process.execPath} ${cliFile} --help | tail -1; ${process.execPath} ${cliFile} ${short.join(' ')}`,
+  );
+  await shell.see(/a chat on the simulated card[^]*User: *$/);
+  shell.say('Hello');
+  await shell.see(/User: Hello\nAssistant: \S[^]*\nUser: *$/);
+  shell.press('Ctrl-D');
+  await shell.see(/Goodbye!\n[^]*sh> *$/);
+  shell.say('exit');
+  t.is(await shell.status, 0);
+});

@@ -81,6 +81,31 @@ test('bash completes device names, which hold colons', (t) => {
   t.deepEqual(said.trim().split('\n'), ['1:0', '3:0']);
 });
 
+test('zsh lists the devices', (t) => {
+  const { folder, env } = world(t);
+  const script = `
+    autoload -Uz compinit && compinit -u -d ${folder}/dump
+    source <(axllm completion zsh)
+    compadd() { shift; print -l -- "$@"; }
+    words=(axllm -d ''); CURRENT=3
+    _axllm`;
+  const said = execFileSync('zsh', ['-f', '-c', script], { env, encoding: 'utf8' });
+  t.deepEqual(said.trim().split('\n'), ['sim', 'metis-0:1:0', 'metis-0:3:0']);
+});
+
+test('PowerShell, of which there is none here, is answered as its script asks', async (t) => {
+  const { stdout } = await axllm(['completion', 'powershell']);
+  t.regex(stdout, /^Register-ArgumentCompleter -Native -CommandName axllm /m);
+  t.true(stdout.includes('axllm --get-completions @words'));
+  const { env } = world(t);
+  const ask = async (...words: string[]) =>
+    (await axllm(['--get-completions', ...words], { env })).stdout.trim().split('\n');
+  // it writes the empty word as two quotes
+  t.deepEqual(await ask('-d', '""'), ['sim', 'metis-0:1:0', 'metis-0:3:0']);
+  t.true((await ask('""')).includes('smollm2-135m-instruct'));
+  t.deepEqual(await ask('devices', ''), ['']);
+});
+
 test('fish lists the devices', (t) => {
   const script = `axllm completion fish | source; complete -C 'axllm -d '`;
   t.deepEqual(fish(t, script).trim().split('\n').sort(), ['metis-0:1:0', 'metis-0:3:0', 'sim']);

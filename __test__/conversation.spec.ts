@@ -92,6 +92,13 @@ const damaged: [string, (file: Record<string, unknown>) => unknown][] = [
     (file) => ({ ...file, turns: [{ id: 0, parent: 0, user: 'a', assistant: 'b' }] }),
   ],
   ['a text that is none', (file) => ({ ...file, system: 3 })],
+  ['a field that nobody knows', (file) => ({ ...file, title: 'x' })],
+  ['a date that is none', (file) => ({ ...file, saved: 'yesterday' })],
+  ['turns that are no list', (file) => ({ ...file, turns: {} })],
+  [
+    'a turn with more in it',
+    (file) => ({ ...file, turns: [{ id: 0, parent: null, user: 'a', assistant: 'b', role: 'x' }] }),
+  ],
 ];
 for (const [name, damage] of damaged) {
   test(`a file is refused: ${name}`, (t) => {

@@ -40,12 +40,11 @@ test('only a line that ends in temperatures counts, and only believable ones', (
   }
 });
 
-test('the highest core is read; the log level is put back, also after SIGKILL', async (t) => {
+test('the highest core is read, and the log level put back at the end', async (t) => {
   const { Thermometer } = await import('../ts/core-temperature.js');
   const { env, calls } = world(t, 'x core_temps=[34,41,33,33]');
   const thermometer = new Thermometer('metis-0:1:0', cleanEnv(env));
-  while (thermometer.latest() === undefined) await pause(20);
-  t.is(thermometer.latest(), 41);
+  t.is(await thermometer.latest(), 41);
   t.deepEqual(calls(), [
     '--device metis-0:1:0 --slog-level inf:collector',
     '--device metis-0:1:0 --clear-buffer --slog',
@@ -55,18 +54,53 @@ test('the highest core is read; the log level is put back, also after SIGKILL', 
   t.is(calls().at(-1), '--device metis-0:1:0 --slog-level err');
 });
 
-for (const signal of ['SIGINT', 'SIGKILL'] as const) {
+const putBack = '--device metis-0:1:0 --slog-level err';
+
+/** A run whose card has a real one's name, and whose temperature is followed. */
+function measured(env: Record<string, string>) {
+  const named = { ...env, AXSIM_NAMES: 'metis-0:1:0' };
+  return start(['-d', 'sim', '--show-stats', '--prompt', 'Tell a long story'], named);
+}
+
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGSEGV', 'SIGKILL'] as const) {
   test(`a program that ends by ${signal} leaves the log level as it was`, async (t) => {
     const { env, calls } = world(t, 'core_temps=[34,35,33,33]');
-    const named = { ...env, AXSIM_NAMES: 'metis-0:1:0' };
-    const child = start(['-d', 'sim', '--show-stats', '--prompt', 'Tell a long story'], named);
+    const child = measured(env);
     const done = outcome(child);
     child.stdout.once('data', () => child.kill(signal));
     await done;
     while (calls().length < 3) await pause(20);
-    t.is(calls().at(-1), '--device metis-0:1:0 --slog-level err');
+    t.is(calls().at(-1), putBack);
   });
 }
+
+test('a device library that takes the program with it leaves the log level as it was', async (t) => {
+  const { env, calls } = world(t, 'core_temps=[34,35,33,33]');
+  const run = await outcome(measured({ ...env, AXSIM_FAULT: 'read=RUNTIME_ERROR;run@8=crash' }));
+  t.is(run.signal, 'SIGABRT');
+  while (calls().length < 3) await pause(20);
+  t.is(calls().at(-1), putBack);
+});
+
+test('where the program and its helper are killed, the next run puts the log level back', async (t) => {
+  const { env, calls } = world(t, 'core_temps=[34,35,33,33]');
+  const child = measured(env);
+  const done = outcome(child);
+  await new Promise((resolve) => child.stdout.once('data', resolve));
+  while (calls().length < 2) await pause(20);
+  const children = readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8').trim().split(' ');
+  // the helper leads a group of its own
+  for (const pid of children) process.kill(-Number(pid), 'SIGKILL');
+  child.kill('SIGKILL');
+  await done;
+  t.false(calls().includes(putBack));
+  t.is(
+    (await outcome(measured({ ...env, AXSIM_FAULT: 'read=RUNTIME_ERROR;run@8=RUNTIME_ERROR' }))).status,
+    1,
+  );
+  while (calls().at(-1) !== putBack) await pause(20);
+  t.is(calls().filter((call) => call === putBack).length, 1);
+});
 
 test('the statistics show it; garbage and a missing tool are n/a', async (t) => {
   const args = ['-d', 'sim', '--show-stats', '--prompt', 'Hi', '-n', '24'];

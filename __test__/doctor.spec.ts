@@ -1,10 +1,11 @@
 /** Each link of the chain, broken in the real path: a root of files, a library and a device given from outside. */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import anyTest, { type ExecutionContext } from 'ava';
 import type { Link } from '../ts/doctor/links.js';
 import { older } from '../ts/doctor/fit.js';
+import { packageRoot } from '../ts/package-root.js';
 import { axllm, cleanEnv, cliFile, simulator } from './helpers/cli.js';
 import { temporary } from './helpers/folder.js';
 
@@ -85,6 +86,13 @@ const broken: [string, (root: string) => void, Record<string, string>, string, R
     'versions',
     /update the driver/,
   ],
+  [
+    'flashed firmware that does not run yet',
+    () => undefined,
+    { AXSIM_FIRMWARE: 'v1.2.0/v1.3.0' },
+    'versions',
+    /switch the machine off and on/,
+  ],
   ['little memory', () => undefined, { AXSIM_MEMORY: '1GiB' }, 'memory', /smaller model/],
   [
     'failing run',
@@ -147,6 +155,63 @@ test('a machine without a card says so, and ends in a token on the CPU and on th
   t.regex(run.stdout, /no Metis card in this machine/);
   t.regex(run.stdout, /^ok +token on the CPU +smollm2/m);
   t.regex(run.stdout, /^ok +token on the simulated card +smollm2.*metis-sim:0/m);
+});
+
+test('broken: without a card, the CPU and the simulated card need the model', async (t) => {
+  const env = { AXLLM_SYSTEM_ROOT: temporary(t), AXLLM_RUNTIME_LIB: '/nowhere.so' };
+  const args = ['--offline', '--build-root', temporary(t)];
+  const run = await doctor(env, ...args);
+  t.is(run.status, 1);
+  for (const link of ['token on the CPU', 'token on the simulated card']) {
+    t.like(run.of(link), { status: 'failed' });
+    t.regex(run.of(link)?.seen ?? '', /\[offline\]$/);
+    t.regex(run.of(link)?.remedy ?? '', /run once without --offline/);
+  }
+  const human = await axllm(['doctor', '-q', ...args], { env });
+  t.is(human.status, 1);
+  t.regex(
+    human.stdout,
+    /^FAILED +token on the CPU .*\n +-> run once[^]*The first broken link: token on the CPU\.$/m,
+  );
+});
+
+test('broken: an archive for another runtime; which versions go together', async (t) => {
+  // the folder tells the SDK's version, as the vendor installs it
+  const libraryOf = (sdk: string) => {
+    const folder = join(temporary(t), `runtime-${sdk}-1`, 'lib');
+    mkdirSync(folder, { recursive: true });
+    copyFileSync(simulator, join(folder, 'libaxruntime.so'));
+    return join(folder, 'libaxruntime.so');
+  };
+  const cards = temporary(t);
+  const shipped = readFileSync(join(packageRoot, 'models', 'phi3-mini-512-static.yaml'), 'utf8');
+  // only the build for SDK 1.8
+  const one = shipped.replace(/ {4}precompiled_others:\n( {6}.*\n)+/, '');
+  t.not(one, shipped);
+  writeFileSync(join(cards, 'phi3-mini-512-static.yaml'), one);
+  const root = machine(t);
+  for (const [sdk, driver, failure] of [
+    ['1.8.0', '1.6.2', undefined],
+    ['1.8.0', '1.5.9', /update the driver/],
+    ['1.6.0', '1.5.9', /choose a model with an archive for AxModel 4, or install the SDK that takes 5/],
+  ] as const) {
+    writeFileSync(join(root, 'sys/module/metis/version'), `${driver}\n`);
+    const env = { AXLLM_SYSTEM_ROOT: root, AXLLM_RUNTIME_LIB: libraryOf(sdk) };
+    const run = await doctor(env, '-m', 'phi3-mini-512-static', '--models-dir', cards, '--offline');
+    const link = run.of('versions');
+    t.is(link?.status, failure ? 'failed' : 'ok', JSON.stringify(link));
+    t.regex(
+      link?.seen ?? '',
+      new RegExp(`driver ${driver}, runtime for AxModel [45], archives for AxModel 5$`),
+    );
+    if (failure) t.regex(link?.remedy ?? '', failure);
+  }
+});
+
+test('broken: the simulated card’s own library', async (t) => {
+  const run = await doctor({ AXLLM_SIM_LIB: '/nowhere.so' }, '-d', 'sim');
+  t.is(run.status, 1);
+  t.is(run.links.find(({ status }) => status === 'failed')?.link, 'runtime library');
 });
 
 test('devices: programs get an array, people the vendor’s line and the chain', async (t) => {

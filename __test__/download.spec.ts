@@ -13,12 +13,12 @@ import { sample, serve } from './helpers/server.js';
 // one at a time: some of them are about time
 const test = anyTest.serial;
 const { body, expected } = sample(300_000);
-const patience = { connectMs: 3000, stallMs: 300, retries: 2, backOffMs: 5 };
-const options = { progress: silentProgress, patience };
+const patience = { connectMs: 3000, stallMs: 300, retries: 2, backOffMs: 5, waitMs: 5000 };
+const options = { env: {}, progress: silentProgress, patience };
 
 function contextIn(root: string, said: string[] = [], signal?: AbortSignal): FetchContext {
   const say = (text: string) => void said.push(text);
-  return { root, env: {}, log: { debug: say, info: say, warning: say }, offline: false, signal, ...options };
+  return { root, log: { debug: say, info: say, warning: say }, offline: false, signal, ...options };
 }
 
 const remote = (url: string): RemoteFile => ({ file: 'a.bin', ...expected, sources: [{ kind: 'url', url }] });
@@ -26,7 +26,7 @@ const remote = (url: string): RemoteFile => ({ file: 'a.bin', ...expected, sourc
 test('a file arrives whole, and nothing else is left', async (t) => {
   const { url } = await serve(t, (_, response) => void response.end(body));
   const folder = temporary(t);
-  await download(`${url}/a.bin`, join(folder, 'a.bin'), expected, options);
+  await download({ url: `${url}/a.bin` }, join(folder, 'a.bin'), expected, options);
   t.deepEqual(readFileSync(join(folder, 'a.bin')), body);
   t.deepEqual(readdirSync(folder), ['a.bin']);
 });
@@ -44,7 +44,7 @@ test('a connection that breaks is taken up where it broke', async (t) => {
     response.end(body.subarray(from));
   });
   const folder = temporary(t);
-  await download(`${url}/a.bin`, join(folder, 'a.bin'), expected, options);
+  await download({ url: `${url}/a.bin` }, join(folder, 'a.bin'), expected, options);
   t.deepEqual(readFileSync(join(folder, 'a.bin')), body);
   t.is(seen.length, 2);
   t.is(seen[1]?.headers['if-range'], '"one"');
@@ -57,7 +57,7 @@ test('a server that cannot resume sends the file again', async (t) => {
     response.write(body.subarray(0, 50_000), () => setTimeout(() => response.destroy(), 50));
   });
   const folder = temporary(t);
-  await download(`${url}/a.bin`, join(folder, 'a.bin'), expected, options);
+  await download({ url: `${url}/a.bin` }, join(folder, 'a.bin'), expected, options);
   t.deepEqual(readFileSync(join(folder, 'a.bin')), body);
 });
 
@@ -65,7 +65,7 @@ const fails = anyTest.macro({
   async exec(t, code: string, text: RegExp, answer: Parameters<typeof serve>[1]) {
     const { url } = await serve(t, answer);
     const folder = temporary(t);
-    const failed = download(`${url}/a.bin`, join(folder, 'a.bin'), expected, options);
+    const failed = download({ url: `${url}/a.bin` }, join(folder, 'a.bin'), expected, options);
     await t.throwsAsync(failed, { code, message: text });
     t.deepEqual(readdirSync(folder), []);
   },
@@ -95,7 +95,7 @@ test('a transfer that stalls', fails, 'download_failed', /no data for 0.3 s/, (_
 test('nobody there: one try, at once', async (t) => {
   const folder = temporary(t);
   const start = Date.now();
-  const failed = download('http://127.0.0.1:9/a.bin', join(folder, 'a.bin'), expected, options);
+  const failed = download({ url: 'http://127.0.0.1:9/a.bin' }, join(folder, 'a.bin'), expected, options);
   await t.throwsAsync(failed, { code: 'download_failed' });
   t.true(Date.now() - start < 2500);
 });
@@ -109,9 +109,12 @@ test('an aborted signal ends it, with nothing left behind', async (t) => {
   const stop = new AbortController();
   setTimeout(() => stop.abort(new Error('enough')), 100);
   const { signal } = stop;
-  await t.throwsAsync(download(`${url}/a.bin`, join(folder, 'a.bin'), expected, { ...options, signal }), {
-    message: 'enough',
-  });
+  await t.throwsAsync(
+    download({ url: `${url}/a.bin` }, join(folder, 'a.bin'), expected, { ...options, signal }),
+    {
+      message: 'enough',
+    },
+  );
   t.deepEqual(readdirSync(folder), []);
 });
 

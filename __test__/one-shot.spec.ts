@@ -121,17 +121,32 @@ test('with --json a reply that fails half-way is kept beside its error', async (
   t.is(error.code, 'device_failed');
 });
 
+interface Shown {
+  options: Record<string, { value: unknown; source: string }>;
+}
+
 test('the config file: used, shown by axllm config, and wrong keys are named', async (t) => {
   const env = configured(t, 'temperature = 0.5\nseed = 3\napi_key = "secret"\n');
   const shown = await axllm(['config', '--json', '--seed', '4'], { env: { ...env, AXLLM_TOP_K: '9' } });
-  const { options } = JSON.parse(shown.stdout) as {
-    options: Record<string, { value: unknown; source: string }>;
-  };
+  const { options } = JSON.parse(shown.stdout) as Shown;
   t.like(options.temperature, { value: 0.5, source: 'config' });
   t.like(options.seed, { value: 4, source: 'flag' });
   t.like(options.top_k, { value: 9, source: 'env' });
   t.like(options.pipeline, { value: 'auto', source: 'default' });
   t.is(options.api_key?.value, '***');
+  const card = join(temporary(t), 'card.yaml');
+  writeFileSync(
+    card,
+    `axelera-model-format: 1.0.0
+models:
+  mine:
+    task_category: LanguageModel
+    extra_kwargs: {llm: {weights: {file: w, sources: [{url: 'https://models.example/w'}]}, options: {top_p: 0.4, temperature: 0.1}}}
+`,
+  );
+  const carded = JSON.parse((await axllm(['config', '--json', '-m', card], { env })).stdout) as Shown;
+  t.like(carded.options.top_p, { value: 0.4, source: 'card' });
+  t.like(carded.options.temperature, { value: 0.5, source: 'config' });
   const wrong = await axllm(hi, { env: configured(t, 'temprature = 1\n') });
   t.is(wrong.status, 1);
   t.regex(
@@ -182,17 +197,45 @@ test('bench: the fields, parts left out, CSV, and a slower machine than before',
     t.true((figures[key] ?? 0) > 0, key);
   }
   t.true((figures.peak_rss_bytes ?? 0) > 10e6);
+  t.true((figures.load_ms_spread ?? -1) >= 0);
+  const one = async (...args: string[]) =>
+    JSON.parse((await axllm([...small, '-r1', '--json', ...args])).stdout) as Record<string, number | null>;
+  const undecoded = await one('-n0');
+  t.like(undecoded, { decode_tokens_per_second: null, host_cpu_us_per_token: null });
+  t.true((undecoded.prefill_tokens_per_second ?? 0) > 0);
+  const deep = await one('--depth', '300', '-n1');
+  t.is(deep.depth, 300);
+  // what lies in the context already is not read again
+  t.true((deep.prompt_tokens ?? 0) < 100, String(deep.prompt_tokens));
+  t.regex(
+    (await axllm(small)).stdout,
+    /^cpu, prompt of \d+ tokens\n( +[\d.]+ ±[\d.]+ +\S.*\n){4} +[\d.]+ +MB peak/,
+  );
+  const card = await axllm(['bench', '-d', 'sim', '-q', '-p', '16', '-n', '4', '-r', '1', '--json']);
+  t.is((JSON.parse(card.stdout) as { device: string }).device, 'metis-sim:0');
   const csv = await axllm([...small, '-p0', '-r1', '--csv']);
   const [head, row, ...rest] = csv.stdout.split('\n');
   t.deepEqual(rest, ['']);
   const at = head?.split(',').indexOf('prefill_tokens_per_second') ?? -1;
   t.is(row?.split(',')[at], '');
   t.is(row?.split(',').length, head?.split(',').length);
+  const both = await axllm([...small, '--csv', '--json']);
+  t.is(both.status, 2);
+});
+
+test('bench --compare: status 1 when slower than the threshold allows, and a file that is none', async (t) => {
   const before = join(temporary(t), 'before.json');
+  const compare = (...args: string[]) =>
+    axllm(['bench', '--pipeline', 'transformers', '-p16', '-n4', '-r1', '-q', '--compare', before, ...args]);
   writeFileSync(before, JSON.stringify({ decode_tokens_per_second: 1e9 }));
-  const slower = await axllm([...small, '-r1', '--compare', before, '-v']);
+  const slower = await compare('-v');
   t.is(slower.status, 1);
   t.regex(slower.stderr, /^WARNING : decode_tokens_per_second: .* below 1000000000\.0/m);
-  writeFileSync(before, JSON.stringify({ decode_tokens_per_second: 1e-9 }));
-  t.is((await axllm([...small, '-r1', '--compare', before])).status, 0);
+  t.is((await compare('--threshold', '100')).status, 0);
+  writeFileSync(before, JSON.stringify({ decode_tokens_per_second: 1e-9, prefill_tokens_per_second: 1e-9 }));
+  t.is((await compare()).status, 0);
+  for (const text of ['not json', '{}', '{"decode_tokens_per_second": "fast"}']) {
+    writeFileSync(before, text);
+    t.regex((await compare()).stderr, /^ERROR: .*before\.json: .*\[bad_baseline\]\nhint: /);
+  }
 });

@@ -1,13 +1,13 @@
 import test from 'ava';
 import yargs from 'yargs';
 import { yargsOptions } from '../ts/commands/yargs-options.js';
-import { allOptions, optionsOf, samplingOptions, type CommandName } from '../ts/options.js';
-import { resolve, splitShortValues } from '../ts/resolve.js';
+import { allOptions, optionsOf, samplingOptions, type CommandName, type OptionName } from '../ts/options.js';
+import { resolve, normalise } from '../ts/resolve.js';
 
 type Values = Record<string, unknown>;
 
 function values(line: string, env: Record<string, string> = {}, card: Values = {}, config: Values = {}) {
-  const parser = yargs(splitShortValues(line.split(' ').filter(Boolean)))
+  const parser = yargs(normalise(line.split(' ').filter(Boolean)))
     .options(yargsOptions('run'))
     .parserConfiguration({ 'camel-case-expansion': false, 'dot-notation': false, 'parse-numbers': false });
   const resolved = resolve('run', { flags: parser.parseSync() as Values, env, card, config });
@@ -22,18 +22,11 @@ const flags = test.macro({
 });
 
 test(flags, '', { pipeline: 'auto', temperature: 0, history: true, 'show-stats': false, seed: undefined });
-test(flags, '--prompt hello', { prompt: 'hello' });
-test(flags, '--pipeline transformers-aipu', { pipeline: 'transformers-aipu' });
-test(flags, '--pipeline=transformers', { pipeline: 'transformers' });
-test(flags, '-d0', { devices: '0' });
 test(flags, '-d 1', { devices: '1' });
-test(flags, '-dmetis-0:1:0', { devices: 'metis-0:1:0' });
 test(flags, '-dsim', { devices: 'sim' });
 test(flags, '--devices sim:1', { devices: 'sim:1' });
-test(flags, '--temperature 0.7', { temperature: 0.7 });
 test(flags, '--temp 1', { temperature: 1 });
 test(flags, '-t.5', { temperature: 0.5 });
-test(flags, '--system-prompt pirate', { 'system-prompt': 'pirate' });
 test(flags, '--system pirate', { 'system-prompt': 'pirate' });
 test(flags, '--top-k 40 --top-p 0.9 --min-p 0.05', { 'top-k': 40, 'top-p': 0.9, 'min-p': 0.05 });
 test(flags, '--repeat-penalty 1.1', { 'repeat-penalty': 1.1 });
@@ -45,15 +38,10 @@ test(flags, '-t1 --temp 2 --history --no-history', { temperature: 2, history: fa
 test(flags, '--seed 42', { seed: 42 });
 test(flags, '-n5', { 'max-tokens': 5 });
 test(flags, '--stop a --stop b model', { stop: ['a', 'b'] });
-test(flags, '--no-history', { history: false });
-test(flags, '--history', { history: true });
-test(flags, '--show-stats', { 'show-stats': true });
 test(flags, '-vv -q', { verbose: 2, quiet: 1 });
 test(flags, '--no-color', { color: false });
 test(flags, '--build-root /x --data-root /y', { 'build-root': '/x', 'data-root': '/y' });
 test(flags, '-m x --rich-cli --port 80', { model: 'x', 'rich-cli': true, port: 80 });
-test(flags, '--ui', { ui: 'share' });
-test(flags, '--ui local_simple', { ui: 'local_simple' });
 test(flags, '--loglevel debug --logfile x --logtimestamp --brief-logging', {
   loglevel: 'DEBUG',
   logfile: 'x',
@@ -63,7 +51,64 @@ test(flags, '--loglevel debug --logfile x --logtimestamp --brief-logging', {
 test(flags, '--no-show-temp --show-cpu-usage', { 'show-temp': false, 'show-cpu-usage': true });
 test(flags, '--no-stream --json --raw --offline', { stream: false, json: true, raw: true, offline: true });
 test(flags, '--on-overflow error', { 'on-overflow': 'error' });
-test(flags, '--help-network', { 'help-network': true });
+
+/** The table of `../shared/reference/axllm-behaviour.md`: each flag, its default there, a line, what it then is. */
+const reference: [flag: OptionName, preset: unknown, line: string, value: unknown][] = [
+  ['prompt', undefined, '--prompt hello', 'hello'],
+  ['prompt', undefined, '--prompt', undefined],
+  ['rich-cli', false, '--rich-cli', true],
+  ['ui', undefined, '--ui', 'share'],
+  ['ui', undefined, '--ui share', 'share'],
+  ['ui', undefined, '--ui local', 'local'],
+  ['ui', undefined, '--ui=share_simple', 'share_simple'],
+  ['ui', undefined, '--ui local_simple', 'local_simple'],
+  ['port', 7860, '--port 8000', 8000],
+  // here `auto`, which is the AIPU where one answers
+  ['pipeline', 'auto', '--pipeline transformers-aipu', 'transformers-aipu'],
+  ['pipeline', 'auto', '--pipeline=transformers', 'transformers'],
+  // the vendor's, which depends on the model: flags.spec
+  ['system-prompt', undefined, '--system-prompt pirate', 'pirate'],
+  ['temperature', 0, '--temperature 0.7', 0.7],
+  ['history', true, '--history', true],
+  ['history', true, '--no-history', false],
+  ['show-stats', false, '--show-stats', true],
+  // off, but for what --show-stats implies on the AIPU
+  ['show-cpu-usage', undefined, '--show-cpu-usage', true],
+  ['show-cpu-usage', undefined, '--no-show-cpu-usage', false],
+  ['show-temp', undefined, '--show-temp', true],
+  ['show-temp', undefined, '--no-show-temp', false],
+  ['tokenizer-dir', undefined, '--tokenizer-dir /t', '/t'],
+  ['devices', undefined, '-d0', '0'],
+  ['devices', undefined, '-dmetis-0:1:0', 'metis-0:1:0'],
+  ['devices', undefined, '--devices metis-0-1-0', 'metis-0-1-0'],
+  ['build-root', undefined, '--build-root /b', '/b'],
+  ['data-root', undefined, '--data-root /d', '/d'],
+  ['help-network', undefined, '--help-network', true],
+  ['verbose', undefined, '-v -vv', 3],
+  ['quiet', undefined, '-q', 1],
+  ['loglevel', 'INFO', '--loglevel TRACE', 'TRACE'],
+  ['loglevel', 'INFO', '--loglevel debug', 'DEBUG'],
+  ['loglevel', 'INFO', '--loglevel WARNING', 'WARNING'],
+  ['loglevel', 'INFO', '--loglevel=ERROR', 'ERROR'],
+  ['logfile', undefined, '--logfile f', 'f'],
+  ['logtimestamp', false, '--logtimestamp', true],
+  ['brief-logging', false, '--brief-logging', true],
+];
+
+for (const [flag, preset, line, value] of reference) {
+  test(`the reference: ${line}`, (t) => {
+    t.is(values('')[flag], preset as never);
+    const set = values(line);
+    t.is(set[flag], value as never);
+    t.is(set.from[flag], value === undefined ? undefined : 'flag');
+    // and from the variable and the config file, with the same checks
+    if (value === undefined || typeof value === 'object') return;
+    const row = allOptions().find(([name]) => name === flag)![1];
+    const text = String(value);
+    for (const variable of row.env) t.is(values('', { [variable]: text })[flag], value as never, variable);
+    t.is(values('', {}, {}, { [row.key]: value })[flag], value as never);
+  });
+}
 
 const refused = test.macro({
   exec(t, line: string, text: RegExp) {
@@ -130,6 +175,31 @@ test('the HTTP interface takes the sampling rows', (t) => {
   t.false(keys.includes('system_prompt'));
 });
 
+test('--prompt alone is as if it was not given; an empty one is', (t) => {
+  for (const [argv, kept] of [
+    [['--prompt'], []],
+    [['--prompt', '-q'], ['-q']],
+    [
+      ['--prompt', ''],
+      ['--prompt', ''],
+    ],
+    [
+      ['--prompt', '-'],
+      ['--prompt', '-'],
+    ],
+    [
+      ['--prompt', '-1'],
+      ['--prompt', '-1'],
+    ],
+    [
+      ['--', '--prompt'],
+      ['--', '--prompt'],
+    ],
+  ]) {
+    t.deepEqual(normalise(argv!), kept!);
+  }
+});
+
 test('words after -- are left alone', (t) => {
-  t.deepEqual(splitShortValues(['-dsim', '--', '-dsim']), ['-d=sim', '--', '-dsim']);
+  t.deepEqual(normalise(['-dsim', '--', '-dsim']), ['-d=sim', '--', '-dsim']);
 });

@@ -1,7 +1,7 @@
 import xterm from '@xterm/headless';
 import test from 'ava';
 import * as fc from 'fast-check';
-import { createSanitiser, sanitise } from '../ts/sanitise.js';
+import { createSanitiser, safeJson, sanitise } from '../ts/sanitise.js';
 
 const table: [string, string][] = [
   ['plain text\n\twith a tab', 'plain text\n\twith a tab'],
@@ -62,6 +62,18 @@ test('the pieces, however they are cut, equal the whole', (t) => {
     { numRuns: 20_000 },
   );
   t.pass();
+});
+
+test('JSON drives no terminal either, and reads back as what it was', (t) => {
+  fc.assert(
+    fc.property(hostile, (text) => {
+      const json = safeJson({ text, [text]: [text] }, 2);
+      t.deepEqual(JSON.parse(json), { text, [text]: [text] });
+      return !dangerous.test(json);
+    }),
+    { numRuns: 2_000 },
+  );
+  t.is(safeJson('\u009b\u202e\u007fé\u001b'), String.raw`"\u009b\u202e\u007fé\u001b"`);
 });
 
 test('a terminal emulator shows it character by character, and answers nothing', async (t) => {

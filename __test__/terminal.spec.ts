@@ -51,6 +51,16 @@ test('progress: a line for each tenth where there is no terminal', (t) => {
   t.false(text().includes('\r'));
 });
 
+test('progress: what a card calls its file cannot drive the terminal', (t) => {
+  for (const isTTY of [true, false]) {
+    const { stream, text } = sink(isTTY);
+    const progress = progressOn(stream, () => 0)('a\u001b]0;owned\u0007\nb', 10);
+    progress.update(10);
+    progress.end();
+    t.true(text().includes('a^[]0;owned^G b'), JSON.stringify(text()));
+  }
+});
+
 test('progress: a bar with bytes, rate and time left on a terminal', (t) => {
   const { stream, text } = sink(true);
   let now = 0;

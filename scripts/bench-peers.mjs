@@ -1,78 +1,128 @@
-// Runs llama.cpp and our passes alternately on the default model: medians of RUNS, as a table with ratios.
-// usage: node scripts/bench-peers.mjs [--runs N] [--record]
-import { execFileSync } from 'node:child_process';
+// Runs the peers and our engine alternately on the same files and prints one table: medians of RUNS, ratios, goals, limits.
+// usage: node scripts/bench-peers.mjs [--runs N] [--only TEXT] [--record]
 import { writeFileSync } from 'node:fs';
-import { cpus, homedir, loadavg } from 'node:os';
-import { join } from 'node:path';
+import { cpus, loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
+import { besides, limits, llama, models, node, oursIn, peers, wall } from './peers.mjs';
 
 const { values } = parseArgs({
-  options: { runs: { type: 'string', default: '5' }, record: { type: 'boolean', default: false } },
+  options: {
+    runs: { type: 'string', default: '5' },
+    only: { type: 'string', default: '' },
+    record: { type: 'boolean', default: false },
+  },
 });
 const runs = Number(values.runs);
-const cache = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache');
-const peers = process.env.AXLLM_PEERS ?? join(cache, 'axllm-peers', 'llama.cpp');
-const model = join(cache, 'axllm', 'smollm2-135m-instruct', 'SmolLM2-135M-Instruct.Q4_1.gguf');
+const files = models();
+const machine = { one: limits(1), two: limits(2) };
 
-const run = (command, args) =>
-  execFileSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
-const bin = run('bash', ['scripts/build-llama-cpp.sh', peers]).trim();
-execFileSync('cargo', ['build', '--release', '-q', '-p', 'transformer', '--example', 'speed'], {
-  stdio: 'inherit',
-});
+/** Tokens a second that reading the file, or multiplying its weights, would allow. */
+const reading = (file, by) => (by.read * 1e9) / file.bytes;
+const multiplying = (file, by) => (by.int8 * 1e9) / file.operations;
+const { smol, smolQ40, oneQ40, oneQ80 } = files;
+const { one, two } = machine;
 
-const ours = (kind, ...args) =>
-  JSON.parse(run('target/release/examples/speed', [model, ...args.map(String)]))[kind];
-const bench = (...args) =>
-  JSON.parse(run(join(bin, 'llama-bench'), ['-m', model, '-r', '1', '-o', 'json', ...args]));
-const theirs = (...args) => bench(...args).at(-1).avg_ts;
-const batched = (sequences) => {
-  const args = ['-m', model, '-t', '2', '-npp', '64', '-ntg', '64', '-npl', String(sequences), '-c', '4096'];
-  const row = run(join(bin, 'llama-batched-bench'), args)
-    .split('\n')
-    .findLast((line) => /^\|\s+\d/.test(line));
-  return Number(row.split('|')[8]); // S_TG t/s
-};
-
+/** name, goal (ratio), limit, theirs, ours; `less` where less is better. */
 const rows = [];
-for (const threads of [2, 1]) {
-  const t = ['-t', String(threads)];
-  rows.push([
-    `prompt pass, 512 tokens, ${threads} threads`,
-    () => theirs(...t, '-p', '512', '-n', '0'),
-    () => ours('prompt', threads, 512, 0, 0, 1),
-  ]);
-  rows.push([
-    `decoding 64 at depth 0, ${threads} threads`,
-    () => theirs(...t, '-p', '0', '-n', '64'),
-    () => ours('decode', threads, 0, 64, 0, 1),
-  ]);
+const row = (name, goal, limit, theirs, ours, less = false) =>
+  rows.push({ name, goal, limit, theirs, ours, less });
+const prompt = (file, t) => [() => llama.prompt(file, t), () => oursIn('prompt', file, t, 512, 0, 0)];
+const decode = (file, t, n, depth) => [
+  () => llama.decode(file, t, n, depth),
+  () => oursIn('decode', file, t, 0, n, depth),
+];
+
+row('135M Q4_1, prompt 512', 6, multiplying(smol, two), ...prompt(smol, 2));
+row('… against llama.cpp on Q4_0', 2.5, multiplying(smol, two), prompt(smolQ40, 2)[0], prompt(smol, 2)[1]);
+row('135M Q4_1, decode 128 at depth 0', 2.2, reading(smol, two), ...decode(smol, 2, 128, 0));
+row('135M Q4_1, decode 128 at depth 1,024', 2.2, reading(smol, two), ...decode(smol, 2, 128, 1024));
+row('135M Q4_1, prompt 512, 1 thread', 6, multiplying(smol, one), ...prompt(smol, 1));
+row('135M Q4_1, decode 128, 1 thread', 1.8, reading(smol, one), ...decode(smol, 1, 128, 0));
+row('1B Q4_0, prompt 512', 2.5, multiplying(oneQ40, two), ...prompt(oneQ40, 2));
+row('1B Q4_0, decode 32', 1.6, reading(oneQ40, two), ...decode(oneQ40, 2, 32, 0));
+row('1B Q8_0, prompt 512', 2.5, multiplying(oneQ80, two), ...prompt(oneQ80, 2));
+row('1B Q8_0, decode 32', 1.6, reading(oneQ80, two), ...decode(oneQ80, 2, 32, 0));
+const together = Math.min(8 * reading(smol, two), multiplying(smol, two));
+const eight = () => oursIn('decode', smol, 2, 64, 64, 0, 8);
+row('135M Q4_1, 8 sequences, total', 4, together, () => llama.batched(smol, 8), eight);
+row('… against our one sequence', 2.5, together, () => oursIn('decode', smol, 2, 64, 64, 0), eight);
+row(
+  '135M Q4_1, prompt 512, another process on a core',
+  6,
+  multiplying(smol, two),
+  ...prompt(smol, 2).map(besides),
+);
+row(
+  '135M Q4_1, decode 128, another process on a core',
+  2.2,
+  reading(smol, two),
+  ...decode(smol, 2, 128, 0).map(besides),
+);
+row(
+  'one short answer, whole process, ms',
+  1,
+  undefined,
+  () => wall(...llama.answer(smol)),
+  () => wall(...node.answer(smol)),
+  true,
+);
+const memory = (file) => () => oursIn('peak_mb', file, 2, 64, 16, 0);
+for (const [name, file] of [
+  ['135M Q4_1, peak MB (theirs: 1.25 × file + 80)', smol],
+  ['1B Q4_0, peak MB (theirs: 1.25 × file + 80)', oneQ40],
+]) {
+  row(name, 1, file.bytes / 1e6, () => (1.25 * file.bytes) / 1e6 + 80, memory(file), true);
 }
-rows.push([
-  'decoding 64 at depth 1,024, 2 threads',
-  () => theirs('-t', '2', '-p', '0', '-n', '64', '-d', '1024'),
-  () => ours('decode', 2, 0, 64, 1024, 1),
-]);
-rows.push(['8 sequences decoding together', () => batched(8), () => ours('decode', 2, 64, 64, 0, 1, 8)]);
+for (const { name, ms } of peers()) {
+  row(
+    `one short answer, whole process, ms: ${name}`,
+    1,
+    undefined,
+    ms,
+    () => wall(...node.answer(smol)),
+    true,
+  );
+}
 
 const median = (list) => list.toSorted((a, b) => a - b)[Math.floor(list.length / 2)];
-const lines = ['| tok/s, default model (Q4_1) | llama.cpp | axllm | ratio |', '| --- | --- | --- | --- |'];
-for (const [name, peer, own] of rows) {
+const figure = (value) => (value >= 100 ? value.toFixed(0) : value.toFixed(1));
+const lines = [
+  '| | peer | axllm | ratio | goal | limit | of it |',
+  '| --- | --- | --- | --- | --- | --- | --- |',
+];
+for (const { name, goal, limit, theirs, ours, less } of rows.filter((each) =>
+  each.name.includes(values.only),
+)) {
   const [a, b] = [[], []];
   for (let n = 0; n < runs; n += 1) {
-    a.push(peer());
-    b.push(own());
+    a.push(theirs());
+    b.push(ours());
   }
   const [x, y] = [median(a), median(b)];
-  lines.push(`| ${name} | ${x.toFixed(1)} | ${y.toFixed(1)} | ${(y / x).toFixed(2)} |`);
+  const ratio = less ? x / y : y / x;
+  const share = limit === undefined ? '' : `${((less ? limit / y : y / limit) * 100).toFixed(0)} %`;
+  const cells = [
+    name,
+    figure(x),
+    figure(y),
+    `${ratio.toFixed(2)} ×`,
+    `${goal} ×${ratio < goal ? ' missed' : ''}`,
+  ];
+  lines.push(`| ${[...cells, limit === undefined ? '' : figure(limit), share].join(' | ')} |`);
   console.error(lines.at(-1));
 }
 const date = new Date().toISOString().slice(0, 10);
-const load = loadavg()
-  .map((value) => value.toFixed(1))
-  .join(', ');
-const title = `# ${date}, ${cpus()[0].model} × ${cpus().length}\n\nMedians of ${runs} alternating runs; load average ${load}.\n\n`;
-const text = `${title}${lines.join('\n')}\n`;
+const load = loadavg().map((value) => value.toFixed(1));
+const text = `# ${date}, ${cpus()[0].model} × ${cpus().length}
+
+Medians of ${runs} alternating runs, tokens a second unless said otherwise, 2 threads unless said otherwise; load average
+${load.join(', ')}. The peer is llama.cpp, built for this processor, unless said otherwise.
+
+Limits measured with 1 and 2 threads: 8-bit dot products ${one.int8} and ${two.int8} Gop/s; reading 1 GiB ${one.read} and
+${two.read} GB/s with huge pages, ${one.read_small_pages} and ${two.read_small_pages} GB/s without.
+
+${lines.join('\n')}
+`;
 console.log(text);
 if (values.record) {
   const processor = cpus()[0]

@@ -16,7 +16,9 @@ that is allowed, else the default. \`axllm config\` shows each value and where i
 
 - stdout holds the reply and one newline, nothing else; log lines, progress and statistics are on stderr.
 - Text that is piped in goes before the prompt, with an empty line between: \`git diff | axllm MODEL "Sum this up"\`.
-  Where no prompt is given, or it is \`-\`, stdin is the prompt.
+  Where no prompt is given, or it is \`-\`, stdin is the prompt; where stdin is empty too, there is nothing to do.
+- Controls, escape sequences and bidi overrides in the model's text become visible marks such as \`^[\` and
+  \`<U+202E>\`, in a pipe too; \`--raw\` leaves them. In JSON they are escaped, so nothing is lost.
 - \`--json\` prints one object, with \`--stream\` JSON lines whose last one has \`"done": true\`; an error is
   \`{"error": {"code", "message", "hint"}}\`.
 - Exit status: 0 done, 1 failed, 2 not understood, 130 Ctrl-C, 143 SIGTERM.
@@ -58,7 +60,7 @@ function meaning(row: OptionRow): string {
   const range =
     row.min !== undefined && row.max !== undefined && row.max < 1e9 ? `; ${row.min} to ${row.max}` : '';
   const choices = row.choices ? `; one of ${row.choices.map(code).join(', ')}` : '';
-  const bare = row.bare === undefined ? '' : `; without a value ${code(row.bare)}`;
+  const bare = typeof row.bare === 'string' ? `; without a value ${code(row.bare)}` : '';
   const preset = row.default === undefined ? '' : `; default ${code(String(row.default))}`;
   return `${row.help}${range}${choices}${bare}${preset}`.replaceAll('|', '\\|');
 }

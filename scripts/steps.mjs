@@ -18,6 +18,8 @@ export function fail(message, status = 1) {
 }
 
 const rust = ['Cargo.toml', 'Cargo.lock', 'crates'];
+/** What a browser gets; `ts/server` serves these and nothing else. */
+const pageFiles = ['index.html', 'app.js', 'app.css', 'icon.svg'];
 const bin = (name) => join(root, 'node_modules', '.bin', name);
 
 const steps = [
@@ -67,6 +69,26 @@ const steps = [
       ];
       const banner = `import { createRequire as r } from 'node:module'; const require = r(import.meta.url);`;
       run(bin('esbuild'), ['dist/cli.js', ...shape, ...place, `--banner:js=${banner}`]);
+    },
+  },
+  {
+    name: 'page',
+    inputs: ['ts', 'package-lock.json'],
+    outputs: () => pageFiles.map((file) => `dist/web/${file}`),
+    make: () => {
+      const shape = ['--bundle', '--minify', '--format=esm', '--platform=browser', '--target=es2022'];
+      const place = ['--outdir=dist/web', '--legal-comments=linked', '--log-level=warning'];
+      run(bin('esbuild'), [
+        'app=ts/web/main.tsx',
+        'app=ts/web/app.css',
+        ...shape,
+        ...place,
+        '--jsx=automatic',
+        '--jsx-import-source=preact',
+      ]);
+      for (const file of ['index.html', 'icon.svg']) {
+        copyFileSync(join(root, 'ts', 'web', file), join(root, 'dist', 'web', file));
+      }
     },
   },
 ];

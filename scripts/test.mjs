@@ -13,6 +13,7 @@ const bin = (name) => join(root, 'node_modules', '.bin', name);
 
 const checks = [
   ['type check', bin('tsc'), ['--noEmit']],
+  ['type check of the page', bin('tsc'), ['--noEmit', '-p', 'ts/web']],
   ['cargo tests', 'cargo', [...rust, '--release', '--workspace']],
   ['cargo doc tests', 'cargo', ['test', '--doc', '--release', '--workspace']],
   ['ava', bin('ava'), []],

@@ -1,5 +1,7 @@
 #!/usr/bin/env node
 /** The command line: yargs, signals, errors to exit status. The only place that exits. */
+// oxlint-disable-next-line import/no-unassigned-import -- what it does has to come before yargs loads
+import './working-folder.js';
 import yargs, { type CommandModule } from 'yargs';
 import { benchCommand } from './commands/bench.js';
 import { compileCommand } from './commands/compile.js';
@@ -7,16 +9,19 @@ import { completionCommand, completionsFlag, printCompletions } from './commands
 import { configCommand } from './commands/config.js';
 import { devicesCommand } from './commands/devices.js';
 import { doctorCommand } from './commands/doctor.js';
+import { listCommand } from './commands/list.js';
+import { pullCommand } from './commands/pull.js';
+import { rmCommand } from './commands/rm.js';
 import { runCommand } from './commands/run.js';
+import { serveCommand } from './commands/serve.js';
+import { showCommand } from './commands/show.js';
+import { verifyCommand } from './commands/verify.js';
 import type { Context } from './context.js';
-import { AlreadyReported, Stopped, UsageError, asAxllmError } from './errors.js';
+import { AlreadyReported, Stopped, UsageError, asAxllmError, type AxllmError } from './errors.js';
 import { packageVersion } from './package-root.js';
 import { errorObject, reportError } from './report.js';
-import { splitShortValues } from './resolve.js';
-import { write } from './terminal.js';
-
-/** How long an orderly end may take after a signal before the process just ends. */
-const graceMs = 1500;
+import { normalise } from './resolve.js';
+import { write, writeJson } from './terminal.js';
 
 const stop = new AbortController();
 const interruptHandlers: (() => void)[] = [];
@@ -29,6 +34,7 @@ const context: Context = {
   signal: stop.signal,
   // until the options are known, an error in them has to go somewhere
   jsonErrors: process.argv.includes('--json'),
+  graceMs: 1500,
   onInterrupt(handler) {
     interruptHandlers.push(handler);
     return () => void interruptHandlers.splice(interruptHandlers.indexOf(handler), 1);
@@ -38,7 +44,7 @@ const context: Context = {
 function end(reason: Stopped): void {
   if (stop.signal.aborted) process.exit(reason.exitCode);
   stop.abort(reason);
-  setTimeout(() => process.exit(reason.exitCode), graceMs).unref();
+  setTimeout(() => process.exit(reason.exitCode), context.graceMs).unref();
 }
 
 const others = [
@@ -48,13 +54,23 @@ const others = [
   configCommand(context),
   devicesCommand(context),
   doctorCommand(context),
+  listCommand(context),
+  pullCommand(context),
+  rmCommand(context),
+  serveCommand(context),
+  showCommand(context),
+  verifyCommand(context),
 ] as CommandModule[];
 const verbs = ['run', 'chat', ...others.map(({ command }) => String(command).split(' ', 1)[0]!)];
 
 async function main(argv: readonly string[]): Promise<void> {
   if (argv[0] === completionsFlag) return printCompletions(argv.slice(1), verbs, context);
-  const parser = yargs(splitShortValues(argv))
+  const { words, help } = askedForHelp(normalise(argv));
+  const parser = yargs(words)
     .scriptName('axllm')
+    .usage(
+      '$0 [MODEL] [PROMPT] [options]\n\nRuns small language models on the Axelera Metis AIPU and on the CPU.',
+    )
     .locale('en')
     .command(runCommand(context, verbs))
     .command(others)
@@ -66,17 +82,34 @@ async function main(argv: readonly string[]): Promise<void> {
       'parse-positional-numbers': false,
       'strip-aliased': true,
     })
-    .help()
-    .alias('help', 'h')
+    // yargs' own would take a prompt that ends in "help" for the command of that name
+    .help(false)
+    .option('help', { alias: 'h', type: 'boolean', describe: 'Show help' })
     .version(packageVersion())
     .alias('version', 'V')
-    .wrap(Math.min(80, process.stdout.columns ?? 80))
+    .wrap(Math.min(80, Math.max(40, process.stdout.columns || 80)))
     .strict()
     .exitProcess(false)
     .fail((message, error) => {
       throw message ? new UsageError(message) : error;
     });
-  await parser.parseAsync();
+  if (help) return write(process.stdout, `${await parser.getHelp()}\n`);
+  // the version: printed by yargs itself, a failure would not be noticed
+  let printed = '';
+  await parser.parseAsync(words, {}, (_error, _argv, output) => {
+    printed = output;
+  });
+  await write(process.stdout, printed && `${printed}\n`);
+}
+
+/** `--help` and `-h` anywhere, `axllm help` and `axllm help COMMAND`. */
+function askedForHelp(argv: readonly string[]): { words: string[]; help: boolean } {
+  const options = argv.includes('--') ? argv.indexOf('--') : argv.length;
+  const words = argv.filter((word, at) => {
+    const asks = at < options && (word === '--help' || word === '-h' || (word === 'help' && at === 0));
+    return !asks;
+  });
+  return { words, help: words.length < argv.length };
 }
 
 /** The exit status for whatever ended `main`; prints the error unless the end was asked for. */
@@ -87,9 +120,17 @@ async function statusOf(error: unknown): Promise<number> {
   if (error instanceof AlreadyReported) return 1;
   const known =
     (error as Error).name === 'YError' ? new UsageError((error as Error).message) : asAxllmError(error);
-  if (context.jsonErrors) await write(process.stdout, `${JSON.stringify(errorObject(known))}\n`);
-  else await reportError(process.stderr, known);
+  await tell(known);
   return known instanceof UsageError ? 2 : 1;
+}
+
+/** Where stdout takes no JSON, the error is still told on stderr. */
+async function tell(failure: AxllmError): Promise<void> {
+  if (context.jsonErrors) {
+    const lost = await writeJson(process.stdout, errorObject(failure)).catch((reason: unknown) => reason);
+    if (lost === undefined) return;
+  }
+  await reportError(process.stderr, failure);
 }
 
 process.on('SIGINT', () => {

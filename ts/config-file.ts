@@ -40,7 +40,10 @@ function readIfThere(path: string): string | undefined {
     return readFileSync(path, 'utf8');
   } catch (error) {
     if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined;
-    throw error;
+    throw new AxllmError('bad_config', `${path} cannot be read: ${(error as Error).message}`, {
+      cause: error,
+      hint: 'mend it, or name another folder in XDG_CONFIG_HOME',
+    });
   }
 }
 

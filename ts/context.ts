@@ -14,6 +14,8 @@ export interface Context {
   readonly signal: AbortSignal;
   /** Takes Ctrl-C away from `signal` until the returned function is called. */
   onInterrupt(handler: () => void): () => void;
+  /** How many milliseconds an orderly end may take after `signal`; a second one ends the process at once. */
+  graceMs: number;
   /** Errors go to stdout as JSON: set once the options are known. */
   jsonErrors: boolean;
 }

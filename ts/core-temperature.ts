@@ -15,6 +15,7 @@ if [ $status -eq 0 ]; then
   triton_trace --device "$0" --clear-buffer --slog &
   tracer=$!
 fi
+exec >/dev/null
 while read -r _; do :; done
 [ -n "$tracer" ] && kill "$tracer" 2>/dev/null && wait "$tracer" 2>/dev/null
 [ $status -eq 127 ] || triton_trace --device "$0" --slog-level err >/dev/null 2>&1
@@ -23,9 +24,15 @@ while read -r _; do :; done
 /** At most this much of an unfinished line is kept: the tool's output is not trusted. */
 const longestLine = 64 * 1024;
 
+/** How long a reply that was quicker than the tool waits for its first reading. */
+const patienceMs = 2000;
+
 /** Follows one device's temperatures until stopped. */
 export class Thermometer {
   private highest: number | undefined;
+  private heard!: () => void;
+  /** Something was read, or nothing ever will be. */
+  private readonly first = new Promise<void>((resolve) => (this.heard = resolve));
   private rest = '';
   private readonly child: ChildProcess;
 
@@ -36,18 +43,30 @@ export class Thermometer {
       stdio: ['pipe', 'pipe', 'ignore'],
     });
     // no shell, no temperature; a pipe that breaks says no more
-    this.child.on('error', () => (this.highest = undefined));
+    const gone = () => {
+      this.highest = undefined;
+      this.heard();
+    };
+    this.child.on('error', gone);
     this.child.stdin?.on('error', () => undefined);
     this.child.stdout?.setEncoding('utf8').on('data', (text: string) => this.read(text));
-    this.child.stdout?.on('end', () => (this.highest = undefined));
+    this.child.stdout?.on('end', gone);
     this.child.unref();
     for (const stream of [this.child.stdin, this.child.stdout]) {
       (stream as { unref?(): void } | null)?.unref?.();
     }
   }
 
-  /** The hottest core in °C; `undefined` where the tool is missing, has ended or says nothing usable. */
-  latest(): number | undefined {
+  /** The hottest core in °C so far; `undefined` where the tool is missing, has ended or says nothing usable. */
+  get now(): number | undefined {
+    return this.highest;
+  }
+
+  /** As {@link now}, but waits a moment where the tool has not spoken yet. */
+  async latest(): Promise<number | undefined> {
+    const timer = setTimeout(this.heard, patienceMs);
+    await this.first;
+    clearTimeout(timer);
     return this.highest;
   }
 
@@ -60,6 +79,7 @@ export class Thermometer {
     const lines = (this.rest + text).split('\n');
     this.rest = (lines.pop() ?? '').slice(-longestLine);
     for (const line of lines) this.highest = hottest(line) ?? this.highest;
+    if (this.highest !== undefined) this.heard();
   }
 }
 

@@ -3,6 +3,16 @@ export interface ErrorDetails {
   /** What the user can do about it, one sentence. */
   hint?: string | undefined;
   cause?: unknown;
+  /** Of a prompt that does not fit (`context_length_exceeded`). */
+  counts?: PromptCounts | undefined;
+}
+
+/** Why a prompt does not fit. */
+export interface PromptCounts {
+  /** Its tokens; where it is far too long, at least so many. */
+  readonly promptTokens: number;
+  /** Tokens of the context that are not kept for the reply. */
+  readonly room: number;
 }
 
 /** The one error that this package throws. Switch on `code`, which is stable; `message` is for people. */
@@ -11,11 +21,14 @@ export class AxllmError extends Error {
   /** A stable word such as `device_in_use` or `unknown_model`; the same in Rust, on stderr and over HTTP. */
   readonly code: string;
   readonly hint: string | undefined;
+  /** Of a prompt that does not fit (`context_length_exceeded`). */
+  readonly counts: PromptCounts | undefined;
 
-  constructor(code: string, message: string, { hint, cause }: ErrorDetails = {}) {
+  constructor(code: string, message: string, { hint, cause, counts }: ErrorDetails = {}) {
     super(message, cause === undefined ? undefined : { cause });
     this.code = code;
     this.hint = hint;
+    this.counts = counts;
   }
 }
 

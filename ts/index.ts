@@ -8,11 +8,11 @@ import type { Pipeline } from './options.js';
 import { buildRoot } from './store/build-root.js';
 import { defaultModel, findCard } from './store/cards.js';
 import { silentProgress, type StartProgress } from './store/progress.js';
-import type { Log } from './terminal.js';
+import { silentLog, type Log } from './terminal.js';
 
-export { AxllmError, type ErrorDetails } from './errors.js';
-export type { Chat, ChatOptions, Model, ReplyOptions } from './model.js';
-export type { DeviceInfo, GenerateOptions, Message, ModelInfo } from './native.js';
+export { AxllmError, type ErrorDetails, type PromptCounts } from './errors.js';
+export type { Chat, ChatOptions, Model, ReplyOptions, Slot } from './model.js';
+export type { DeviceInfo, GenerateOptions, Message, ModelInfo, Step, TokenLogprob } from './native.js';
 export type { Pipeline } from './options.js';
 export type { Progress, StartProgress } from './store/progress.js';
 export type { Chunk, ReplyResult, ReplyStream } from './stream.js';
@@ -31,7 +31,11 @@ export interface LoadOptions {
   /** CPU threads; default: one a core. */
   threads?: number;
   /** CPU instruction set to use instead of the best one found. */
-  isa?: string;
+  cpu?: string;
+  /** What the CPU rounds weights to: `f32`, `bf16`, `q8` or `q4`; default: as a GGUF file has them, `q8` for a folder. */
+  dtype?: string;
+  /** Folder of cards of your own. */
+  modelsDir?: string;
   /** Never use the network. */
   offline?: boolean;
   /** Ends a download; the load then rejects with the signal's reason. */
@@ -42,26 +46,26 @@ export interface LoadOptions {
   log?: Log;
 }
 
-const silentLog: Log = { debug: () => undefined, info: () => undefined, warning: () => undefined };
-
 /**
- * Opens a model: a card's name, the path of a card or of a GGUF file; without one, the default model. Its
- * files are fetched first when they are not in the build root.
+ * Opens a model: a card's name, the path of a card, of a GGUF file or of a folder, or `OWNER/NAME` of the hub;
+ * without one, the default model. Its files are fetched first when they are not in the build root.
  */
 export async function load(model: string = defaultModel, options: LoadOptions = {}): Promise<Model> {
   const { env } = process;
+  const log = options.log ?? silentLog;
   const request = {
-    card: findCard(model),
+    card: findCard(model, { env, modelsDir: options.modelsDir, warn: log.warning }),
     pipeline: options.pipeline ?? 'auto',
     selector: options.device ?? env.AXELERA_DEVICE_SELECTOR,
     tokenizerDir: options.tokenizerDir,
     threads: options.threads,
-    isa: options.isa,
+    cpu: options.cpu,
+    dtype: options.dtype,
   };
   return openModel(request, {
     root: buildRoot(options.buildRoot, env),
     env,
-    log: options.log ?? silentLog,
+    log,
     offline: options.offline ?? false,
     signal: options.signal,
     progress: options.progress ?? silentProgress,

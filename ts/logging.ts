@@ -12,12 +12,20 @@ export type LogValues = Partial<
 /** A log on `stream`, and in `--logfile`, that drops what is below the level asked for. */
 export function createLog(stream: Output, values: LogValues = {}): Log {
   const least = levelOf(values);
-  const file = values.logfile === undefined ? undefined : openLog(values.logfile);
+  let file = values.logfile === undefined ? undefined : openLog(values.logfile);
   const at = (level: LogLevel) => (text: string) => {
     if (logLevels.indexOf(level) < least) return;
     const line = format(level, text, values);
     stream.write(line);
-    if (file !== undefined) writeSync(file, line);
+    if (file === undefined) return;
+    try {
+      writeSync(file, line);
+    } catch (error) {
+      // a full disk is no reason to lose the reply
+      file = undefined;
+      const lost = `The log file is no longer written: ${(error as Error).message}`;
+      stream.write(format('WARNING', lost, values));
+    }
   };
   return { debug: at('DEBUG'), info: at('INFO'), warning: at('WARNING') };
 }

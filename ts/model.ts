@@ -58,7 +58,35 @@ export class Model {
 
   /** The device's hottest core in °C at this moment; `undefined` on the CPU and where the device does not tell. */
   coreTemperature(): number | undefined {
-    return this.thermometer?.latest() ?? guard(() => this.native.coreTemperature()) ?? undefined;
+    return this.thermometer?.now ?? guard(() => this.native.coreTemperature()) ?? undefined;
+  }
+
+  /** Token ids of `text`, as a message holds it: control tokens that it spells are ordinary text. */
+  tokenize(text: string): number[] {
+    return guard(() => this.native.tokenize(text));
+  }
+
+  /** The text of token ids, control tokens spelled out. */
+  detokenize(ids: readonly number[]): string {
+    return guard(() => this.native.detokenize([...ids]));
+  }
+
+  /** The prompt that the model's chat template makes of a whole conversation, control tokens spelled out. */
+  applyTemplate(messages: readonly Message[]): string {
+    return guard(() => this.native.applyTemplate([...messages]));
+  }
+
+  /** The card's system prompt, which a chat begins with unless it has one of its own. */
+  get systemPrompt(): string | undefined {
+    return this.defaultSystemPrompt;
+  }
+
+  /** A KV cache for whoever keeps the conversations elsewhere: what a prompt shares with the last one is not read again. */
+  slot(): Slot {
+    return new Slot(
+      guard(() => this.native.session()),
+      this.thermometer,
+    );
   }
 
   /** Starts a conversation, with a KV cache of its own. */
@@ -91,6 +119,43 @@ export class Model {
   dispose(): void {
     this.thermometer?.stop();
     this.native.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}
+
+/** A KV cache that answers one prompt after another, whatever conversation each belongs to. */
+export class Slot {
+  constructor(
+    private readonly session: NativeSession,
+    private readonly thermometer?: Thermometer,
+  ) {}
+
+  /** Answers messages as they are given, or goes on with a text as it stands. */
+  reply(
+    prompt: { text: string } | { messages: readonly Message[] },
+    options: ReplyOptions = {},
+  ): ReplyStream {
+    const { signal, ...parameters } = options;
+    return new ReplyStream({
+      signal,
+      start: () =>
+        'text' in prompt
+          ? this.session.complete(prompt.text, parameters)
+          : this.session.reply([...prompt.messages], parameters),
+      temperature: () => this.thermometer?.latest(),
+    });
+  }
+
+  /** Forgets what was read. */
+  reset(): void {
+    guard(() => this.session.reset());
+  }
+
+  dispose(): void {
+    this.session.dispose();
   }
 
   [Symbol.dispose](): void {

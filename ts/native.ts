@@ -1,5 +1,5 @@
 /** The only import of the native module; its errors arrive as JSON and leave as {@link AxllmError}. */
-import { AxllmError } from './errors.js';
+import { AxllmError, type PromptCounts } from './errors.js';
 import type * as Binding from '../index.js';
 
 export type {
@@ -11,7 +11,9 @@ export type {
   Message,
   ModelInfo,
   ReplyResult,
+  Step,
   SystemChain,
+  TokenLogprob,
 } from '../index.js';
 export type { Model as NativeModel, Reply as NativeReply, Session as NativeSession } from '../index.js';
 
@@ -87,12 +89,21 @@ function rethrow(error: unknown): never {
   throw parse(error);
 }
 
+/** What the native side writes as its message. */
+interface NativeError {
+  code?: string;
+  message?: string;
+  hint?: string | null;
+  counts?: PromptCounts | null;
+}
+
 function parse(error: Error): Error {
   if (error instanceof AxllmError) return error;
   if (!error.message.startsWith('{')) return new AxllmError('native', error.message, { cause: error });
   try {
-    const { code, message, hint } = JSON.parse(error.message) as Record<string, string | undefined>;
-    return new AxllmError(code ?? 'native', message ?? error.message, { hint, cause: error });
+    const { code, message, hint, counts } = JSON.parse(error.message) as NativeError;
+    const details = { hint: hint ?? undefined, counts: counts ?? undefined, cause: error };
+    return new AxllmError(code ?? 'native', message ?? error.message, details);
   } catch {
     return new AxllmError('native', error.message, { cause: error });
   }

@@ -1,13 +1,16 @@
 /** From a card and a choice of pipeline to a loaded model: fetches, compiles and falls back as needed. */
+import { join } from 'node:path';
 import type { Thermometer } from './core-temperature.js';
 import { parseSelector, type DeviceChoice } from './devices.js';
 import { AxllmError, UsageError, asAxllmError } from './errors.js';
 import { Model } from './model.js';
-import { listDevices, load, type LoadOptions } from './native.js';
+import { inOrder, isForAnotherVersion } from './axmodel.js';
+import { listDevices, load, type LoadOptions, type NativeModel } from './native.js';
 import type { OptionValues, Pipeline } from './options.js';
 import type { Card } from './store/cards.js';
 import { compileInto, compiledFolder, readCompiled, simulatedContext } from './store/compiled.js';
-import { ensureFile, type FetchContext } from './store/fetch.js';
+import type { FetchContext } from './store/fetch.js';
+import { compiledFilesOf, weightsOf } from './store/model-files.js';
 import { defaultSystemPrompt } from './system-prompt.js';
 
 /** Which model, on what. */
@@ -17,7 +20,8 @@ export interface OpenRequest {
   readonly selector: string | undefined;
   readonly tokenizerDir?: string | undefined;
   readonly threads?: number | undefined;
-  readonly isa?: string | undefined;
+  readonly cpu?: string | undefined;
+  readonly dtype?: string | undefined;
   /** Follow the temperature of a card that does not tell it itself. */
   readonly temperature?: boolean;
 }
@@ -30,7 +34,8 @@ export function requestOf(card: Card, values: OptionValues): OpenRequest {
     selector: values.devices,
     tokenizerDir: values['tokenizer-dir'],
     threads: values.threads,
-    isa: values.isa,
+    cpu: values.cpu,
+    dtype: values.dtype,
     temperature: values['show-temp'] ?? values['show-stats'],
   };
 }
@@ -40,16 +45,33 @@ export async function openModel(request: OpenRequest, context: FetchContext): Pr
   const choice = parseSelector(request.selector, context.env);
   const aipu = await wantsAipu(request, choice, context);
   context.signal?.throwIfAborted();
-  const where = aipu ? await aipuFiles(request.card, choice, context) : await cpuFiles(request, context);
-  const options = {
-    ...where,
-    minResponseSpace: request.card.minResponseSpace,
-    tokenizerDir: request.tokenizerDir ?? where.tokenizerDir,
-  };
-  const native = await load(options);
+  const native = await (aipu ? loadOnAipu(request, choice, context) : loadOnCpu(request, context));
   const thermometer = request.temperature && aipu ? await followTemperature(native.info.device) : undefined;
   const { minResponseSpace } = request.card;
   return new Model(native, defaultSystemPrompt(request.card), minResponseSpace, thermometer);
+}
+
+/** Opens the model on every device that is free, unless one is named; on the CPU once. */
+export async function openOnAll(request: OpenRequest, context: FetchContext): Promise<Model[]> {
+  const choice = parseSelector(request.selector, context.env);
+  if (choice.device !== undefined || !(await wantsAipu(request, choice, context))) {
+    return [await openModel(request, context)];
+  }
+  const devices = await listDevices(choice.runtimeLibrary);
+  const free = devices.filter(({ inUse }) => !inUse);
+  const models: Model[] = [];
+  try {
+    // one after the other: the first may have to compile what the others then find
+    for (const { name } of free) {
+      const selector = choice.simulated ? `sim:${name}` : name;
+      models.push(await openModel({ ...request, selector }, context));
+    }
+    // none is free: opening the first says who has it
+    return models.length > 0 ? models : [await openModel(request, context)];
+  } catch (error) {
+    for (const model of models) model.dispose();
+    throw error;
+  }
 }
 
 async function followTemperature(device: string): Promise<Thermometer | undefined> {
@@ -87,26 +109,58 @@ async function whyNoDevice(): Promise<string | undefined> {
   }
 }
 
-async function cpuFiles({ card, threads, isa }: OpenRequest, context: FetchContext): Promise<LoadOptions> {
+async function loadOnCpu(request: OpenRequest, context: FetchContext): Promise<NativeModel> {
+  const { card, threads, cpu, dtype, tokenizerDir } = request;
   const weights = await weightsOf(card, context);
-  return { pipeline: 'transformers', weights, contextLength: card.contextLength, threads, isa };
+  const { contextLength, minResponseSpace } = card;
+  const options = { weights, contextLength, minResponseSpace, tokenizerDir, threads, isa: cpu };
+  // rounded weights, which the next start maps instead of rounding again
+  const cacheDir = join(context.root, 'packed');
+  return load({ pipeline: 'transformers', ...options, dtype, cacheDir });
 }
 
-async function aipuFiles(card: Card, choice: DeviceChoice, context: FetchContext): Promise<LoadOptions> {
+async function loadOnAipu(
+  request: OpenRequest,
+  choice: DeviceChoice,
+  context: FetchContext,
+): Promise<NativeModel> {
+  const { card, tokenizerDir } = request;
   // asked first: without a device there is nothing to download for
   const devices = await listDevices(choice.runtimeLibrary);
-  const simulated = choice.simulated || devices.some(({ name }) => name.startsWith('metis-sim'));
-  const device = { device: choice.device, runtimeLibrary: choice.runtimeLibrary };
-  if (card.precompiled) {
-    throw new AxllmError('not_supported', `${card.name}: archives compiled for Metis cannot be fetched yet`);
-  }
-  if (!simulated) {
+  const options: LoadOptions = {
+    pipeline: 'transformers-aipu',
+    device: choice.device,
+    runtimeLibrary: choice.runtimeLibrary,
+    requiredMemoryGb: card.requiredMemoryGb,
+    minResponseSpace: card.minResponseSpace,
+  };
+  if (card.precompiled) return loadPrecompiled(request, options, context);
+  if (!choice.simulated && !devices.some(({ name }) => name.startsWith('metis-sim'))) {
     throw new AxllmError('no_compiled_model', `${card.name} has no build for Metis, only for the CPU`, {
       hint: 'answer on the CPU with --pipeline transformers, or try the simulated card with -d sim',
     });
   }
   const files = await simulatedFiles(card, context);
-  return { pipeline: 'transformers-aipu', ...files, ...device, requiredMemoryGb: card.requiredMemoryGb };
+  return load({ ...options, ...files, tokenizerDir: tokenizerDir ?? files.tokenizerDir });
+}
+
+/** With the archive for the installed runtime; one that it refuses for its version is followed by the next. */
+async function loadPrecompiled(
+  { card, tokenizerDir }: OpenRequest,
+  options: LoadOptions,
+  context: FetchContext,
+): Promise<NativeModel> {
+  const builds = await inOrder(card.precompiled!.builds, options.runtimeLibrary, context.log);
+  for (const [at, build] of builds.entries()) {
+    const files = await compiledFilesOf(card, build, tokenizerDir, context);
+    try {
+      return await load({ ...options, ...files });
+    } catch (error) {
+      if (!isForAnotherVersion(error) || at === builds.length - 1) throw error;
+      context.log.info(`${asAxllmError(error).message}; taking the archive for another version`);
+    }
+  }
+  throw new AxllmError('internal', `${card.name} names no archive`);
 }
 
 async function simulatedFiles(card: Card, context: FetchContext) {
@@ -117,14 +171,4 @@ async function simulatedFiles(card: Card, context: FetchContext) {
   if (ready) return ready;
   log.info(`Compiling ${card.name} for the simulated card into ${folder}`);
   return compileInto(folder, { weights, name: card.name, context: simulatedContext, signal });
-}
-
-/** The GGUF file of a card: the user's own, or fetched into the build root. */
-export async function weightsOf(card: Card, context: FetchContext): Promise<string> {
-  if (!card.weights) {
-    throw new AxllmError('no_weights', `${card.name} names no weights for the CPU`, {
-      hint: `give the path of a .gguf file${card.modelName ? ` of ${card.modelName}` : ''} instead`,
-    });
-  }
-  return 'path' in card.weights ? card.weights.path : ensureFile(card.weights, card.name, context);
 }

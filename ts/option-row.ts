@@ -38,8 +38,8 @@ export interface OptionSpec {
   readonly alias?: readonly string[];
   readonly choices?: readonly string[];
   readonly default?: string | number | boolean;
-  /** Its value when the flag stands without one; absent: the flag needs a value. */
-  readonly bare?: string;
+  /** Its value when the flag stands without one, `false` for none at all; absent: the flag needs a value. */
+  readonly bare?: string | false;
   /** Names that others gave the variable; they are read before `AXLLM_<NAME>`. */
   readonly env?: readonly string[];
   /** A card may set it: what concerns the model, never files or the network. */

@@ -110,11 +110,18 @@ function range({ min, max }: OptionRow): string {
   return '';
 }
 
-/** Rewrites `-dmetis-0:1:0` to `-d=metis-0:1:0`: yargs would take it for a bundle of flags. */
-export function splitShortValues(argv: readonly string[]): string[] {
+/**
+ * The command line as yargs understands it: `-dmetis-0:1:0` becomes `-d=metis-0:1:0`, for yargs takes it for a bundle of
+ * flags; a flag that may stand alone and then means nothing (`--prompt`) goes where no value follows.
+ */
+export function normalise(argv: readonly string[]): string[] {
   const end = argv.indexOf('--');
-  return argv.map((word, at) => {
+  return argv.flatMap((word, at) => {
     if (end !== -1 && at > end) return word;
+    if (word.startsWith('--')) {
+      const row = allOptions().find(([name]) => word === `--${name}`);
+      return row?.[1].bare === false && !isValue(argv[at + 1]) ? [] : word;
+    }
     const match = /^-([a-z])=?(.+)$/s.exec(word);
     if (!match || Number.isFinite(Number(word))) return word;
     const [, letter, value] = match;
@@ -122,4 +129,9 @@ export function splitShortValues(argv: readonly string[]): string[] {
     if (!row || row[1].type === 'count' || row[1].type === 'boolean') return word;
     return `-${letter}=${value}`;
   });
+}
+
+/** As yargs sees it: not another flag, but `-` and negative numbers are values. */
+function isValue(word: string | undefined): boolean {
+  return word !== undefined && (word === '-' || !word.startsWith('-') || Number.isFinite(Number(word)));
 }

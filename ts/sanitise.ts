@@ -14,6 +14,13 @@ export function sanitise(text: string): string {
   return text.replace(unsafe, mark);
 }
 
+/** `value` as JSON that drives no terminal either; read back, it is the same. */
+export function safeJson(value: unknown, indent?: number): string {
+  const json = JSON.stringify(value, undefined, indent);
+  // JSON itself escapes C0 controls and lone surrogates; the newlines are its own
+  return json.replace(unsafe, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}
+
 /** A sanitiser for text in pieces: the pieces' results, joined, equal the result of the whole. */
 export function createSanitiser(): { push(chunk: string): string; end(): string } {
   let held = '';

@@ -12,7 +12,7 @@ export interface ReplySource {
   finish?(text: string, result: ReplyResult | undefined): void;
   signal?: AbortSignal | undefined;
   /** The device's temperature, for those that do not tell it themselves. */
-  temperature?(): number | undefined;
+  temperature?(): Promise<number | undefined> | undefined;
 }
 
 /**
@@ -78,7 +78,7 @@ export class ReplyStream implements AsyncIterable<Chunk> {
         yield chunk;
       }
       const ended = guard(() => native.result());
-      const coreTemperature = ended.coreTemperature ?? source.temperature?.();
+      const coreTemperature = ended.coreTemperature ?? (await source.temperature?.());
       result = coreTemperature === undefined ? ended : { ...ended, coreTemperature };
       return result;
     } catch (error) {

@@ -43,7 +43,8 @@ export async function terminal(t: ExecutionContext, args: readonly string[], opt
   const child = spawn(file, [...words, ...args], {
     cols: columns,
     rows,
-    name: 'xterm-256color',
+    // what it sets TERM to
+    name: env.TERM ?? 'xterm-256color',
     cwd: home,
     env: cleanEnv({ LANG: 'C.UTF-8', ...folders, ...env }),
   });

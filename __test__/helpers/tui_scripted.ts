@@ -80,6 +80,7 @@ await runTui({
     stderr: process.stderr,
     signal: stop.signal,
     jsonErrors: false,
+    graceMs: 1500,
     onInterrupt: () => () => undefined,
   },
   title: 'scripted',

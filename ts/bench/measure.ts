@@ -26,7 +26,7 @@ export interface Measured {
   readonly decode_tokens_per_second: Figure | null;
   readonly host_cpu_us_per_token: Figure | null;
   readonly peak_rss_bytes: number;
-  /** What the prompt really had: whole words, and the model's template around them. */
+  /** What the prompt pass really read: whole words, and the model's template around them. */
   readonly prompt_tokens: number;
   readonly device: string;
 }
@@ -88,12 +88,13 @@ async function repetition(model: Model, plan: Plan, signal: AbortSignal) {
   const used = process.cpuUsage(cpuAtFirst);
   const result = await reply.result;
   chat.dispose();
+  const read = result.promptTokens - result.cachedTokens;
   const steps = result.completionTokens - 1;
   const later = tokens - tokensAtFirst;
   const decoded = plan.genTokens > 0 && steps > 0;
   return {
-    promptTokens: result.promptTokens,
-    prefill: ((result.promptTokens - result.cachedTokens) / result.promptMs) * 1000,
+    promptTokens: read,
+    prefill: (read / result.promptMs) * 1000,
     decode: decoded ? (steps / result.decodeMs) * 1000 : undefined,
     cpu: decoded && later > 0 ? (used.user + used.system) / later : undefined,
   };

@@ -1,12 +1,13 @@
 /** Copying from a terminal: OSC 52 reaches through ssh and tmux, the desktop's tools where a terminal lacks it. */
 import { spawn } from 'node:child_process';
-import type { Env } from '../terminal.js';
+import { isDumb, type Env } from '../terminal.js';
 
 /** What common terminals take in one sequence, in base64 characters. */
 const longestOsc52 = 74_994;
 
-/** The sequence that sets the clipboard; `undefined` when the text is too long for it. */
+/** The sequence that sets the clipboard; `undefined` where the terminal, or for a text that long, knows none. */
 export function osc52(text: string, env: Env): string | undefined {
+  if (isDumb(env)) return undefined;
   const content = Buffer.from(text).toString('base64');
   if (content.length > longestOsc52) return undefined;
   const sequence = `\u001b]52;c;${content}\u0007`;

@@ -6,10 +6,11 @@ import { listDevices } from '../native.js';
 import { parseSelector } from '../devices.js';
 import { reportError } from '../report.js';
 import { sanitise } from '../sanitise.js';
-import { paint, wantsColour, write } from '../terminal.js';
+import { isDumb, paint, wantsColour, write } from '../terminal.js';
 import { contextMeter } from './context-use.js';
 import { ConversationStore } from './conversation-store.js';
 import { before } from './conversation.js';
+import { DumbReader } from './edit/dumb-reader.js';
 import { LineEditor } from './edit/line-editor.js';
 import { InputHistory } from './input-history.js';
 import { perform, type Services } from './perform.js';
@@ -26,23 +27,24 @@ export const plainChat: FrontEnd = async (talk) => {
   const history = new InputHistory(context.env, values.save);
   await history.load();
   const chat = new PlainChat(talk);
-  const editor = new LineEditor(context, {
+  const Reader = isDumb(context.env) ? DumbReader : LineEditor;
+  const reader = new Reader(context, {
     past: () => history.entries,
     complete: completions,
     interrupt: () => chat.interrupt(),
   });
   const prompt = { text: 'User: ', painted: paint('User: ', 'cyan', chat.colour) };
   log.info("Welcome to LLM CLI. Type 'exit' to quit.");
-  editor.open();
+  reader.open();
   try {
     while (!chat.left) {
-      const text = await editor.read(prompt, chat.draft);
+      const text = await reader.read(prompt, chat.draft);
       if (text === undefined) break;
       await history.add(text);
       await chat.take(text);
     }
   } finally {
-    editor.close();
+    reader.close();
   }
   log.info('Goodbye!');
 };
@@ -124,7 +126,7 @@ class PlainChat {
         return undefined;
       case 'clear-screen':
         this.chat.clear();
-        return write(stdout, clearScreen);
+        return write(stdout, isDumb(this.talk.context.env) ? '' : clearScreen);
       case 'leave':
         this.left = true;
         return undefined;

@@ -12,7 +12,7 @@ export interface Voice {
   readonly context: Context;
   readonly log: Log;
   readonly show: Telemetry;
-  /** Leave the text as the model wrote it, even on a terminal. */
+  /** Leave the text as the model wrote it. */
   readonly raw?: boolean;
   /** Earlier turns that no longer fit and were spoken of already. */
   readonly droppedTurns?: number;
@@ -43,7 +43,7 @@ async function speak(
   out: Output,
   { raw = false, stream = true }: Voice,
 ): Promise<ReplyResult> {
-  const sanitiser = out.isTTY && !raw ? createSanitiser() : { push: (text: string) => text, end: () => '' };
+  const sanitiser = raw ? { push: (text: string) => text, end: () => '' } : createSanitiser();
   let tokens = 0;
   let broken = false;
   let held = '';

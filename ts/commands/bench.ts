@@ -5,10 +5,10 @@ import { measure, type Figure, type Measured } from '../bench/measure.js';
 import { logFor, settings, type Context } from '../context.js';
 import { AlreadyReported, UsageError } from '../errors.js';
 import { openModel, requestOf } from '../open.js';
-import { buildRoot } from '../store/build-root.js';
 import { defaultModel, findCard } from '../store/cards.js';
-import { progressOn } from '../store/progress.js';
-import { write } from '../terminal.js';
+import { sanitise } from '../sanitise.js';
+import { write, writeJson } from '../terminal.js';
+import { filesOf, placesOf } from './files.js';
 import { yargsOptions } from './yargs-options.js';
 
 export const benchCommand = (context: Context): CommandModule<object, { name?: string }> => ({
@@ -24,15 +24,14 @@ export const benchCommand = (context: Context): CommandModule<object, { name?: s
 });
 
 async function run(argv: ArgumentsCamelCase<{ name?: string }>, context: Context): Promise<void> {
-  const { env, signal, stdout, stderr } = context;
+  const { signal, stdout } = context;
   const first = await settings(context, 'bench', argv);
-  const card = findCard(argv.name ?? first.values.model ?? defaultModel);
+  const card = findCard(argv.name ?? first.values.model ?? defaultModel, placesOf(context, first.values));
   const { values } = await settings(context, 'bench', argv, card.options);
   if (values.csv && values.json) throw new UsageError('--csv and --json exclude each other');
   const log = logFor(context, values);
   const baseline = values.compare === undefined ? undefined : readBaseline(values.compare);
-  const root = buildRoot(values['build-root'], env);
-  const files = { root, env, log, offline: values.offline, signal, progress: progressOn(stderr) };
+  const files = filesOf(context, values, log);
   const plan = {
     promptTokens: values['prompt-tokens'],
     genTokens: values['gen-tokens'],
@@ -41,8 +40,8 @@ async function run(argv: ArgumentsCamelCase<{ name?: string }>, context: Context
   };
   const measured = await measure(() => openModel(requestOf(card, values), files), plan, signal);
   const flat = { model: card.name, device: measured.device, depth: plan.depth, ...flatten(measured) };
-  if (values.json) await write(stdout, `${JSON.stringify(flat, undefined, 2)}\n`);
-  else await write(stdout, values.csv ? csv(flat) : table(measured));
+  if (values.json) await writeJson(stdout, flat, 2);
+  else await write(stdout, sanitise(values.csv ? csv(flat) : table(measured)));
   const lost = baseline === undefined ? [] : slower(measured, baseline, values.threshold);
   for (const each of lost) log.warning(each);
   if (lost.length > 0) throw new AlreadyReported('slower than the baseline');

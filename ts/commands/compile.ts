@@ -2,12 +2,11 @@
 import { resolve as resolvePath } from 'node:path';
 import type { ArgumentsCamelCase, CommandModule } from 'yargs';
 import { logFor, settings, type Context } from '../context.js';
-import { weightsOf } from '../open.js';
-import { buildRoot } from '../store/build-root.js';
 import { findCard } from '../store/cards.js';
 import { simulatedContext } from '../store/compiled.js';
-import { progressOn } from '../store/progress.js';
-import { write } from '../terminal.js';
+import { weightsOf } from '../store/model-files.js';
+import { write, writeJson } from '../terminal.js';
+import { filesOf, placesOf } from './files.js';
 import { yargsOptions } from './yargs-options.js';
 
 export const compileCommand = (context: Context): CommandModule<object, { model?: string }> => ({
@@ -23,18 +22,24 @@ export const compileCommand = (context: Context): CommandModule<object, { model?
 });
 
 async function run(argv: ArgumentsCamelCase<{ model?: string }>, context: Context): Promise<void> {
-  const { env, signal } = context;
-  const card = findCard(argv.model!);
+  const first = await settings(context, 'compile', argv);
+  const card = findCard(argv.model!, placesOf(context, first.values));
   const { values } = await settings(context, 'compile', argv, card.options);
   const log = logFor(context, values);
-  const root = buildRoot(values['build-root'], env);
   const length = values['max-tokens'] ?? simulatedContext;
-  const progress = progressOn(context.stderr);
-  const weights = await weightsOf(card, { root, env, log, offline: values.offline, signal, progress });
+  const weights = await weightsOf(card, filesOf(context, values, log));
   const { publish } = await import('../store/publish.js');
   const out = resolvePath(values.out);
-  const files = await publish({ card, weights, context: length, out, url: values.url, signal });
+  const files = await publish({
+    card,
+    weights,
+    context: length,
+    out,
+    url: values.url,
+    signal: context.signal,
+  });
   for (const { path, size, md5 } of [files.archive, files.embeddings, files.tokenizer])
     log.info(`${path}: ${size} bytes, MD5 ${md5}`);
-  await write(context.stdout, values.json ? `${JSON.stringify(files)}\n` : `${files.card}\n`);
+  if (values.json) return writeJson(context.stdout, files);
+  return write(context.stdout, `${files.card}\n`);
 }

@@ -2,10 +2,10 @@
 import type { CommandModule } from 'yargs';
 import type { Context } from '../context.js';
 import { optionsOf, type CommandName } from '../options.js';
-import { cardNames } from '../store/cards.js';
+import { publicNames } from '../store/cards.js';
 import { closeMatches } from '../suggest.js';
 import { UsageError } from '../errors.js';
-import { write } from '../terminal.js';
+import { oneLine, write } from '../terminal.js';
 import { scripts } from './completion-scripts.js';
 
 /** What a shell's script calls: `axllm --get-completions WORD…`, the last word is the one to complete. */
@@ -35,9 +35,16 @@ export const completionCommand = (context: Context): CommandModule<object, { she
 
 /** The candidates for the last of `words`, one a line, for the scripts above. */
 export async function printCompletions(words: readonly string[], verbs: readonly string[], context: Context) {
-  const found = await completions(words, verbs);
-  await write(context.stdout, found.map((each) => `${each}\n`).join(''));
+  // how PowerShell writes an empty word depends on its version
+  const found = await completions(
+    words.map((word) => (word === '""' ? '' : word)),
+    verbs,
+  );
+  await write(context.stdout, found.map((each) => `${oneLine(each)}\n`).join(''));
 }
+
+/** Commands without a MODEL among their words. */
+const takeNoModel = ['config', 'devices', 'doctor', 'list'];
 
 async function completions(words: readonly string[], verbs: readonly string[]): Promise<string[]> {
   const last = words.at(-1) ?? '';
@@ -68,16 +75,16 @@ async function completions(words: readonly string[], verbs: readonly string[]): 
   const modelIsGiven = before.some(
     (word, at) => at >= (command === undefined ? 0 : 1) && !word.startsWith('-'),
   );
-  if (modelIsGiven) return [];
+  if (modelIsGiven || takeNoModel.includes(command ?? '')) return [];
   return starting(
     last,
-    command === undefined && before.length === 0 ? [...verbs, ...cardNames()] : cardNames(),
+    command === undefined && before.length === 0 ? [...verbs, ...publicNames()] : publicNames(),
   );
 }
 
 async function valuesOf(name: string, { choices }: { choices?: readonly string[] }): Promise<string[]> {
   if (choices) return [...choices];
-  if (name === 'model') return cardNames();
+  if (name === 'model') return publicNames();
   if (name !== 'devices') return [];
   const { listDevices } = await import('../native.js');
   // where there is no runtime, the simulated card is still there

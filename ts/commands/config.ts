@@ -4,7 +4,9 @@ import { configPath } from '../config-file.js';
 import { settings, type Context } from '../context.js';
 import { allOptions } from '../options.js';
 import type { Resolved } from '../resolve.js';
-import { oneLine, write } from '../terminal.js';
+import { defaultModel, findCard } from '../store/cards.js';
+import { oneLine, write, writeJson } from '../terminal.js';
+import { placesOf } from './files.js';
 import { yargsOptions } from './yargs-options.js';
 
 export const configCommand = (context: Context): CommandModule => ({
@@ -13,17 +15,19 @@ export const configCommand = (context: Context): CommandModule => ({
   builder: (yargs) =>
     yargs
       .options(yargsOptions('config'))
-      .example('$0 config --json', 'for programs; takes the flags of a run'),
+      .example('$0 config -m MODEL --json', 'for programs; takes the flags of a run'),
   handler: (argv) => run(argv, context),
 });
 
 async function run(argv: ArgumentsCamelCase, context: Context): Promise<void> {
-  const resolved = await settings(context, 'config', argv);
+  const first = await settings(context, 'config', argv);
+  const card = findCard(first.values.model ?? defaultModel, placesOf(context, first.values));
+  const resolved = await settings(context, 'config', argv, card.options);
   const path = configPath(context.env);
   const rows = describe(resolved);
   if (resolved.values.json) {
     const options = Object.fromEntries(rows.map(({ key, ...row }) => [key, row]));
-    return write(context.stdout, `${JSON.stringify({ config_file: path, options }, undefined, 2)}\n`);
+    return writeJson(context.stdout, { config_file: path, options }, 2);
   }
   const width = Math.max(...rows.map(({ key }) => key.length));
   const lines = rows.map(({ key, value, source, from }) => {

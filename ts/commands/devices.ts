@@ -3,7 +3,7 @@ import type { ArgumentsCamelCase, CommandModule } from 'yargs';
 import { settings, type Context } from '../context.js';
 import { parseSelector, sameDevice } from '../devices.js';
 import { inspectDevices, systemChain, type DeviceInfo, type SystemChain } from '../native.js';
-import { oneLine, write } from '../terminal.js';
+import { oneLine, write, writeJson } from '../terminal.js';
 import { yargsOptions } from './yargs-options.js';
 
 export const devicesCommand = (context: Context): CommandModule => ({
@@ -20,16 +20,15 @@ async function run(argv: ArgumentsCamelCase, context: Context): Promise<void> {
   const choice = parseSelector(values.devices, env);
   const devices = await inspectDevices(choice.runtimeLibrary);
   const chain = await systemChain(env.AXLLM_SYSTEM_ROOT || '/');
-  const lines = values.json
-    ? [
-        JSON.stringify(
-          devices.map((device) => forPrograms(device, chain)),
-          undefined,
-          2,
-        ),
-      ]
-    : [...devices.map(line), ...(choice.simulated ? [] : systemLines(chain))].map(oneLine);
-  await write(stdout, `${lines.join('\n')}\n`);
+  if (values.json) {
+    return writeJson(
+      stdout,
+      devices.map((device) => forPrograms(device, chain)),
+      2,
+    );
+  }
+  const lines = [...devices.map(line), ...(choice.simulated ? [] : systemLines(chain))];
+  return write(stdout, lines.map((each) => `${oneLine(each)}\n`).join(''));
 }
 
 /** In the style of the vendor's `axdevice`, which ends before `fw`. */

@@ -9,11 +9,9 @@ import { AlreadyReported } from '../errors.js';
 import { systemChain } from '../native.js';
 import { openModel, requestOf } from '../open.js';
 import type { OptionValues } from '../options.js';
-import { buildRoot } from '../store/build-root.js';
 import { defaultModel, findCard, type Card } from '../store/cards.js';
-import type { FetchContext } from '../store/fetch.js';
-import { progressOn } from '../store/progress.js';
-import { oneLine, paint, wantsColour, write } from '../terminal.js';
+import { oneLine, paint, wantsColour, write, writeJson } from '../terminal.js';
+import { filesOf, placesOf } from './files.js';
 import { yargsOptions } from './yargs-options.js';
 
 export const doctorCommand = (context: Context): CommandModule => ({
@@ -31,14 +29,14 @@ export const doctorCommand = (context: Context): CommandModule => ({
 async function run(argv: ArgumentsCamelCase, context: Context): Promise<void> {
   const { env, stdout } = context;
   const first = await settings(context, 'doctor', argv);
-  const card = findCard(first.values.model ?? defaultModel);
+  const card = findCard(first.values.model ?? defaultModel, placesOf(context, first.values));
   const { values } = await settings(context, 'doctor', argv, card.options);
   const root = env.AXLLM_SYSTEM_ROOT || '/';
   const choice = parseSelector(values.devices, env);
   const attempt = (changes: Partial<OptionValues>) => token(card, { ...values, ...changes }, context);
   const links = await examine(card, values, choice, root, attempt);
   const healthy = links.every(({ status }) => status !== 'failed');
-  if (values.json) await write(stdout, `${JSON.stringify({ healthy, links }, undefined, 2)}\n`);
+  if (values.json) await writeJson(stdout, { healthy, links }, 2);
   else await write(stdout, report(links, wantsColour(stdout, env, values.color)));
   if (!healthy) throw new AlreadyReported('a link is broken');
 }
@@ -73,9 +71,14 @@ async function examine(
   const system = choice.simulated
     ? unreached(['pci card', 'kernel module', 'device node', 'permission'], 'the simulated card has none')
     : systemLinks(chain, root);
-  const { links: runtime, device } = await runtimeLinks(choice);
-  const found = [...system, ...runtime];
-  if (device) found.push(versionLink(device, choice.simulated ? { pci: [], nodes: [] } : chain));
+  const { links: ofRuntime, device, path: runtime } = await runtimeLinks(choice);
+  const found = [...system, ...ofRuntime];
+  const around = {
+    chain: choice.simulated ? { pci: [], nodes: [] } : chain,
+    runtime,
+    builds: card.precompiled?.builds ?? [],
+  };
+  if (device) found.push(versionLink(device, around));
   else found.push(...unreached(['versions', 'memory'], 'needs a device'));
   if (device) found.push(memoryLink(device, card.requiredMemoryGb, card.name));
   const last: LinkName = choice.simulated ? 'token on the simulated card' : 'token on the AIPU';
@@ -86,12 +89,9 @@ async function examine(
 
 /** One token, by the way that every run takes. */
 async function token(card: Card, values: OptionValues, context: Context): Promise<string> {
-  const { env, signal, stderr } = context;
-  const root = buildRoot(values['build-root'], env);
-  const progress = progressOn(stderr);
+  const { signal } = context;
   const log = logFor(context, { ...values, quiet: (values.quiet ?? 0) + 1 });
-  const files: FetchContext = { root, env, log, offline: values.offline, signal, progress };
-  const model = await openModel(requestOf(card, values), files);
+  const model = await openModel(requestOf(card, values), filesOf(context, values, log));
   try {
     const reply = model.generate('Hi', { maxTokens: 1, signal });
     await reply.text();

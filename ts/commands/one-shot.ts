@@ -7,7 +7,7 @@ import type { Talk } from '../front-end.js';
 import type { ModelInfo } from '../native.js';
 import { errorObject } from '../report.js';
 import type { ReplyResult, ReplyStream } from '../stream.js';
-import { write } from '../terminal.js';
+import { writeJson } from '../terminal.js';
 
 /** Answers `prompt` on stdout and ends. */
 export async function oneShot(prompt: string, talk: Talk): Promise<void> {
@@ -22,7 +22,7 @@ export async function oneShot(prompt: string, talk: Talk): Promise<void> {
 
 async function speakJson(reply: ReplyStream, prompt: string, { model, card, context, values }: Talk) {
   const head = { id: randomUUID(), model: card.name, created_at: new Date().toISOString() };
-  const say = (object: object) => write(context.stdout, `${JSON.stringify(object)}\n`);
+  const say = (object: object) => writeJson(context.stdout, object);
   let response = '';
   let tokens = 0;
   try {

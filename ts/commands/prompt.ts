@@ -1,10 +1,11 @@
 /** Which model and which text a command line means: flags, words and stdin. */
+import { isUtf8 } from 'node:buffer';
 import { fstatSync, type Stats } from 'node:fs';
-import { text as readAll } from 'node:stream/consumers';
 import type { Context } from '../context.js';
-import { UsageError } from '../errors.js';
+import { AxllmError, UsageError } from '../errors.js';
 import type { OptionValues } from '../options.js';
 import { defaultModel } from '../store/cards.js';
+import type { Log } from '../terminal.js';
 
 /** What the words after `axllm` say; `text` is `-` where stdin is meant. */
 export interface Wanted {
@@ -26,23 +27,47 @@ export function readWords(words: readonly string[], values: OptionValues, modelI
   return { model: model ?? defaultModel, text: rest.length > 0 ? rest.join(' ') : values.prompt };
 }
 
-/** The prompt to answer once; `undefined` for a chat, which needs a terminal on both sides. */
-export async function promptOf(text: string | undefined, context: Context): Promise<string | undefined> {
+/** More than any context holds, and few enough to hold in memory. */
+const longest = 4 * 2 ** 20;
+
+/**
+ * The prompt to answer once; `undefined` for a chat, which needs a terminal on both sides; empty where nobody said
+ * anything: a chat that ends before it begins.
+ */
+export async function promptOf(
+  text: string | undefined,
+  context: Context,
+  log: Log,
+): Promise<string | undefined> {
   const { stdin, stdout } = context;
-  if (text === '-') return nonEmpty(await piped(context), 'stdin');
+  if (text === '-') return nonEmpty(await piped(context, log), 'stdin');
   if (text !== undefined) {
-    const before = holdsText(stdin) ? await piped(context) : '';
+    const before = holdsText(stdin) ? await piped(context, log) : '';
     return before.trim() === '' ? nonEmpty(text, '--prompt') : `${before}\n\n${text}`;
   }
   if (stdin.isTTY && stdout.isTTY) return undefined;
-  return nonEmpty(await piped(context), 'stdin');
+  const said = await piped(context, log);
+  return said.trim() === '' ? '' : said;
 }
 
-async function piped({ stdin }: Context): Promise<string> {
+async function piped({ stdin }: Context, log: Log): Promise<string> {
   if (stats(stdin)?.isDirectory()) {
     throw new UsageError('stdin is a folder', 'give the text with --prompt');
   }
-  return (await readAll(stdin)).replace(/\r?\n$/, '');
+  const pieces: Buffer[] = [];
+  let length = 0;
+  for await (const piece of stdin as AsyncIterable<Buffer>) {
+    pieces.push(piece);
+    length += piece.length;
+    if (length > longest) {
+      throw new AxllmError('prompt_too_long', `stdin holds more than ${longest} bytes`, {
+        hint: 'no model reads that much at once: give it a part',
+      });
+    }
+  }
+  const bytes = Buffer.concat(pieces);
+  if (!isUtf8(bytes)) log.warning('stdin is not UTF-8: what is not text became U+FFFD');
+  return new TextDecoder().decode(bytes).replace(/\r?\n$/, '');
 }
 
 /**

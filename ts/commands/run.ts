@@ -6,11 +6,10 @@ import { AxllmError, asAxllmError } from '../errors.js';
 import { chatOptionsOf, type FrontEnd, type Talk } from '../front-end.js';
 import { openModel, requestOf } from '../open.js';
 import type { OptionValues } from '../options.js';
-import { buildRoot } from '../store/build-root.js';
-import { cardNames, findCard, type Card } from '../store/cards.js';
-import { progressOn } from '../store/progress.js';
+import { findCard, publicNames, type Card, type CardPlaces } from '../store/cards.js';
 import { closeMatches } from '../suggest.js';
 import { write, type Log } from '../terminal.js';
+import { filesOf, placesOf } from './files.js';
 import { promptOf, readWords } from './prompt.js';
 import { yargsOptions } from './yargs-options.js';
 
@@ -24,13 +23,10 @@ export const runCommand = (context: Context, verbs: readonly string[]): CommandM
   describe: 'Answer one prompt, or chat',
   builder: (yargs) =>
     yargs
-      .usage(
-        '$0 [MODEL] [PROMPT] [options]\n\nRuns small language models on the Axelera Metis AIPU and on the CPU.',
-      )
       .positional('words', {
         type: 'string',
         array: true,
-        describe: `MODEL: a card's name, or the path of a card or .gguf file; PROMPT: as --prompt`,
+        describe: `MODEL: a card's name, the path of a card, a .gguf file or a folder, or OWNER/NAME of the hub; PROMPT: as --prompt`,
       })
       .options(yargsOptions('run'))
       .example('$0 --prompt "Why is the sky blue?"', 'one reply from the default model')
@@ -46,9 +42,12 @@ async function run(
 ): Promise<void> {
   const words = (argv.words ?? []).map(String);
   const first = await settings(context, 'run', argv);
-  if (first.values['help-network']) return write(context.stdout, `${publicNames().join('\n')}\n`);
+  const places = placesOf(context, first.values, logFor(context, { ...first.values, logfile: undefined }));
+  if (first.values['help-network']) {
+    return write(context.stdout, `${publicNames(places).join('\n')}\n`);
+  }
   const wanted = readWords(words, first.values, first.sources.model === 'flag');
-  const card = findModel(wanted.model, verbs);
+  const card = findModel(wanted.model, verbs, places);
   const { values } = await settings(context, 'run', argv, card.options);
   const log = logFor(context, values);
   if (values['rich-cli'] && values.prompt === undefined && wanted.text === undefined) {
@@ -57,12 +56,15 @@ async function run(
     if (obstacle === undefined) return richChat(card, values, context);
     log.info(`No full-screen chat: ${obstacle}; this is the plain one`);
   }
-  const frontEnd = frontEndOf(values);
-  const prompt = frontEnd === undefined ? await promptOf(wanted.text, context) : undefined;
+  if (values.ui !== undefined) {
+    const { webChat } = await import('./web-chat.js');
+    return webChat(card, values, log, context);
+  }
+  const prompt = await promptOf(wanted.text, context, log);
+  if (prompt === '') return log.info('Goodbye!');
   await talk(card, values, log, context, async (it) => {
     if (prompt !== undefined) return (await import('./one-shot.js')).oneShot(prompt, it);
-    const start = await (frontEnd ?? plainChat)();
-    return start(it);
+    return (await import('../chat/plain.js')).plainChat(it);
   });
 }
 
@@ -74,11 +76,8 @@ async function talk(
   context: Context,
   use: FrontEnd,
 ): Promise<void> {
-  const { env, stderr, signal } = context;
-  const root = buildRoot(values['build-root'], env);
-  const files = { root, env, log, offline: values.offline, signal, progress: progressOn(stderr) };
   if (values['data-root'] !== undefined) log.debug('--data-root is accepted, but nothing is kept there');
-  const model = await openModel(requestOf(card, values), files);
+  const model = await openModel(requestOf(card, values), filesOf(context, values, log));
   try {
     for (const note of model.info.notes) log.info(note);
     const voice = {
@@ -102,30 +101,15 @@ async function talk(
   }
 }
 
-const plainChat = async (): Promise<FrontEnd> => (await import('../chat/plain.js')).plainChat;
-
-/** The front end that a flag asks for; loaded only when it is used. */
-function frontEndOf(values: OptionValues): (() => Promise<FrontEnd>) | undefined {
-  if (values.ui !== undefined) {
-    throw new AxllmError('not_supported', 'The chat in the browser (--ui) is not part of this build yet');
-  }
-  return undefined;
-}
-
-/** The published names; the reference hides those that begin with `ax-` or `mc-`. */
-function publicNames(): string[] {
-  return cardNames().filter((name) => !/^(ax|mc)-/.test(name));
-}
-
-function findModel(name: string, verbs: readonly string[]): Card {
+function findModel(name: string, verbs: readonly string[], places: CardPlaces): Card {
   try {
-    return findCard(name);
+    return findCard(name, places);
   } catch (error) {
     const known = asAxllmError(error);
     const close = closeMatches(name, verbs, 1);
     if (known.code !== 'unknown_model' || close.length === 0) throw error;
     throw new AxllmError(known.code, known.message, {
-      hint: `did you mean axllm ${close.join(', ')}, or ${closeMatches(name, cardNames()).join(', ') || 'a model'}?`,
+      hint: `did you mean axllm ${close.join(', ')}, or ${closeMatches(name, publicNames(places)).join(', ') || 'a model'}?`,
       cause: error,
     });
   }

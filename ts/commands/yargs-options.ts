@@ -20,7 +20,7 @@ function toYargs(row: OptionRow): Options {
     case 'list':
       return { ...shared, type: 'array', string: true, nargs: 1 };
     case 'string':
-      return { ...shared, type: 'string', requiresArg: row.bare === undefined };
+      return { ...shared, type: 'string', requiresArg: typeof row.bare !== 'string' };
     case 'number':
     case 'integer':
       return { ...shared, type: 'string', requiresArg: true };

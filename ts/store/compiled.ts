@@ -1,11 +1,12 @@
 /** A model as the simulated card wants it: compiled on first use, complete or not there at all. */
-import { mkdir, mkdtemp, readFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, relative } from 'node:path';
 import { AxllmError } from '../errors.js';
 import { compile, type CompiledModel } from '../native.js';
 import { packageVersion } from '../package-root.js';
-import { isAlive, withLock } from './lock.js';
+import { isAlive, ownerMark, ownerPattern, withLock } from './lock.js';
 import { syncFolder } from './part-file.js';
+import { makeFolder } from './disk.js';
 
 /** What the AIPU pipeline opens. */
 export interface CompiledFiles {
@@ -59,7 +60,7 @@ export async function compileInto(
   folder: string,
   { weights, name, context, signal }: CompileRequest,
 ): Promise<CompiledFiles> {
-  await mkdir(dirname(folder), { recursive: true });
+  await makeFolder(dirname(folder));
   return withLock(folder, { signal }, async () => {
     const ready = await readCompiled(folder, weights);
     if (ready) return ready;
@@ -88,9 +89,9 @@ export async function compileApart(
   { weights, name, context }: CompileRequest,
   use: (part: string, made: CompiledModel) => Promise<void>,
 ): Promise<void> {
-  await mkdir(dirname(target), { recursive: true });
+  await makeFolder(dirname(target));
   await removeStale(target);
-  const part = await mkdtemp(`${target}.${process.pid}.part-`);
+  const part = await mkdtemp(`${target}.${ownerMark}.part-`);
   try {
     const made = await compile({
       weights,
@@ -109,10 +110,12 @@ async function stampOf(weights: string): Promise<string> {
   return `${size} bytes, ${mtimeMs}`;
 }
 
+const stale = new RegExp(String.raw`\.${ownerPattern}\.part-`);
+
 async function removeStale(folder: string): Promise<void> {
   const parent = dirname(folder);
   for (const entry of await readdir(parent)) {
-    const owner = entry.startsWith(`${basename(folder)}.`) && /\.(\d+)\.part-/.exec(entry)?.[1];
-    if (owner && !isAlive(Number(owner))) await rm(join(parent, entry), { recursive: true, force: true });
+    const owner = entry.startsWith(`${basename(folder)}.`) && stale.exec(entry)?.[1];
+    if (owner && !isAlive(owner)) await rm(join(parent, entry), { recursive: true, force: true });
   }
 }

@@ -1,7 +1,12 @@
-/** One file over HTTP into a {@link PartFile}: short connect, stall watch, resume, checks. */
+/** One file over HTTP into a {@link PartFile}: short connect, stall watch, resume, retries, checks. */
+import { basename, dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AxllmError } from '../errors.js';
-import { PartFile, type Expected } from './part-file.js';
+import type { Env } from '../terminal.js';
+import { mismatch, type Expected, type Sums } from './digest.js';
+import { isDiskFault, requireRoom } from './disk.js';
+import { HttpFault, faultOf, get, statusFault, type HttpAnswer, type Token } from './http.js';
+import { PartFile } from './part-file.js';
 import type { StartProgress } from './progress.js';
 
 /** How patient a download is; tests shorten it. */
@@ -13,150 +18,215 @@ export interface Patience {
   /** Attempts in a row that bring nothing new. */
   readonly retries: number;
   readonly backOffMs: number;
+  /** Longest wait that a server may ask for. */
+  readonly waitMs: number;
 }
 
-export const defaultPatience: Patience = { connectMs: 5_000, stallMs: 30_000, retries: 5, backOffMs: 500 };
+export const defaultPatience: Patience = {
+  connectMs: 5_000,
+  stallMs: 30_000,
+  retries: 5,
+  backOffMs: 500,
+  waitMs: 120_000,
+};
 
 export interface DownloadOptions {
+  readonly env: Env;
   readonly signal?: AbortSignal | undefined;
   readonly progress: StartProgress;
   readonly patience?: Patience | undefined;
 }
 
-/** Fetches `url` to `target`. A server that cannot be reached at all is tried once; a broken transfer resumes. */
+/** What one download may need beside its address. */
+export interface Wish {
+  readonly url: string;
+  readonly token?: Token | undefined;
+  /** Give up when not a byte has come in this time: another source waits. */
+  readonly firstByteMs?: number | undefined;
+  /** Disk space needed for each byte of the file: more than 1 where it will be unpacked. */
+  readonly room?: number | undefined;
+}
+
+/**
+ * Fetches a file to `target`. A server that cannot be reached at all is tried once; a broken transfer resumes, in
+ * this process or in a later one. What turns out to be damaged is fetched once more from the start.
+ */
 export async function download(
-  url: string,
+  wish: Wish,
   target: string,
   expected: Expected,
-  { signal, progress, patience = defaultPatience }: DownloadOptions,
-): Promise<void> {
-  let part = await PartFile.create(target);
-  const shown = progress(target.split('/').pop() ?? url, expected.size);
-  let etag: string | undefined;
+  options: DownloadOptions,
+): Promise<Sums> {
+  const part = await PartFile.open(target, expected, wish.url);
+  const shown = options.progress(basename(target), expected.size);
   try {
-    for (let failures = 0; ;) {
-      const before = part.digest.bytes;
+    const transfer = new Transfer(wish, part, expected, options);
+    for (let damaged = 0; ; damaged++) {
+      await transfer.run((done, total) => shown.update(done, total));
       try {
-        const answer = await request(url, before, etag, patience, signal);
-        if (before > 0 && answer.offset === 0) {
-          await part.discard();
-          part = await PartFile.create(target);
-        }
-        etag = answer.etag;
-        await receive(answer, part, patience, (done) => shown.update(done, answer.total));
+        part.check(wish.url);
         break;
       } catch (error) {
-        signal?.throwIfAborted();
-        failures = part.digest.bytes > before ? 1 : failures + 1;
-        if (!isTransient(error, part.digest.bytes) || failures > patience.retries) throw error;
-        await sleep(patience.backOffMs * 2 ** (failures - 1), undefined, { signal });
+        if (damaged > 0) throw error;
+        await part.restart();
       }
     }
   } catch (error) {
-    await part.discard();
+    const { code } = error as { code?: string };
+    const useless = code === 'checksum_mismatch' || isDiskFault(error);
+    await (useless ? part.discard() : part.keep()).catch(() => undefined);
     throw error;
   } finally {
     shown.end();
   }
-  await part.commit(expected, url);
+  return part.commit(wish.url);
 }
 
-interface Answer {
-  readonly body: AsyncIterable<Uint8Array>;
-  readonly offset: number;
-  readonly total: number | undefined;
-  readonly etag: string | undefined;
-  readonly abort: (reason: Error) => void;
-}
+type Report = (done: number, total: number | undefined) => void;
 
-async function request(
-  url: string,
-  offset: number,
-  etag: string | undefined,
-  patience: Patience,
-  signal: AbortSignal | undefined,
-): Promise<Answer> {
-  const controller = new AbortController();
-  const both = signal ? AbortSignal.any([signal, controller.signal]) : controller.signal;
-  const slow = new HttpFault(`no answer within ${patience.connectMs / 1000} s`, 'unreachable');
-  const timer = setTimeout(() => controller.abort(slow), patience.connectMs);
-  const headers = new Headers({ 'accept-encoding': 'identity' });
-  if (offset > 0 && etag) {
-    headers.set('range', `bytes=${offset}-`);
-    headers.set('if-range', etag);
+class Transfer {
+  private readonly patience: Patience;
+  private readonly begun = Date.now();
+  private reachedOnce = false;
+
+  constructor(
+    private readonly wish: Wish,
+    private readonly part: PartFile,
+    private readonly expected: Expected,
+    private readonly options: DownloadOptions,
+  ) {
+    this.patience = options.patience ?? defaultPatience;
   }
-  try {
-    const response = await fetch(url, { signal: both, headers });
-    if (!response.ok || !response.body) {
-      await response.body?.cancel();
-      const again = response.status >= 500 || response.status === 429;
+
+  /** Until all bytes are there. */
+  async run(report: Report): Promise<void> {
+    const { part, patience } = this;
+    const { signal } = this.options;
+    for (let failures = 0; part.bytes === 0 || part.bytes !== this.expected.size;) {
+      const before = part.bytes;
+      try {
+        return await this.attempt(report);
+      } catch (error) {
+        signal?.throwIfAborted();
+        failures = part.bytes > before ? 1 : failures + 1;
+        if (!(error instanceof HttpFault) || !this.mayPass(error) || failures > patience.retries) throw error;
+        await this.pause(failures, error);
+      }
+    }
+  }
+
+  private mayPass({ kind }: HttpFault): boolean {
+    return kind === 'broken' || (kind === 'unreachable' && this.reachedOnce);
+  }
+
+  private async pause(failures: number, fault: HttpFault): Promise<void> {
+    const { patience, wish } = this;
+    // many clients that were cut off together should not come back together
+    const backOff = patience.backOffMs * 2 ** (failures - 1) * (0.75 + Math.random() / 2);
+    const wait = Math.max(backOff, fault.waitMs);
+    if (fault.waitMs > patience.waitMs) {
       throw new HttpFault(
-        `HTTP ${response.status} ${response.statusText}`.trim(),
-        again ? 'broken' : 'refused',
+        `${fault.message}, and asks to wait ${Math.ceil(fault.waitMs / 1000)} s`,
+        'refused',
       );
     }
-    const from = Number(/^bytes (\d+)-/.exec(response.headers.get('content-range') ?? '')?.[1] ?? 0);
-    if (from !== 0 && from !== offset)
-      throw new HttpFault(`asked from byte ${offset}, got byte ${from}`, 'refused');
-    const length = Number(response.headers.get('content-length'));
-    return {
-      body: response.body as AsyncIterable<Uint8Array>,
-      offset: from,
-      total: length > 0 ? from + length : undefined,
-      etag: response.headers.get('etag') ?? undefined,
-      abort: (reason) => controller.abort(reason),
-    };
-  } catch (error) {
-    if (error instanceof HttpFault) throw error;
-    signal?.throwIfAborted();
-    throw new HttpFault(causeText(error), 'unreachable');
-  } finally {
-    clearTimeout(timer);
+    if (this.part.bytes === 0 && Date.now() + wait - this.begun > (wish.firstByteMs ?? Infinity)) throw fault;
+    await sleep(wait, undefined, { signal: this.options.signal });
   }
-}
 
-async function receive(answer: Answer, part: PartFile, patience: Patience, report: (done: number) => void) {
-  const stalled = new HttpFault(`no data for ${patience.stallMs / 1000} s`, 'broken');
-  const timer = setTimeout(() => answer.abort(stalled), patience.stallMs);
-  try {
-    for await (const chunk of answer.body) {
-      timer.refresh();
-      await part.write(chunk);
-      report(part.digest.bytes);
+  private async attempt(report: Report): Promise<void> {
+    const { part, patience, wish } = this;
+    const { env, signal } = this.options;
+    const { url, token } = wish;
+    const offset = part.bytes;
+    const etag = part.origin?.etag;
+    const headers: Record<string, string> =
+      offset > 0 && etag ? { range: `bytes=${offset}-`, 'if-range': etag } : {};
+    const answer = await get({ url, env, token, headers, signal, connectMs: patience.connectMs });
+    this.reachedOnce = true;
+    const stalled = new HttpFault(`no data for ${patience.stallMs / 1000} s`, 'broken');
+    const timer = setTimeout(() => answer.abort(stalled), patience.stallMs);
+    try {
+      const total = await this.begin(answer, offset);
+      report(part.bytes, total);
+      if (answer.status === 416) return;
+      for await (const chunk of chunksOf(answer, part)) {
+        timer.refresh();
+        if (this.expected.size !== undefined && part.bytes + chunk.length > this.expected.size) {
+          throw mismatch(url, 'size', `more than ${this.expected.size}`, this.expected.size);
+        }
+        await part.write(chunk);
+        report(part.bytes, total);
+      }
+      if (total !== undefined && part.bytes < total) {
+        throw new HttpFault(`ended at byte ${part.bytes} of ${total}`, 'broken');
+      }
+    } finally {
+      clearTimeout(timer);
+      // whatever is left of it is not wanted
+      answer.abort(new HttpFault('done', 'broken'));
     }
-  } catch (error) {
-    if (error instanceof HttpFault || isDiskError(error)) throw error;
-    throw new HttpFault(`connection lost at byte ${part.digest.bytes}: ${causeText(error)}`, 'broken');
-  } finally {
-    clearTimeout(timer);
   }
-  const { total } = answer;
-  if (total !== undefined && part.digest.bytes < total) {
-    throw new HttpFault(`ended at byte ${part.digest.bytes} of ${total}`, 'broken');
+
+  /** Looks at the headers, and makes the part fit to what will come; the size of the whole file if it is told. */
+  private async begin(answer: HttpAnswer, offset: number): Promise<number | undefined> {
+    const { part, expected, wish } = this;
+    const { status, header } = answer;
+    if (status === 416 && offset > 0) {
+      if (header('content-range') === `bytes */${offset}`) return offset;
+      await part.restart();
+      throw new HttpFault(`has no byte ${offset} any more`, 'broken');
+    }
+    if (status !== 200 && status !== 206) throw refusal(answer);
+    const encoding = header('content-encoding') ?? 'identity';
+    if (encoding !== 'identity') throw new HttpFault(`sends it compressed (${encoding})`, 'refused');
+    if (/^text\/html\b/.test(header('content-type') ?? '')) {
+      throw new HttpFault('sends a web page instead of the file; does this network want a login?', 'refused');
+    }
+    const range = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(header('content-range') ?? '');
+    const from = status === 206 ? Number(range?.[1]) : 0;
+    if (from !== 0 && from !== offset) {
+      await part.restart();
+      throw new HttpFault(`asked from byte ${offset}, got byte ${from}`, 'broken');
+    }
+    const length = Number(header('content-length') ?? Number.NaN);
+    const total = Number.isNaN(length) ? undefined : from + length;
+    if (from === 0 && offset > 0) await part.restart();
+    if (total !== undefined && expected.size !== undefined && total !== expected.size) {
+      throw mismatch(wish.url, 'size', total, expected.size);
+    }
+    const size = total ?? expected.size ?? 0;
+    await requireRoom(dirname(part.target), size * (wish.room ?? 1) - part.bytes);
+    const etag = header('etag');
+    // a weak one does not promise the same bytes
+    await part.describe(etag && !etag.startsWith('W/') ? { url: wish.url, etag } : undefined);
+    return total;
   }
 }
 
-/** `unreachable`: no server; `refused`: it says no; `broken`: worth another try. */
-class HttpFault extends AxllmError {
-  constructor(
-    message: string,
-    readonly kind: 'unreachable' | 'refused' | 'broken',
-  ) {
-    super('download_failed', message);
+/** The body; its errors become faults, those of the disk pass through elsewhere. */
+async function* chunksOf({ body }: HttpAnswer, part: PartFile): AsyncGenerator<Buffer> {
+  const chunks = body[Symbol.asyncIterator]();
+  for (;;) {
+    let next: IteratorResult<Buffer>;
+    try {
+      next = await chunks.next();
+    } catch (error) {
+      const { message } = faultOf(error);
+      throw error instanceof HttpFault
+        ? error
+        : new HttpFault(`connection lost at byte ${part.bytes}: ${message}`, 'broken');
+    }
+    if (next.done) return;
+    yield next.value;
   }
 }
 
-function isTransient(error: unknown, received: number): boolean {
-  if (!(error instanceof HttpFault)) return false;
-  return error.kind === 'broken' || (error.kind === 'unreachable' && received > 0);
-}
-
-function isDiskError(error: unknown): boolean {
-  const { code } = error as NodeJS.ErrnoException;
-  return ['ENOSPC', 'EDQUOT', 'EIO', 'EROFS', 'EACCES'].includes(code ?? '');
-}
-
-function causeText(error: unknown): string {
-  const { cause, message } = error as Error;
-  return cause instanceof Error && cause.message ? cause.message : message;
+/** The hub says in a header what a status leaves open. */
+function refusal(answer: HttpAnswer): AxllmError {
+  const reason = answer.header('x-error-code');
+  if (reason === 'GatedRepo' || (reason === undefined && answer.status === 401)) {
+    return new AxllmError('gated', `HTTP ${answer.status}: access has to be asked for`);
+  }
+  return statusFault(answer);
 }

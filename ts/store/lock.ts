@@ -1,8 +1,17 @@
 /** One process at a time fetches a file. Correctness never rests on it (names are unique); it saves traffic. */
-import { randomUUID } from 'node:crypto';
-import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { link, open, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { makeFolder } from './disk.js';
+
+/** How often a holder says that it lives, for those on other machines who cannot see its process. */
+const beatMs = 10_000;
+const silentMs = 60_000;
+/** A lock without a name in it: its owner was killed between the two calls. */
+const namelessMs = 2_000;
 
 /** Runs `work` while holding `<path>.lock`; a lock whose process is gone is taken over. */
 export async function withLock<T>(
@@ -11,53 +20,112 @@ export async function withLock<T>(
   work: () => Promise<T>,
 ): Promise<T> {
   const lock = `${path}.lock`;
-  await mkdir(dirname(lock), { recursive: true });
+  await makeFolder(dirname(lock));
   let told = false;
   while (!(await tryLock(lock))) {
-    const owner = await ownerOf(lock);
-    if (owner !== undefined && !isAlive(owner)) {
-      await rm(lock, { force: true });
+    const holder = await holderOf(lock);
+    if (!holder) continue;
+    if (isStale(holder)) {
+      await bury(lock, holder.text);
       continue;
     }
-    if (!told && owner !== undefined) waiting?.(owner);
+    if (!told && holder.text !== '') waiting?.(Number.parseInt(holder.text, 10));
     told = true;
     await sleep(200, undefined, { signal });
   }
+  const beat = setInterval(() => void touch(lock), beatMs);
+  beat.unref();
   try {
     return await work();
   } finally {
+    clearInterval(beat);
     await rm(lock, { force: true });
   }
 }
 
-/** Whether process `pid` exists on this machine. */
-export function isAlive(pid: number): boolean {
+/** Removes the lock that a killed process left at `path`. */
+export async function sweepLock(path: string): Promise<void> {
+  const lock = `${path}.lock`;
+  const holder = await holderOf(lock);
+  if (holder && isStale(holder)) await bury(lock, holder.text).catch(() => undefined);
+}
+
+/** This process, in names of temporary files: its number, and when it began where the system says so. */
+export const ownerMark = markOf(process.pid);
+
+/** What an {@link ownerMark} looks like inside a file name. */
+export const ownerPattern = String.raw`(\d+(?:_\d+)?)`;
+
+/** Whether the process that `mark` stands for exists on this machine; another one with its number does not count. */
+export function isAlive(mark: string): boolean {
+  const pid = Number.parseInt(mark, 10);
   if (!Number.isSafeInteger(pid) || pid <= 0) return false;
   try {
     process.kill(pid, 0);
-    return true;
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
+    if ((error as NodeJS.ErrnoException).code !== 'EPERM') return false;
+  }
+  return !mark.includes('_') || markOf(pid) === mark;
+}
+
+function markOf(pid: number): string {
+  try {
+    // the program's name stands in brackets and may hold anything
+    const fields = readFileSync(`/proc/${pid}/stat`, 'latin1')
+      .replace(/^.*\) /s, '')
+      .split(' ');
+    return `${pid}_${fields[19]}`;
+  } catch {
+    return String(pid);
   }
 }
 
-/** The lock appears with its owner's number in it: one without, of a process killed in between, would hold for ever. */
+interface Holder {
+  readonly text: string;
+  readonly ageMs: number;
+}
+
+function isStale({ text, ageMs }: Holder): boolean {
+  if (text === '') return ageMs > namelessMs;
+  const [mark = '', host] = text.split(' ');
+  return host === hostname() ? !isAlive(mark) : ageMs > silentMs;
+}
+
 async function tryLock(lock: string): Promise<boolean> {
-  const own = `${lock}.${process.pid}-${randomUUID().slice(0, 8)}`;
   try {
-    await writeFile(own, String(process.pid));
-    await link(own, lock);
+    const handle = await open(lock, 'wx');
+    await handle.write(`${ownerMark} ${hostname()}`);
+    await handle.close();
     return true;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
     throw error;
-  } finally {
-    await rm(own, { force: true });
   }
 }
 
-/** `undefined` when the lock has just gone; an unreadable number is nobody's. */
-async function ownerOf(lock: string): Promise<number | undefined> {
-  const text = await readFile(lock, 'utf8').catch(() => undefined);
-  return text === undefined ? undefined : Number(text);
+async function holderOf(lock: string): Promise<Holder | undefined> {
+  try {
+    const { mtimeMs } = await stat(lock);
+    return { text: await readFile(lock, 'utf8'), ageMs: Date.now() - mtimeMs };
+  } catch {
+    return undefined;
+  }
+}
+
+/** Takes the lock away by a rename, which only one of several waiters can; a new one taken by mistake goes back. */
+async function bury(lock: string, text: string): Promise<void> {
+  const grave = `${lock}.${ownerMark}.${randomBytes(4).toString('hex')}`;
+  try {
+    await rename(lock, grave);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+    throw error;
+  }
+  if ((await readFile(grave, 'utf8')) !== text) await link(grave, lock).catch(() => undefined);
+  await rm(grave, { force: true });
+}
+
+async function touch(lock: string): Promise<void> {
+  const now = new Date();
+  await utimes(lock, now, now).catch(() => undefined);
 }

@@ -1,91 +1,113 @@
-/** A file that appears under its final name only when it is complete, verified and on the disk. */
-import { createHash, randomBytes } from 'node:crypto';
-import { mkdir, open, readdir, rename, rm, type FileHandle } from 'node:fs/promises';
+/**
+ * A file that appears under its final name only when it is complete, verified and on the disk. Until then it is
+ * `.NAME.<owner>.<random>.part`, with a `.json` beside it that says where the bytes come from, so that a later
+ * process can go on with it. No two processes ever write to one of them: a part is adopted by renaming it.
+ */
+import { randomBytes } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { open, readFile, readdir, rename, rm, stat, writeFile, type FileHandle } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { AxllmError } from '../errors.js';
-import { isAlive } from './lock.js';
+import { Digest, type Expected, type Sums } from './digest.js';
+import { isAlive, ownerMark, ownerPattern } from './lock.js';
+import { makeFolder } from './disk.js';
 
-/** What a file is expected to be; whatever is given is checked. */
-export interface Expected {
-  readonly size?: number | undefined;
-  readonly md5?: string | undefined;
-  readonly sha256?: string | undefined;
+/** Where the bytes of a part come from, and what tells that the source still is the same. */
+export interface Origin {
+  readonly url: string;
+  readonly etag: string;
 }
 
-/** Size and both checksums, taken in one pass. */
-export class Digest {
-  bytes = 0;
-  private readonly md5 = createHash('md5');
-  private readonly sha256 = createHash('sha256');
+const openParts = new Set<string>();
 
-  update(chunk: Uint8Array): void {
-    this.bytes += chunk.byteLength;
-    this.md5.update(chunk);
-    this.sha256.update(chunk);
-  }
-
-  /** What was read, all of it; nothing can be added afterwards. */
-  sums(): Required<Expected> {
-    return { size: this.bytes, sha256: this.sha256.digest('hex'), md5: this.md5.digest('hex') };
-  }
-
-  /** Throws `checksum_mismatch`, with both values, when what was read is not `expected`. */
-  check(expected: Expected, what: string): void {
-    const got = this.sums();
-    for (const key of ['size', 'sha256', 'md5'] as const) {
-      if (expected[key] === undefined || expected[key] === got[key]) continue;
-      const unit = key === 'size' ? ' bytes' : '';
-      throw new AxllmError(
-        'checksum_mismatch',
-        `${what}: ${key} is ${got[key]}${unit}, expected ${expected[key]}${unit}`,
-        { hint: 'the download was damaged or the file has changed at its source; try again' },
-      );
-    }
-  }
-}
-
-/** The temporary file beside `target`; `commit` gives it its name, `discard` removes it. */
+/** The temporary file beside `target`; `commit` gives it its name, `keep` leaves it to a later try. */
 export class PartFile {
-  readonly digest = new Digest();
+  /** Set by `describe`, or by the process that began this part. */
+  origin: Origin | undefined;
+  private digest: Digest;
   private constructor(
     readonly target: string,
     private readonly path: string,
     private readonly handle: FileHandle,
-  ) {}
+    private readonly expected: Expected,
+  ) {
+    this.digest = new Digest(expected);
+    openParts.add(path);
+  }
 
-  /** Opens a new temporary file, and removes those that killed processes left. */
-  static async create(target: string): Promise<PartFile> {
+  /** Goes on with what an earlier process has fetched from `url`, else begins a new part. */
+  static async open(target: string, expected: Expected = {}, url?: string): Promise<PartFile> {
     const folder = dirname(target);
-    await mkdir(folder, { recursive: true });
-    await removeStaleParts(folder, basename(target));
-    const path = join(folder, `.${basename(target)}.${process.pid}.${randomBytes(4).toString('hex')}.part`);
-    return new PartFile(target, path, await open(path, 'wx'));
+    await makeFolder(folder);
+    const path = join(folder, `.${basename(target)}.${ownerMark}.${randomBytes(4).toString('hex')}.part`);
+    const origin = await adopt(folder, basename(target), path, url);
+    const part = new PartFile(target, path, await open(path, origin ? 'r+' : 'wx'), expected);
+    if (origin) {
+      for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) part.digest.update(chunk);
+      part.origin = origin;
+    }
+    return part;
+  }
+
+  get bytes(): number {
+    return this.digest.bytes;
+  }
+
+  /** Remembers where the bytes come from, for whoever goes on with them. */
+  async describe(origin: Origin | undefined): Promise<void> {
+    this.origin = origin;
+    if (origin) await writeFile(`${this.path}.json`, JSON.stringify(origin));
+    else await rm(`${this.path}.json`, { force: true });
+  }
+
+  /** Forgets all bytes. */
+  async restart(): Promise<void> {
+    await this.describe(undefined);
+    await this.handle.truncate(0);
+    this.digest = new Digest(this.expected);
   }
 
   async write(chunk: Uint8Array): Promise<void> {
+    const start = this.digest.bytes;
     this.digest.update(chunk);
     for (let at = 0; at < chunk.byteLength;) {
-      at += (await this.handle.write(chunk, at)).bytesWritten;
+      at += (await this.handle.write(chunk, at, chunk.byteLength - at, start + at)).bytesWritten;
     }
   }
 
-  /** Checks, then data to disk, then the name, then the folder. */
-  async commit(expected: Expected, what: string): Promise<void> {
+  /** Throws `checksum_mismatch` unless the bytes are what they should be; nothing can be written after it. */
+  check(what: string): Sums {
+    return this.digest.check(what);
+  }
+
+  /** Data to disk, then the name, then the folder. */
+  async commit(what: string): Promise<Sums> {
     try {
-      this.digest.check(expected, what);
+      const sums = this.check(what);
       await this.handle.sync();
       await this.handle.close();
+      await rm(`${this.path}.json`, { force: true });
       await rename(this.path, this.target);
       await syncFolder(dirname(this.target));
+      openParts.delete(this.path);
+      return sums;
     } catch (error) {
       await this.discard();
       throw error;
     }
   }
 
+  /** Closes it for a later try; without an origin there is nothing to go on with. */
+  async keep(): Promise<void> {
+    if (!this.origin || this.bytes === 0) return this.discard();
+    await this.handle.close().catch(() => undefined);
+    openParts.delete(this.path);
+  }
+
   async discard(): Promise<void> {
     await this.handle.close().catch(() => undefined);
+    await rm(`${this.path}.json`, { force: true });
     await rm(this.path, { force: true });
+    openParts.delete(this.path);
   }
 }
 
@@ -99,10 +121,68 @@ export async function syncFolder(folder: string): Promise<void> {
   }
 }
 
-async function removeStaleParts(folder: string, name: string): Promise<void> {
-  for (const entry of await readdir(folder)) {
-    if (!entry.startsWith(`.${name}.`) || !entry.endsWith('.part')) continue;
-    const owner = Number(entry.slice(name.length + 2).split('.')[0]);
-    if (!isAlive(owner)) await rm(join(folder, entry), { force: true });
+/** Writes a small file so that it is there whole or not at all, also after a power cut. */
+export async function replaceFile(path: string, text: string): Promise<void> {
+  const part = await PartFile.open(path);
+  try {
+    await part.write(Buffer.from(text));
+  } catch (error) {
+    await part.discard();
+    throw error;
   }
+  await part.commit(path);
+}
+
+/** Gives the longest part that fits to `path` and removes the others that nobody works on. */
+async function adopt(folder: string, name: string, path: string, url?: string): Promise<Origin | undefined> {
+  let best: { from: string; size: number; origin: Origin } | undefined;
+  for (const from of await idleParts(folder, name)) {
+    const origin = await originOf(from);
+    const size = await stat(from).then(
+      (found) => found.size,
+      () => 0,
+    );
+    const fits = origin !== undefined && origin.url === url && size > (best?.size ?? 0);
+    const worse = fits ? best?.from : from;
+    if (fits) best = { from, size, origin };
+    if (worse) await removePart(worse);
+  }
+  if (!best) return undefined;
+  try {
+    await rename(best.from, path);
+  } catch {
+    // another process was faster
+    return undefined;
+  }
+  await rename(`${best.from}.json`, `${path}.json`).catch(() => undefined);
+  return best.origin;
+}
+
+async function idleParts(folder: string, name: string): Promise<string[]> {
+  const pattern = new RegExp(String.raw`^\.${escape(name)}\.${ownerPattern}\.[0-9a-f]+\.part(\.json)?$`);
+  const parts = new Set<string>();
+  for (const entry of await readdir(folder)) {
+    const owner = pattern.exec(entry)?.[1];
+    const path = join(folder, entry.replace(/\.json$/, ''));
+    if (owner && !openParts.has(path) && (owner === ownerMark || !isAlive(owner))) parts.add(path);
+  }
+  return [...parts];
+}
+
+async function originOf(part: string): Promise<Origin | undefined> {
+  try {
+    const { url, etag } = JSON.parse(await readFile(`${part}.json`, 'utf8')) as Partial<Origin>;
+    return typeof url === 'string' && typeof etag === 'string' ? { url, etag } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+async function removePart(part: string): Promise<void> {
+  await rm(part, { force: true });
+  await rm(`${part}.json`, { force: true });
+}
+
+function escape(text: string): string {
+  return text.replace(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`);
 }

@@ -1,5 +1,6 @@
 /** Shows how far a download is: a bar on a terminal, else one plain line for each tenth. */
-import type { Output } from '../terminal.js';
+import { oneLine, type Output } from '../terminal.js';
+import { byteSize } from './byte-size.js';
 
 export interface Progress {
   /** `done` bytes are here; `total` may become known only later. */
@@ -12,7 +13,7 @@ export type StartProgress = (label: string, total: number | undefined) => Progre
 
 /** Progress on `stream`, in the style that it can show. */
 export function progressOn(stream: Output & { columns?: number }, now = Date.now): StartProgress {
-  return (label, total) => (stream.isTTY ? bar : lines)(stream, label, total, now);
+  return (label, total) => (stream.isTTY ? bar : lines)(stream, oneLine(label), total, now);
 }
 
 /** No display at all. */
@@ -26,15 +27,17 @@ function bar(
 ) {
   const start = now();
   let total = expected;
+  // what an earlier process fetched does not make this one fast
+  let base: number | undefined;
   let done = 0;
   let drawn = 0;
   const draw = () => {
     drawn = now();
     const seconds = Math.max(0.001, (drawn - start) / 1000);
-    const rate = done / seconds;
+    const rate = Math.max(0, done - (base ?? 0)) / seconds;
     const share = total ? Math.min(1, done / total) : 0;
     const left = total && rate > 0 ? ` ${duration((total - done) / rate)} left` : '';
-    const figures = `${String(Math.floor(share * 100)).padStart(3)} % ${bytes(done)} ${bytes(rate)}/s${left}`;
+    const figures = `${String(Math.floor(share * 100)).padStart(3)} % ${byteSize(done)} ${byteSize(rate)}/s${left}`;
     const room = (stream.columns ?? 80) - label.length - figures.length - 5;
     const width = Math.max(0, Math.min(30, room));
     const filled = Math.round(share * width);
@@ -43,6 +46,7 @@ function bar(
   };
   return {
     update(bytesDone: number, bytesTotal?: number) {
+      base ??= bytesDone;
       done = bytesDone;
       total = bytesTotal ?? total;
       if (now() - drawn > 100) draw();
@@ -59,24 +63,20 @@ function lines(stream: Output, label: string, expected: number | undefined, now:
   const start = now();
   let total = expected;
   let tenth = 0;
+  let base: number | undefined;
   return {
     update(done: number, bytesTotal?: number) {
+      base ??= done;
       total = bytesTotal ?? total;
       if (!total) return;
       const reached = Math.min(10, Math.floor((10 * done) / total));
       if (reached <= tenth) return;
       tenth = reached;
-      const rate = done / Math.max(0.001, (now() - start) / 1000);
-      stream.write(`${label} ${reached * 10} % of ${bytes(total)}, ${bytes(rate)}/s\n`);
+      const rate = Math.max(0, done - base) / Math.max(0.001, (now() - start) / 1000);
+      stream.write(`${label} ${reached * 10} % of ${byteSize(total)}, ${byteSize(rate)}/s\n`);
     },
     end: () => undefined,
   };
-}
-
-function bytes(count: number): string {
-  if (count < 1e6) return `${(count / 1e3).toFixed(0)} kB`;
-  if (count < 1e9) return `${(count / 1e6).toFixed(1)} MB`;
-  return `${(count / 1e9).toFixed(2)} GB`;
 }
 
 function duration(seconds: number): string {

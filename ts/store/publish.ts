@@ -1,6 +1,6 @@
 /** A compiled model as a publisher puts it on a server: archive, embeddings, tokenizer and the card that names them. */
 import { createReadStream } from 'node:fs';
-import { mkdir, readdir, rename, stat } from 'node:fs/promises';
+import { readdir, rename, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
@@ -9,14 +9,13 @@ import { stringify } from 'yaml';
 import { AxllmError } from '../errors.js';
 import type { Card } from './cards.js';
 import { compileApart, compiledName } from './compiled.js';
-import { Digest, PartFile, syncFolder } from './part-file.js';
+import { digestOf, type Sums } from './digest.js';
+import { PartFile, replaceFile, syncFolder } from './part-file.js';
+import { makeFolder } from './disk.js';
 
 /** One published file and what it must be. */
-export interface PublishedFile {
+export interface PublishedFile extends Sums {
   readonly path: string;
-  readonly size: number;
-  readonly md5: string;
-  readonly sha256: string;
 }
 
 /** What was written. */
@@ -46,16 +45,14 @@ export async function publish({ card, weights, context, out, url, signal }: Publ
   const base = baseAddress(url);
   const name = compiledName(card.name, context);
   const target = (suffix: string) => join(out, `${name}${suffix}`);
-  await mkdir(out, { recursive: true });
+  await makeFolder(out);
   let published: Published | undefined;
   await compileApart(join(out, name), { weights, name: card.name, context }, async (part, made) => {
     const archive = await packTree(join(part, name, 'model'), `${name}/model`, target('.tar.gz'), signal);
     const embeddings = await moveTo(target('_embeddings.npz'), made.embeddings);
     const tokenizer = await moveTo(target('_tokenizer.zip'), made.tokenizerZip);
-    const file = await PartFile.create(target('.yaml'));
     const files = { name, card: target('.yaml'), archive, embeddings, tokenizer };
-    await file.write(Buffer.from(cardText(files, { card, context, base })));
-    await file.commit({}, file.target);
+    await replaceFile(files.card, cardText(files, { card, context, base }));
     published = files;
   });
   return published!;
@@ -69,7 +66,7 @@ async function packTree(
   signal: AbortSignal | undefined,
 ): Promise<PublishedFile> {
   const tar = pack();
-  const file = await PartFile.create(target);
+  const file = await PartFile.open(target);
   const fill = async () => {
     for (const name of (await readdir(folder)).sort()) {
       const path = join(folder, name);
@@ -91,8 +88,7 @@ async function packTree(
     await file.discard();
     throw error;
   }
-  await file.commit({}, target);
-  return describe(target);
+  return { path: target, ...(await file.commit(target)) };
 }
 
 async function moveTo(target: string, from: string): Promise<PublishedFile> {
@@ -102,10 +98,7 @@ async function moveTo(target: string, from: string): Promise<PublishedFile> {
 }
 
 async function describe(path: string): Promise<PublishedFile> {
-  const digest = new Digest();
-  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) digest.update(chunk);
-  const { size, md5, sha256 } = digest.sums();
-  return { path, size, md5, sha256 } as PublishedFile;
+  return { path, ...(await digestOf(path)).finish() };
 }
 
 function cardText(

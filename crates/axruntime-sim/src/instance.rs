@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use axruntime_sys::raw::{AxrLogLevel, AxrResult};
 use half::f16;
-use transformer::{ForwardError, Input, Sequence};
 
+use crate::computer::Computer;
 use crate::connection::Connection;
 use crate::context::Context;
 use crate::device;
@@ -18,18 +18,16 @@ use crate::settings::Behaviour;
 pub(crate) struct Instance {
     connection: Weak<Connection>,
     model: Arc<Model>,
-    weights: Arc<transformer::Model>,
     behaviour: Behaviour,
     state: Mutex<State>,
 }
 
 /// What lives on the device between two runs.
 struct State {
-    sequence: Sequence,
+    computer: Computer,
     /// Nothing has run since the load: the next run starts a sequence even with one row.
     fresh: bool,
     rows: Vec<f16>,
-    logits: Vec<f32>,
 }
 
 impl Instance {
@@ -55,38 +53,33 @@ impl Instance {
                 return Err(Failure::new(AxrResult::NOT_IMPLEMENTED, format!("{key}: no DMA buffers here")));
             }
         }
+        let mut how = "instantly".to_owned();
         let instance = connection.occupy(|| {
-            let weights = model.weights(context.settings()?)?;
-            let (needs, has) = (model.memory(&weights), connection.device.memory);
-            // 0 is an older runtime's way not to say
-            if has != 0 && needs > has {
-                let text = format!("not enough device memory: needs {needs} bytes, has {has} bytes");
-                return Err(Failure::runtime(text));
-            }
-            let state = State {
-                sequence: weights.sequence(model.file.context_length),
-                fresh: true,
-                rows: Vec::new(),
-                logits: vec![0.0; model.file.vocab_size],
+            let settings = context.settings()?;
+            let computer = if settings.instant {
+                Computer::instant()
+            } else {
+                let weights = model.weights(settings)?;
+                let (needs, has) = (model.memory(&weights), connection.device.memory);
+                // 0 is an older runtime's way not to say
+                if has != 0 && needs > has {
+                    let text = format!("not enough device memory: needs {needs} bytes, has {has} bytes");
+                    return Err(Failure::runtime(text));
+                }
+                how = format!("{} threads, {}", weights.threads(), weights.isa());
+                Computer::transformer(weights, model.file.context_length)
             };
             Ok(Arc::new(Instance {
                 connection: Arc::downgrade(connection),
                 model: Arc::clone(model),
-                weights,
                 behaviour: behaviour.clone(),
-                state: Mutex::new(state),
+                state: Mutex::new(State { computer, fresh: true, rows: Vec::new() }),
             }))
         })?;
         if properties.get("temperature").is_some() {
             device::heat(context, connection.index, &behaviour);
         }
-        let text = format!(
-            "{} on {}: {} threads, {}",
-            model.file.name,
-            connection.device.name,
-            instance.weights.threads(),
-            instance.weights.isa()
-        );
+        let text = format!("{} on {}: {how}", model.file.name, connection.device.name);
         context.log(AxrLogLevel::INFO, &text);
         Ok(instance)
     }
@@ -146,8 +139,8 @@ impl Instance {
         };
         let rows = input.len() / self.row_bytes();
         let starts = state.fresh || rows > 1;
-        let State { sequence, fresh, rows: values, logits } = &mut *state;
-        let used = if starts { 0 } else { sequence.len() };
+        let State { computer, fresh, rows: values } = &mut *state;
+        let used = if starts { 0 } else { computer.used() };
         self.check_room(used, rows)?;
         values.clear();
         values.extend(input.chunks_exact(2).map(|pair| f16::from_le_bytes([pair[0], pair[1]])));
@@ -156,15 +149,8 @@ impl Instance {
                 format!("input row {} has a value that is not finite", at / self.model.file.embedding_dim);
             return Err(Failure::value(text));
         }
-        sequence.truncate(used);
-        let done = self.weights.forward(sequence, Input::Rows(values), logits);
-        done.map_err(|error| match error {
-            ForwardError::ContextFull { .. } => Failure::value(error.to_string()),
-            _ => Failure::runtime(error.to_string()),
-        })?;
+        computer.run(used, rows, values, &self.model.file.logits, output)?;
         *fresh = false;
-        let quantum = &self.model.file.logits;
-        transformer::quantise_logits(logits, quantum.scale, quantum.zero_point, output);
         let pace = if starts { self.behaviour.first_token } else { self.behaviour.per_token };
         std::thread::sleep(pace.saturating_sub(started.elapsed()));
         Ok(())

@@ -10,6 +10,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test's way to fail"))]
 
+mod computer;
 mod connection;
 mod context;
 mod device;

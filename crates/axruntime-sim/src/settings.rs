@@ -5,13 +5,15 @@
 //! | `AXSIM_DEVICES` | number of devices, 0 to 64 | 1, or as many as names |
 //! | `AXSIM_NAMES` | their names, by comma | `metis-sim:0,metis-sim:1,…` |
 //! | `AXSIM_MEMORY` | DDR: `16GiB`, or one figure a device by comma; 0 as an older runtime says | `16GiB` |
+//! | `AXSIM_FIRMWARE` | their firmware, and after a slash the one in flash: `v1.2.0/v1.3.0` | `v1.3.0-sim`, both |
 //! | `AXSIM_IN_USE` | devices held by others, by comma: `0=alice`, `metis-sim:1=bob` | none |
 //! | `AXSIM_FAULT` | failures on demand: see [`crate::fault`] | none |
 //! | `AXSIM_TOKENS_PER_SECOND` | pace of one-row runs: the rest of the time is slept | as fast as it goes |
 //! | `AXSIM_TTFT_MS` | pace of runs that start a sequence, in milliseconds | as fast as it goes |
 //! | `AXSIM_TEMPERATURE` | core temperatures: `34`, or one a core by comma | `34,33,34,33` |
 //! | `AXSIM_THREADS` | threads of the transformer | 0: as many as it likes |
-//! | `AXSIM_ISA` | instruction set of the transformer: `scalar`, `avx2`, `avx512` | the best there is |
+//! | `AXSIM_ISA` | instruction set of the transformer: `scalar`, `avx2`, … | the best there is |
+//! | `AXSIM_INSTANT` | `1`: no transformer and no weights; tokens made up at once, to measure what a host costs | 0 |
 //! | `AXSIM_API_VERSION` | what `axr_api_version` answers: `MAJOR.MINOR` | this interface's |
 //!
 //! `fault`, `tokens_per_second`, `ttft_ms` and `temperature` are properties too: at connect and at loading an
@@ -27,12 +29,15 @@ use crate::fault::Faults;
 /// Cores of a Metis.
 pub(crate) const CORES: usize = 4;
 const GIB: u64 = 1 << 30;
+const FIRMWARE: &str = "v1.3.0-sim";
 
 /// One simulated device.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct DeviceSettings {
     pub name: String,
     pub memory: u64,
+    /// Running, and in flash.
+    pub firmware: [String; 2],
     pub in_use_by: Option<String>,
 }
 
@@ -52,6 +57,7 @@ pub(crate) struct Settings {
     pub behaviour: Behaviour,
     pub threads: usize,
     pub isa: Option<String>,
+    pub instant: bool,
 }
 
 impl Settings {
@@ -69,7 +75,13 @@ impl Settings {
             None => 0,
             Some(text) => number(&text, 1024).map_err(|reason| format!("AXSIM_THREADS: {reason}"))?,
         };
-        Ok(Settings { devices: devices(get)?, behaviour, threads: threads as usize, isa: get("AXSIM_ISA") })
+        let instant = match get("AXSIM_INSTANT").as_deref() {
+            None | Some("0") => false,
+            Some("1") => true,
+            Some(other) => return Err(format!("AXSIM_INSTANT: {other:?}, expected 0 or 1")),
+        };
+        let (threads, isa) = (threads as usize, get("AXSIM_ISA"));
+        Ok(Settings { devices: devices(get)?, behaviour, threads, isa, instant })
     }
 }
 
@@ -121,10 +133,13 @@ fn devices(get: impl Fn(&str) -> Option<String>) -> Result<Vec<DeviceSettings>, 
         }
     }
     let memory = memories(get("AXSIM_MEMORY").as_deref(), count).map_err(|r| format!("AXSIM_MEMORY: {r}"))?;
+    let firmware = get("AXSIM_FIRMWARE").unwrap_or_else(|| FIRMWARE.into());
+    let (runs, flashed) = firmware.split_once('/').unwrap_or((&firmware, &firmware));
+    let firmware = [runs, flashed].map(|version| version.trim().to_owned());
     let mut devices: Vec<_> = names
         .into_iter()
         .zip(memory)
-        .map(|(name, memory)| DeviceSettings { name, memory, in_use_by: None })
+        .map(|(name, memory)| DeviceSettings { name, memory, firmware: firmware.clone(), in_use_by: None })
         .collect();
     for entry in get("AXSIM_IN_USE").iter().flat_map(|list| list.split(',')) {
         let (which, holder) = entry.split_once('=').unwrap_or((entry, "somebody else"));
@@ -189,7 +204,9 @@ mod tests {
     #[test]
     fn without_variables_there_is_one_free_device_of_16_gib() {
         let settings = read(&[]).unwrap();
-        let device = DeviceSettings { name: "metis-sim:0".into(), memory: 16 * GIB, in_use_by: None };
+        let firmware = [FIRMWARE; 2].map(str::to_owned);
+        let device =
+            DeviceSettings { name: "metis-sim:0".into(), memory: 16 * GIB, firmware, in_use_by: None };
         assert_eq!(settings.devices, [device]);
         assert_eq!(settings.behaviour.temperatures, [34, 33, 34, 33]);
     }
@@ -199,16 +216,20 @@ mod tests {
         let settings = read(&[
             ("AXSIM_NAMES", "metis-0:1:0, metis-0-2-0"),
             ("AXSIM_MEMORY", "4GiB,0"),
+            ("AXSIM_FIRMWARE", "v1.2.0/v1.3.0"),
             ("AXSIM_IN_USE", "1=alice"),
             ("AXSIM_TOKENS_PER_SECOND", "20"),
             ("AXSIM_TTFT_MS", "300"),
             ("AXSIM_TEMPERATURE", "90"),
             ("AXSIM_THREADS", "2"),
             ("AXSIM_ISA", "scalar"),
+            ("AXSIM_INSTANT", "1"),
         ])
         .unwrap();
+        assert!(settings.instant);
         let devices = settings.devices;
         assert_eq!((devices[0].name.as_str(), devices[0].memory), ("metis-0:1:0", 4 * GIB));
+        assert_eq!(devices[1].firmware, ["v1.2.0", "v1.3.0"]);
         assert_eq!((devices[1].memory, devices[1].in_use_by.as_deref()), (0, Some("alice")));
         let behaviour = settings.behaviour;
         assert_eq!((behaviour.per_token.as_millis(), behaviour.first_token.as_millis()), (50, 300));
@@ -231,6 +252,7 @@ mod tests {
             ("AXSIM_TTFT_MS", "-1"),
             ("AXSIM_TEMPERATURE", "1,2"),
             ("AXSIM_THREADS", "many"),
+            ("AXSIM_INSTANT", "yes"),
         ] {
             let error = read(&[pair]).unwrap_err();
             assert!(error.starts_with(&format!("{}: ", pair.0)), "{error}");

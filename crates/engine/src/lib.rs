@@ -20,6 +20,7 @@ mod stream;
 
 mod cancel;
 mod cpu_time;
+mod draft;
 mod model;
 mod session;
 mod timing;
@@ -41,10 +42,10 @@ pub use prompt::{
     ChatTemplate, Message, Overflow, Prompt, PromptBuilder, PromptError, PromptOptions, Rendered, Role,
     reserve,
 };
-pub use request::{Chunk, Finish, Request};
+pub use request::{Chunk, Finish, Request, Step, TokenLogprob};
 pub use sampler::{Logits, Sampler, SamplerError, SamplerOptions};
 pub use session::{Reply, Session};
 pub use stream::TextStream;
 pub use timing::Timings;
 pub use tokenizer::{Segment, Tokenizer, TokenizerError};
-pub use transformer::{Isa, LoadOptions, UnavailableIsa};
+pub use transformer::{Dtype, Isa, LoadOptions, UnavailableIsa, UnknownDtype};

@@ -3,25 +3,26 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
+    time::SystemTime,
 };
 
 use transformer::LoadOptions;
 
 use crate::{
-    Error, PromptBuilder, Session, Tokenizer,
+    Error, Message, PromptBuilder, Session, Tokenizer,
     backend::{Aipu, AipuOptions, Backend, Cpu, Place},
 };
 
 /// Where a model runs, with what that place needs to know.
 #[derive(Clone, Debug)]
 pub enum Source {
-    /// A GGUF file on the CPU.
+    /// A GGUF file or a Hugging Face folder on the CPU.
     Cpu {
-        /// The file.
+        /// The file, or the folder with `config.json`, safetensors and `tokenizer.json`.
         weights: PathBuf,
         /// Positions of prompt and reply together; `None`, or more than the model has: the model's own.
         context_length: Option<usize>,
-        /// Threads and instruction set.
+        /// Threads, instruction set, and what weights are rounded to.
         options: LoadOptions,
     },
     /// A compiled model on a device.
@@ -33,7 +34,8 @@ pub enum Source {
 pub struct ModelOptions {
     /// Weights and place.
     pub source: Source,
-    /// Folder with `tokenizer.json` and its companions; `None`: the tokenizer inside the GGUF file.
+    /// Folder with `tokenizer.json` and its companions; `None`: the one inside the GGUF file, or
+    /// in the weights' own folder.
     pub tokenizer: Option<PathBuf>,
     /// Tokens kept free for the reply, where the card says so.
     pub min_response_space: Option<usize>,
@@ -58,7 +60,10 @@ impl Model {
                 let cpu = Cpu::open(weights, *context_length, load)?;
                 let tokenizer = match &options.tokenizer {
                     Some(dir) => from_dir(dir)?,
-                    None => Tokenizer::from_gguf(cpu.gguf())?,
+                    None => match cpu.checkpoint().gguf() {
+                        Some(gguf) => Tokenizer::from_gguf(gguf)?,
+                        None => from_dir(weights)?,
+                    },
                 };
                 (Box::new(cpu), tokenizer, weights)
             }
@@ -114,7 +119,31 @@ impl Model {
     /// # Errors
     /// When the tokenizer cannot encode it.
     pub fn count_tokens(&self, text: &str) -> Result<usize, Error> {
-        Ok(self.prompts.tokenizer().encode_text(text)?.len())
+        Ok(self.tokenize(text)?.len())
+    }
+
+    /// Token ids of `text`, as a message holds it.
+    ///
+    /// # Errors
+    /// When the tokenizer cannot encode it.
+    pub fn tokenize(&self, text: &str) -> Result<Vec<u32>, Error> {
+        Ok(self.prompts.tokenizer().encode_text(text)?)
+    }
+
+    /// The text of token ids, control tokens spelled out; U+FFFD stands for bytes that are no character.
+    ///
+    /// # Errors
+    /// When there is no such token.
+    pub fn detokenize(&self, ids: &[u32]) -> Result<String, Error> {
+        Ok(self.prompts.tokenizer().decode(ids)?)
+    }
+
+    /// The prompt that the model's chat template makes of a whole conversation, control tokens spelled out.
+    ///
+    /// # Errors
+    /// When the template fails on it.
+    pub fn render(&self, messages: &[Message]) -> Result<String, Error> {
+        Ok(self.prompts.render(messages, SystemTime::now())?.text())
     }
 
     /// The model's prompt builder, with its tokenizer.

@@ -3,11 +3,13 @@
 use std::{ops::ControlFlow, sync::Arc, time::Instant};
 
 use crate::{
-    Cancel, Chunk, Error, Finish, Message, Request, Sampler, TextStream,
+    Cancel, Chunk, Error, Finish, Message, Prompt, Request, Sampler, Step, TextStream, TokenLogprob,
     backend::Cache,
     cpu_time::{CpuMeter, CpuShare},
+    draft::Drafter,
     model::Model,
     prompt::PromptOptions,
+    sampler::Likelihood,
     timing::{Stopwatch, Timings},
 };
 
@@ -64,17 +66,43 @@ impl Session {
         cancel: &Cancel,
         emit: &mut dyn FnMut(Chunk) -> ControlFlow<()>,
     ) -> Result<Reply, Error> {
+        let model = Arc::clone(&self.model);
+        let build = |options| Ok(model.prompts().build(messages, options)?);
+        self.generate(&build, request, cancel, emit)
+    }
+
+    /// As [`reply`](Self::reply), going on with a text as it stands, outside of any conversation. Control tokens
+    /// that it spells are ordinary text.
+    ///
+    /// # Errors
+    /// As `reply`'s; a text that is too long is never cut.
+    pub fn complete(
+        &mut self,
+        text: &str,
+        request: &Request,
+        cancel: &Cancel,
+        emit: &mut dyn FnMut(Chunk) -> ControlFlow<()>,
+    ) -> Result<Reply, Error> {
+        let model = Arc::clone(&self.model);
+        let build = |options| Ok(model.prompts().build_text(text, options)?);
+        self.generate(&build, request, cancel, emit)
+    }
+
+    fn generate(
+        &mut self,
+        build: &dyn Fn(PromptOptions) -> Result<Prompt, Error>,
+        request: &Request,
+        cancel: &Cancel,
+        emit: &mut dyn FnMut(Chunk) -> ControlFlow<()>,
+    ) -> Result<Reply, Error> {
         let started = Instant::now();
         let mut watch = Stopwatch::start(move || started.elapsed());
         let mut sampler = Sampler::new(request.sampler.clone())?;
-        let prompt = self.model.prompts().build(
-            messages,
-            PromptOptions {
-                max_tokens: self.model.context_length(),
-                min_response_space: self.model.min_response_space(),
-                overflow: request.overflow,
-            },
-        )?;
+        let prompt = build(PromptOptions {
+            max_tokens: self.model.context_length(),
+            min_response_space: self.model.min_response_space(),
+            overflow: request.overflow,
+        })?;
         watch.tokenized();
         let device = Turn::of(&mut *self.cache, cancel)?;
         watch.resume();
@@ -103,45 +131,62 @@ impl Session {
             if cancel.is_set() {
                 break;
             }
-            device.0.run(piece, n == last)?;
+            device.0.run(piece, usize::from(n == last))?;
         }
         watch.prompted();
 
         let mut text = Text::new(&request.stop, &self.model, emit);
         let mut seen = prompt.ids;
-        loop {
-            if cancel.is_set() {
-                break;
+        let mut drafter = Drafter::new(!request.no_drafts && sampler.is_greedy() && device.0.takes_back());
+        let mut generate = || {
+            loop {
+                if cancel.is_set() {
+                    return Ok(Finish::Cancelled);
+                }
+                if reply.completion_tokens == limit {
+                    return Ok(Finish::Length);
+                }
+                let token = sampler.sample(device.0.logits(), &seen)?;
+                if reply.completion_tokens == 0 {
+                    watch.first_token();
+                }
+                if self.model.prompts().end_tokens().contains(&token) {
+                    return Ok(Finish::Stop);
+                }
+                reply.completion_tokens += 1;
+                seen.push(token);
+                if let Some(top) = request.logprobs {
+                    text.steps.push(step(&self.model, &Likelihood::of(device.0.logits()), token, top));
+                }
+                if text.push(self.model.token_bytes(token)).is_break() {
+                    return Ok(if text.stopped() { Finish::Stop } else { Finish::Cancelled });
+                }
+                if reply.completion_tokens < limit {
+                    drafter.step(&mut *device.0, &seen, limit - reply.completion_tokens - 1)?;
+                }
             }
-            if reply.completion_tokens == limit {
-                reply.finish = Finish::Length;
-                break;
-            }
-            let token = sampler.sample(device.0.logits(), &seen)?;
-            if reply.completion_tokens == 0 {
-                watch.first_token();
-            }
-            if self.model.prompts().end_tokens().contains(&token) {
-                reply.finish = Finish::Stop;
-                break;
-            }
-            reply.completion_tokens += 1;
-            seen.push(token);
-            if text.push(self.model.token_bytes(token)).is_break() {
-                reply.finish = if text.stopped() { Finish::Stop } else { Finish::Cancelled };
-                break;
-            }
-            if reply.completion_tokens < limit {
-                device.0.run(&[token], true)?;
-            }
-        }
+        };
+        let end: Result<Finish, Error> = generate();
+        // what was held back was said, also where the next step has failed
         text.finish();
+        reply.finish = end?;
+        drafter.settle(&mut *device.0);
         drop(device);
         reply.timings = watch.end();
         reply.cpu_percent = self.cpu.add(meter.percent());
         reply.core_temperature = self.model.core_temperature();
         Ok(reply)
     }
+}
+
+/// A token beside the likeliest ones at its place.
+fn step(model: &Model, likelihood: &Likelihood, token: u32, top: usize) -> Step {
+    let of = |token| TokenLogprob {
+        token,
+        bytes: model.token_bytes(token).into(),
+        logprob: likelihood.logprob(token),
+    };
+    Step { chosen: of(token), top: likelihood.top(top).into_iter().map(of).collect() }
 }
 
 /// A reply's turn on the device, given back however the reply ends.
@@ -165,6 +210,8 @@ struct Text<'a> {
     stream: TextStream,
     /// Tokens since the last piece.
     tokens: usize,
+    /// Those tokens, where they are asked for.
+    steps: Vec<Step>,
     /// The listener has left.
     left: bool,
     emit: &'a mut dyn FnMut(Chunk) -> ControlFlow<()>,
@@ -173,7 +220,13 @@ struct Text<'a> {
 impl<'a> Text<'a> {
     fn new(stops: &[String], model: &Model, emit: &'a mut dyn FnMut(Chunk) -> ControlFlow<()>) -> Self {
         let strip = model.prompts().tokenizer().strips_leading_space();
-        Self { stream: TextStream::new(stops).strip_leading_space(strip), tokens: 0, left: false, emit }
+        Self {
+            stream: TextStream::new(stops).strip_leading_space(strip),
+            tokens: 0,
+            steps: Vec::new(),
+            left: false,
+            emit,
+        }
     }
 
     /// Breaks where a stop text has come or the listener has left.
@@ -193,7 +246,7 @@ impl<'a> Text<'a> {
         let text = self.stream.finish();
         if !self.left && (!text.is_empty() || self.tokens > 0) {
             // whether the listener leaves now no longer matters
-            let _ = (self.emit)(Chunk { text, tokens: self.tokens });
+            let _ = (self.emit)(Chunk { text, tokens: self.tokens, steps: self.steps });
         }
     }
 
@@ -201,7 +254,8 @@ impl<'a> Text<'a> {
         if text.is_empty() {
             return ControlFlow::Continue(());
         }
-        let heard = (self.emit)(Chunk { text, tokens: std::mem::take(&mut self.tokens) });
+        let (tokens, steps) = (std::mem::take(&mut self.tokens), std::mem::take(&mut self.steps));
+        let heard = (self.emit)(Chunk { text, tokens, steps });
         self.left = heard.is_break();
         heard
     }

@@ -63,6 +63,33 @@ fn greedy_replies_equal_the_oracles() {
 }
 
 #[test]
+fn guessing_ahead_changes_no_reply_and_no_cache() {
+    let prose = &test_support::oracle().texts[0].text;
+    let prose: String = prose.chars().take(700).collect();
+    let list = "one two three four five six seven eight nine ten ".repeat(6);
+    let tasks = [
+        format!("Repeat this text word for word:\n\n{prose}"),
+        format!("Continue this list:\n{list}"),
+        "Write a C function that adds two numbers, then the same function for three numbers.".to_owned(),
+    ];
+    for task in tasks {
+        let messages = vec![Message::user(task)];
+        for stop in [vec![], vec![" the".to_owned()]] {
+            let plain = Request { no_drafts: true, stop, ..most(70) };
+            let ahead = Request { no_drafts: false, ..plain.clone() };
+            let (mut one, mut other) = (MODEL.session(), MODEL.session());
+            let (want, got) = (say(&mut one, &messages, &plain), say(&mut other, &messages, &ahead));
+            assert_eq!((&got.text, got.reply.finish), (&want.text, want.reply.finish));
+            assert_eq!(got.reply.completion_tokens, want.reply.completion_tokens);
+            // what was guessed and not chosen is not in the cache
+            let next = then(messages.clone(), &want.text, "Thanks. Once more?");
+            let (want, got) = (say(&mut one, &next, &plain), say(&mut other, &next, &ahead));
+            assert_eq!((&got.text, got.reply.cached_tokens), (&want.text, want.reply.cached_tokens));
+        }
+    }
+}
+
+#[test]
 fn a_second_turn_keeps_what_the_cache_holds() {
     let mut session = MODEL.session();
     let first = say(&mut session, &sky(), &most(12));
@@ -265,4 +292,57 @@ fn eight_replies_at_once_are_what_each_is_alone_and_a_cancelled_one_holds_nobody
         assert_eq!(together, alone);
         assert_eq!(leaver.join().unwrap(), Finish::Cancelled);
     });
+}
+
+#[test]
+fn a_text_is_gone_on_with_as_it_stands() {
+    let mut session = MODEL.session();
+    let mut complete = |text: &str, request: &Request| {
+        let mut chunks = Vec::new();
+        let reply = session.complete(text, request, &Cancel::default(), &mut |chunk| {
+            chunks.push(chunk);
+            ControlFlow::Continue(())
+        });
+        reply.map(|reply| checked(chunks, reply, request))
+    };
+    let said = complete("The capital of France is", &most(4)).unwrap();
+    assert!(said.text.contains("Paris"), "{:?}", said.text);
+    assert_eq!(said.reply.prompt_tokens, MODEL.count_tokens("The capital of France is").unwrap());
+    // a control token that it spells is ordinary text
+    let spelled = complete("<|im_start|>user", &most(1)).unwrap();
+    assert!(spelled.reply.prompt_tokens > 3, "{}", spelled.reply.prompt_tokens);
+    let empty = complete("", &most(1)).unwrap_err();
+    assert_eq!(empty.code(), "invalid_messages");
+    let long = complete(&"word ".repeat(9000), &most(1)).unwrap_err();
+    assert_eq!(long.counts(), Some((9001, 8192 - 128)), "{long}");
+}
+
+#[test]
+fn the_likelihood_of_each_token_is_told() {
+    let request = Request { logprobs: Some(3), ..most(12) };
+    let told = say(&mut MODEL.session(), &sky(), &request);
+    assert_eq!(told.text, say(&mut MODEL.session(), &sky(), &most(12)).text);
+    let steps: Vec<_> = told.chunks.iter().flat_map(|chunk| &chunk.steps).collect();
+    assert_eq!(steps.len(), told.reply.completion_tokens);
+    let bytes: Vec<u8> = steps.iter().flat_map(|step| step.chosen.bytes.clone()).collect();
+    assert_eq!(String::from_utf8(bytes).unwrap(), told.text);
+    for step in steps {
+        // greedy: what was chosen is the likeliest
+        assert_eq!((step.top.len(), &step.top[0]), (3, &step.chosen));
+        assert!(step.chosen.logprob < 0.0 && step.top[1].logprob <= step.top[0].logprob);
+        assert!(step.top.iter().map(|token| token.logprob.exp()).sum::<f64>() <= 1.0 + 1e-9);
+    }
+}
+
+#[test]
+fn tokens_become_text_again() {
+    let text = "Ça va? <|im_end|> 😀";
+    let ids = MODEL.tokenize(text).unwrap();
+    assert_eq!(MODEL.detokenize(&ids).unwrap(), text);
+    let end = MODEL.prompts().tokenizer().added_id("<|im_end|>").unwrap();
+    assert!(!ids.contains(&end));
+    assert_eq!(MODEL.detokenize(&[end]).unwrap(), "<|im_end|>");
+    assert_eq!(MODEL.detokenize(&[u32::MAX]).unwrap_err().code(), "unknown_token");
+    let rendered = MODEL.render(&sky()).unwrap();
+    assert!(rendered.ends_with("<|im_start|>user\nWhy is the sky blue?<|im_end|>\n<|im_start|>assistant\n"));
 }

@@ -1,36 +1,33 @@
 //! Activations of a batch of tokens, as floats and quantised to 8 bits in blocks of 32.
+//!
+//! Quantised tokens lie in tiles as the kernels take them: for each block the codes quad by quad (four neighbouring
+//! columns of token 0, of token 1, …), so that a tile is read as one stream. A tile of one token is a plain row.
+#![allow(unsafe_code)]
 
-use crate::BLOCK;
+use crate::{BLOCK, Kind};
 
 /// Codes that a block's largest magnitude may become: the one that leaves the least squared error is taken.
 ///
 /// Another scale rounds every value anew, so the errors differ by about a sixth, while a step fewer costs two percent.
 pub(crate) const STEPS: [f32; 3] = [127.0, 125.0, 123.0];
 
-/// What the kernels need to know of one block of one token beside its codes.
-#[derive(Clone, Copy, Debug, Default)]
-#[repr(C)]
-pub(crate) struct BlockScale {
-    pub(crate) scale: f32,
-    /// Scale × sum of the codes: meets the minima.
-    pub(crate) scaled_sum: f32,
-    /// The same for columns 0–15 and 16–31.
-    pub(crate) scaled_halves: [f32; 2],
-    /// Sum of the codes: takes the offset of unsigned codes off.
-    pub(crate) sum: i32,
-    /// The same for columns 0–15 and 16–31.
-    pub(crate) halves: [i32; 2],
-}
-
-impl BlockScale {
-    /// From a block's scale and codes.
-    pub(crate) fn of(scale: f32, codes: &[i8]) -> Self {
-        let (low, high) = codes.split_at(BLOCK / 2);
-        let halves = [low, high].map(|half| half.iter().map(|code| i32::from(*code)).sum::<i32>());
-        let sum = halves[0] + halves[1];
-        let scaled_halves = halves.map(|half| scale * half as f32);
-        Self { scale, scaled_sum: scale * sum as f32, scaled_halves, sum, halves }
-    }
+/// What the kernels need to know of one block of one token beside its codes: rows of a tile's facts.
+pub(crate) mod fact {
+    /// The scale, f32.
+    pub(crate) const SCALE: usize = 0;
+    /// Scale × sum of the codes: meets the minima, f32.
+    pub(crate) const SUM: usize = 1;
+    /// -8 × sum of the codes: what unsigned 4-bit codes give too much, i32.
+    pub(crate) const NIBBLES: usize = 2;
+    /// -128 × sum of the codes, for unsigned 8-bit codes, i32.
+    pub(crate) const BYTES: usize = 3;
+    /// The last three again, for columns 0–15 and 16–31 of a block: only for weights with a scale for each.
+    pub(crate) const HALF_SUMS: usize = 4;
+    pub(crate) const HALF_NIBBLES: usize = 6;
+    pub(crate) const HALF_BYTES: usize = 8;
+    /// Rows without and with those.
+    pub(crate) const FEW: usize = 4;
+    pub(crate) const ALL: usize = 10;
 }
 
 /// The input of a matrix product: `[tokens, cols]` floats, and the same in 8-bit blocks, padded with zeros.
@@ -38,9 +35,28 @@ impl BlockScale {
 pub struct Activations {
     pub(crate) cols: usize,
     pub(crate) tokens: usize,
+    /// Lengths of tiles, largest first.
+    tiles: &'static [usize],
+    /// Facts of a block of a token.
+    facts_len: usize,
     pub(crate) values: Vec<f32>,
-    pub(crate) codes: Vec<i8>,
-    pub(crate) scales: Vec<BlockScale>,
+    codes: Vec<i8>,
+    /// Tile by tile, `[block][fact][token]`; whole numbers as their bits.
+    facts: Vec<f32>,
+}
+
+/// Tokens that the kernels take together.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tile {
+    /// The first of them, and how many.
+    pub(crate) first: usize,
+    pub(crate) len: usize,
+    /// `[block][quad][len][4]`; dangling where there are no codes.
+    pub(crate) codes: *const i8,
+    /// `[block][fact][len]`
+    pub(crate) facts: *const f32,
+    /// Facts of a block of a token.
+    pub(crate) facts_len: usize,
 }
 
 impl Activations {
@@ -54,13 +70,29 @@ impl Activations {
         self.cols.div_ceil(BLOCK)
     }
 
-    /// Makes room for `tokens` rows of `cols`, as codes, floats or both.
-    pub(crate) fn reset(&mut self, tokens: usize, cols: usize, codes: bool, floats: bool) {
+    /// Whether it was made for weights of this kind, in these tiles.
+    pub(crate) fn is_for(&self, kind: Kind, tiles: &[usize]) -> bool {
+        let codes = !self.codes.is_empty() && self.tiles == tiles;
+        match kind {
+            Kind::Codes(layout) => codes && (!layout.halves || self.facts_len == fact::ALL),
+            _ => !self.values.is_empty(),
+        }
+    }
+
+    /// Makes room for `tokens` rows of `cols`, as codes (with facts of halves or without), floats or both.
+    pub(crate) fn reset(
+        &mut self,
+        (tokens, cols): (usize, usize),
+        tiles: &'static [usize],
+        (codes, halves, floats): (bool, bool, bool),
+    ) {
         self.cols = cols;
         self.tokens = tokens;
+        self.tiles = tiles;
+        self.facts_len = if halves { fact::ALL } else { fact::FEW };
         let blocks = if codes { self.blocks() * tokens } else { 0 };
         self.codes.resize(blocks * BLOCK, 0);
-        self.scales.resize(blocks, BlockScale::default());
+        self.facts.resize(blocks * self.facts_len, 0.0);
         self.values.resize(if floats { tokens * cols } else { 0 }, 0.0);
     }
 
@@ -68,12 +100,164 @@ impl Activations {
         &self.values[token * self.cols..][..self.cols]
     }
 
-    pub(crate) fn codes(&self, token: usize) -> &[i8] {
-        let len = self.blocks() * BLOCK;
-        &self.codes[token * len..][..len]
+    /// The tiles in order.
+    pub(crate) fn tiles(&self) -> impl Iterator<Item = Tile> + '_ {
+        let mut first = 0;
+        std::iter::from_fn(move || {
+            let len = *self.tiles.iter().find(|len| **len <= self.tokens - first)?;
+            first += len;
+            Some(self.tile(first - len, len))
+        })
     }
 
-    pub(crate) fn scales(&self, token: usize) -> &[BlockScale] {
-        &self.scales[token * self.blocks()..][..self.blocks()]
+    fn tile(&self, first: usize, len: usize) -> Tile {
+        let at = if self.codes.is_empty() { 0 } else { first * self.blocks() };
+        let codes = self.codes[at * BLOCK..].as_ptr();
+        let facts = self.facts[at * self.facts_len..].as_ptr();
+        Tile { first, len, codes, facts, facts_len: self.facts_len }
+    }
+
+    /// Where token `token` is written.
+    pub(crate) fn places(&mut self) -> Places {
+        let (codes, facts) = (self.codes.as_mut_ptr(), self.facts.as_mut_ptr());
+        Places {
+            codes,
+            facts,
+            blocks: self.blocks(),
+            tiles: self.tiles,
+            tokens: self.tokens,
+            facts_len: self.facts_len,
+        }
+    }
+}
+
+/// The codes and facts of all tokens, to be written by several threads.
+pub(crate) struct Places {
+    codes: *mut i8,
+    facts: *mut f32,
+    blocks: usize,
+    tiles: &'static [usize],
+    tokens: usize,
+    facts_len: usize,
+}
+// SAFETY: `row` takes a promise that each token is written by one thread only.
+unsafe impl Sync for Places {}
+
+impl Places {
+    /// The place of one token.
+    ///
+    /// # Safety
+    /// The activations are there and nobody else has this token's place.
+    pub(crate) unsafe fn row(&self, token: usize) -> Place {
+        assert!(token < self.tokens);
+        let (first, len) = tile_of(self.tiles, self.tokens, token);
+        let (within, at) = (token - first, first * self.blocks);
+        // SAFETY: the tile begins there, and `within < len`.
+        unsafe {
+            Place {
+                codes: self.codes.add(at * BLOCK + 4 * within),
+                facts: self.facts.add(at * self.facts_len + within),
+                len,
+                facts_len: self.facts_len,
+            }
+        }
+    }
+}
+
+/// First token and length of the tile that `token` of `tokens` lies in.
+fn tile_of(tiles: &[usize], tokens: usize, token: usize) -> (usize, usize) {
+    let mut first = token / tiles[0] * tiles[0]; // all before lie in tiles of the largest length
+    loop {
+        let len = tiles.iter().copied().find(|len| *len <= tokens - first).unwrap_or(1);
+        if token < first + len {
+            return (first, len);
+        }
+        first += len;
+    }
+}
+
+/// Where one token's codes and facts go.
+pub(crate) struct Place {
+    codes: *mut i8,
+    facts: *mut f32,
+    len: usize,
+    facts_len: usize,
+}
+
+impl Place {
+    /// Writes block `n`.
+    ///
+    /// # Safety
+    /// The place has so many blocks and is the caller's alone.
+    #[inline(always)]
+    pub(crate) unsafe fn write(&self, n: usize, scale: f32, codes: &[i8; BLOCK]) {
+        let (low, high) = codes.split_at(BLOCK / 2);
+        let halves = [low, high].map(|half| half.iter().map(|code| i32::from(*code)).sum::<i32>());
+        let sum = halves[0] + halves[1];
+        let whole = |value: i32| f32::from_bits(value.cast_unsigned());
+        let facts = [
+            scale,
+            scale * sum as f32,
+            whole(-8 * sum),
+            whole(-128 * sum),
+            scale * halves[0] as f32,
+            scale * halves[1] as f32,
+            whole(-8 * halves[0]),
+            whole(-8 * halves[1]),
+            whole(-128 * halves[0]),
+            whole(-128 * halves[1]),
+        ];
+        // SAFETY: the block's quads lie `4 · len` apart and its facts `len`.
+        unsafe {
+            let to = self.codes.add(n * BLOCK * self.len);
+            for (quad, codes) in codes.as_chunks::<4>().0.iter().enumerate() {
+                to.add(quad * 4 * self.len).cast::<[i8; 4]>().write(*codes);
+            }
+            let to = self.facts.add(n * self.facts_len * self.len);
+            for (fact, value) in facts[..self.facts_len].iter().enumerate() {
+                to.add(fact * self.len).write(*value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_written_where_its_tile_is_read() {
+        for tokens in 1..40 {
+            let mut x = Activations::default();
+            x.reset((tokens, 70), &[12, 8, 4, 2, 1], (true, false, false));
+            let places = x.places();
+            for token in 0..tokens {
+                for block in 0..3 {
+                    let codes = std::array::from_fn(|n| (token + n + block) as i8);
+                    // SAFETY: one thread, and each token once.
+                    unsafe { places.row(token).write(block, token as f32, &codes) };
+                }
+            }
+            let mut next = 0;
+            for tile in x.tiles() {
+                assert_eq!(tile.first, next);
+                next += tile.len;
+                for (n, (block, column)) in
+                    (0..tile.len).flat_map(|n| (0..96).map(move |c| (n, (c / 32, c % 32))))
+                {
+                    let at = ((block * 8 + column / 4) * tile.len + n) * 4 + column % 4;
+                    // SAFETY: within the tile.
+                    let (code, scale) = unsafe {
+                        (
+                            *tile.codes.add(at),
+                            *tile.facts.add((block * fact::FEW + fact::SCALE) * tile.len + n),
+                        )
+                    };
+                    assert_eq!(usize::from(code.cast_unsigned()), tile.first + n + column + block);
+                    assert_eq!(scale, (tile.first + n) as f32);
+                }
+            }
+            assert_eq!(next, tokens);
+        }
     }
 }

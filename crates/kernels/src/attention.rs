@@ -1,38 +1,250 @@
-//! What one attention task needs: one token's query heads that share a key/value head.
+//! Attention: how the work is cut and joined. The arithmetic on one tile is the instruction set's (`Table::attend`).
+//!
+//! A tile is up to [`QUERIES`] queries that share a key/value head: the heads of a group, for neighbouring tokens. It
+//! meets the cache segment by segment; each segment gives a maximum, a sum and weighted values of its own, and these
+//! are joined in order. Few tokens at a long context are spread over the threads segment by segment, many tile by tile:
+//! the bits are the same.
 
-/// Where a head's keys and values lie: `[positions, head_dim]` half floats, contiguous.
-#[derive(Clone, Copy, Debug)]
-pub struct KvLayout<'a> {
-    /// Keys of the positions to attend to, f16 bits.
-    pub keys: &'a [u16],
-    /// Values of the same positions.
-    pub values: &'a [u16],
+use std::ops::Range;
+
+use crate::kv::{KvCache, SEGMENT};
+
+/// Queries in a tile at most.
+pub(crate) const QUERIES: usize = 12;
+
+/// Where a token of a pass belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lane {
+    /// Which of the pass's sequences.
+    pub sequence: usize,
+    /// Which position of it.
+    pub position: usize,
 }
 
-/// Softmax(q·k / √d)·v for the query heads of one group.
+/// Softmax(q·k · scale)·v for all heads of some tokens.
 #[derive(Clone, Copy, Debug)]
 pub struct Attention<'a> {
-    /// `[group, head_dim]` queries, rotated.
+    /// One a sequence; all have the same shape.
+    pub caches: &'a [&'a KvCache],
+    /// Whose keys and values.
+    pub layer: usize,
+    /// One a token: it sees its own position and those before it.
+    pub lanes: &'a [Lane],
+    /// How many positions a token sees at most, its own included.
+    pub window: Option<usize>,
+    /// `[tokens][kv_heads][group][head_dim]`, rotated.
     pub queries: &'a [f32],
-    /// Keys and values of the positions that the token may see.
-    pub kv: KvLayout<'a>,
-    /// Values of one head.
-    pub head_dim: usize,
     /// Factor on q·k, usually 1/√head_dim.
     pub scale: f32,
 }
 
+/// Some queries of neighbouring tokens of one sequence; the same for every key/value head.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Span {
+    /// The first lane of the run of neighbours.
+    lane: usize,
+    /// Queries of the run are counted token by token: these from `first` on.
+    first: usize,
+    count: usize,
+}
+
+impl Span {
+    pub(crate) fn count(self) -> usize {
+        self.count
+    }
+}
+
 impl Attention<'_> {
-    pub(crate) fn positions(&self) -> usize {
-        self.kv.keys.len() / self.head_dim
+    /// Heads, values of a head, and those padded to whole vectors.
+    pub(crate) fn shape(&self) -> (usize, usize, usize) {
+        self.caches.first().map_or((1, 1, 1), |cache| (cache.shape().1, cache.shape().2, cache.width()))
     }
 
-    /// Checks the lengths that the vector code relies on.
-    pub(crate) fn check(&self, out: &[f32], scores: &[f32]) {
-        let Self { queries, kv, head_dim, .. } = self;
-        assert!(*head_dim > 0 && !kv.keys.is_empty(), "attention needs at least one position");
-        assert!(kv.keys.len().is_multiple_of(*head_dim) && kv.keys.len() == kv.values.len());
-        assert!(queries.len().is_multiple_of(*head_dim) && queries.len() == out.len());
-        assert!(scores.len() >= self.positions());
+    /// Queries that share a key/value head.
+    pub(crate) fn group(&self) -> usize {
+        let (heads, dim, _) = self.shape();
+        self.queries.len() / self.lanes.len() / heads / dim
+    }
+
+    /// Checks the lengths that the rest relies on.
+    pub(crate) fn check(&self, out: &[f32]) {
+        let (heads, dim, _) = self.shape();
+        let row = self.queries.len() / self.lanes.len();
+        assert!(self.queries.len() == row * self.lanes.len() && out.len() == self.queries.len());
+        assert!(row > 0 && row.is_multiple_of(heads * dim), "queries are whole groups");
+        assert!(self.caches.iter().all(|cache| cache.shape() == self.caches[0].shape()));
+        assert!(self.lanes.iter().all(|lane| lane.sequence < self.caches.len()));
+    }
+
+    /// Positions that a lane sees.
+    fn seen(&self, lane: Lane) -> Range<usize> {
+        let end = lane.position + 1;
+        self.window.map_or(0, |window| end.saturating_sub(window.max(1)))..end
+    }
+
+    /// Cuts the lanes into runs of neighbours and those into tiles.
+    pub(crate) fn spans(&self) -> Vec<Span> {
+        let group = self.group();
+        let mut spans = Vec::new();
+        let mut lane = 0;
+        let follows = |a: &Lane, b: &Lane| a.sequence == b.sequence && a.position + 1 == b.position;
+        for run in self.lanes.chunk_by(follows) {
+            let all = run.len() * group;
+            let firsts = (0..all).step_by(QUERIES);
+            spans.extend(firsts.map(|first| Span { lane, first, count: QUERIES.min(all - first) }));
+            lane += run.len();
+        }
+        spans
+    }
+
+    /// Multiplications of all tokens, roughly.
+    pub(crate) fn work(&self) -> usize {
+        let row = self.queries.len() / self.lanes.len();
+        self.lanes.iter().map(|lane| self.seen(*lane).len() * row * 2).sum()
+    }
+
+    /// Segments that a span's queries see.
+    pub(crate) fn segments(&self, span: Span) -> Range<usize> {
+        let group = self.group();
+        let first = self.seen(self.lanes[span.lane + span.first / group]);
+        let last = self.seen(self.lanes[span.lane + (span.first + span.count - 1) / group]);
+        first.start / SEGMENT..last.end.div_ceil(SEGMENT)
+    }
+
+    /// Where the values of query `n` of a span lie, in `queries` as in the output.
+    pub(crate) fn place(&self, span: Span, head: usize, n: usize) -> usize {
+        let ((heads, dim, _), group) = (self.shape(), self.group());
+        let (lane, member) = ((span.first + n) / group, (span.first + n) % group);
+        (((span.lane + lane) * heads + head) * group + member) * dim
+    }
+
+    /// A span's queries, scaled and laid out as [`Tile::queries`] says, into `out`.
+    pub(crate) fn lay(&self, span: Span, head: usize, out: &mut [f32]) {
+        let dim = self.shape().1;
+        for (first, len) in parts(span.count) {
+            for n in 0..len {
+                let query = &self.queries[self.place(span, head, first + n)..][..dim];
+                for (d, value) in query.iter().enumerate() {
+                    out[first * dim + d * len + n] = value * self.scale;
+                }
+            }
+        }
+    }
+
+    /// A span in one segment.
+    pub(crate) fn tile<'a>(
+        &'a self,
+        span: Span,
+        head: usize,
+        segment: usize,
+        queries: &'a [f32],
+    ) -> Tile<'a> {
+        let (group, dim) = (self.group(), self.shape().1);
+        let cache = self.caches[self.lanes[span.lane].sequence];
+        let (keys, values) = cache.head(segment, self.layer, head);
+        let mut seen = [(0, 0); QUERIES];
+        for (n, seen) in seen[..span.count].iter_mut().enumerate() {
+            let range = self.seen(self.lanes[span.lane + (span.first + n) / group]);
+            let local = |position: usize| position.saturating_sub(segment * SEGMENT).min(SEGMENT);
+            *seen = (local(range.start), local(range.end));
+        }
+        Tile { queries, keys, values, dim, count: span.count, seen }
+    }
+}
+
+/// How a tile's queries are taken together in registers: `(first, len)`, `len` one of 6, 4, 3, 2 and 1.
+pub(crate) fn parts(count: usize) -> impl Iterator<Item = (usize, usize)> {
+    let mut first = 0;
+    std::iter::from_fn(move || {
+        let len = match count - first {
+            0 => return None,
+            6.. => 6,
+            5 => 3,
+            len => len,
+        };
+        first += len;
+        Some((first - len, len))
+    })
+}
+
+/// What the kernels get: some queries and one head of one segment.
+pub(crate) struct Tile<'a> {
+    /// Part by part (see [`parts`]) `[head_dim][len]`.
+    pub(crate) queries: &'a [f32],
+    /// `[SEGMENT / 16][head_dim][16]`
+    pub(crate) keys: &'a [u16],
+    /// `[SEGMENT][width]`
+    pub(crate) values: &'a [u16],
+    pub(crate) dim: usize,
+    pub(crate) count: usize,
+    /// First and one past the last position of the segment that each query sees.
+    pub(crate) seen: [(usize, usize); QUERIES],
+}
+
+/// What a segment gave a tile, or some segments together.
+#[derive(Clone, Debug)]
+pub(crate) struct Partial {
+    /// The greatest score; -∞ where no position is seen.
+    pub(crate) largest: [f32; QUERIES],
+    /// Σ e^(score − largest)
+    pub(crate) total: [f32; QUERIES],
+    /// `[query][width]`: Σ e^(score − largest) · value
+    pub(crate) values: Vec<f32>,
+}
+
+impl Partial {
+    /// Of nothing yet.
+    pub(crate) fn new(width: usize) -> Self {
+        let mut new = Self { largest: [0.0; QUERIES], total: [0.0; QUERIES], values: Vec::new() };
+        new.clear(width);
+        new
+    }
+
+    pub(crate) fn clear(&mut self, width: usize) {
+        self.largest = [f32::NEG_INFINITY; QUERIES];
+        self.total = [0.0; QUERIES];
+        self.values.clear();
+        self.values.resize(QUERIES * width, 0.0);
+    }
+
+    /// Adds what the next segment gave.
+    pub(crate) fn join(&mut self, next: &Self, count: usize) {
+        let width = self.values.len() / QUERIES;
+        for n in 0..count {
+            if next.largest[n] == f32::NEG_INFINITY {
+                continue;
+            }
+            let largest = self.largest[n].max(next.largest[n]);
+            let (old, new) = ((self.largest[n] - largest).exp(), (next.largest[n] - largest).exp());
+            self.largest[n] = largest;
+            self.total[n] = self.total[n] * old + next.total[n] * new;
+            let row = n * width..(n + 1) * width;
+            for (a, b) in self.values[row.clone()].iter_mut().zip(&next.values[row]) {
+                *a = *a * old + b * new;
+            }
+        }
+    }
+}
+
+/// Buffers of one thread.
+#[derive(Debug)]
+pub(crate) struct Buffers {
+    pub(crate) queries: Vec<f32>,
+    /// `[QUERIES][SEGMENT]`
+    pub(crate) scores: Vec<f32>,
+    pub(crate) sum: Partial,
+    pub(crate) next: Partial,
+}
+
+impl Buffers {
+    pub(crate) fn new() -> Self {
+        Self { queries: Vec::new(), scores: Vec::new(), sum: Partial::new(0), next: Partial::new(0) }
+    }
+
+    pub(crate) fn fit(&mut self, dim: usize, width: usize) {
+        self.queries.resize(QUERIES * dim, 0.0);
+        self.scores.resize(QUERIES * SEGMENT, 0.0);
+        self.sum.clear(width);
+        self.next.clear(width);
     }
 }

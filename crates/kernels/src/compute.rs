@@ -4,7 +4,10 @@
 use std::{cell::RefCell, fmt, io};
 
 use crate::{
-    Activations, Arena, Attention, BLOCK, Isa, Kind, Layout, Matrix, Packed, RowCodes, UnavailableIsa, pack,
+    Activations, Arena, Attention, Isa, Kind, KvCache, Lane, Layout, Matrix, Packed, RowCodes,
+    UnavailableIsa,
+    attention::{Buffers, Partial, Span},
+    pack,
     packed::ROWS,
     pool::Pool,
     table::{Out, Table, table_for},
@@ -41,8 +44,8 @@ impl fmt::Debug for Compute {
 }
 
 thread_local! {
-    /// Attention scores of the task at hand: one buffer a thread, grown to the longest context seen.
-    static SCORES: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+    /// What attention works in.
+    static BUFFERS: RefCell<Buffers> = RefCell::new(Buffers::new());
     /// The row of activations at hand.
     static ROW: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
@@ -74,9 +77,23 @@ impl Compute {
     /// # Errors
     /// When the system has no memory.
     pub fn pack(&self, source: &Matrix<'_>, arena: &mut Arena) -> io::Result<Packed> {
-        let kind = Kind::of(source.format());
+        self.pack_as(source, Kind::of(source.format()), &|row| row, arena)
+    }
+
+    /// Packs a matrix as `kind`, rounding where the file stores it otherwise; row `n` is the file's row `order(n)`.
+    ///
+    /// # Errors
+    /// When the system has no memory.
+    pub fn pack_as(
+        &self,
+        source: &Matrix<'_>,
+        kind: Kind,
+        order: &(dyn Fn(usize) -> usize + Sync),
+        arena: &mut Arena,
+    ) -> io::Result<Packed> {
+        let from = pack::Source { matrix: source, order, kind };
         self.pack_groups(kind, source.rows(), source.cols(), arena, &|group, out| {
-            pack::group(source, group, out)
+            pack::group(from, group, out)
         })
     }
 
@@ -138,24 +155,20 @@ impl Compute {
         fill: impl Fn(usize, &mut [f32]) + Sync,
     ) {
         let codes = kinds.iter().any(|kind| kind.is_quantised());
+        let halves = kinds.iter().any(|kind| matches!(kind, Kind::Codes(layout) if layout.halves));
         let floats = kinds.iter().any(|kind| !kind.is_quantised());
-        x.reset(tokens, cols, codes, floats);
-        let blocks = x.blocks();
-        let bases = (Base(x.codes.as_mut_ptr()), Base(x.scales.as_mut_ptr()), Base(x.values.as_mut_ptr()));
-        let (code_base, scale_base, value_base) = (&bases.0, &bases.1, &bases.2);
+        x.reset((tokens, cols), self.table.tiles, (codes, halves, floats));
+        let (places, values) = (x.places(), Base(x.values.as_mut_ptr()));
         let one = |token: usize, row: &mut [f32]| {
             fill(token, row);
             // SAFETY: `reset` made room for every token, each of which is visited once; `table_for` checked the
             // instruction set, and the lengths are a row's.
             unsafe {
                 if codes {
-                    let len = blocks * BLOCK;
-                    let codes = std::slice::from_raw_parts_mut(code_base.at(token * len), len);
-                    let scales = std::slice::from_raw_parts_mut(scale_base.at(token * blocks), blocks);
-                    (self.table.quantise)(row, codes, scales);
+                    (self.table.quantise)(row, &places.row(token));
                 }
                 if floats {
-                    std::slice::from_raw_parts_mut(value_base.at(token * cols), cols).copy_from_slice(row);
+                    std::slice::from_raw_parts_mut(values.at(token * cols), cols).copy_from_slice(row);
                 }
             }
         };
@@ -164,6 +177,19 @@ impl Compute {
                 row.resize(cols.max(row.len()), 0.0);
                 one(token, &mut row[..cols]);
             });
+        });
+    }
+
+    /// Calls `body(n, row)` for each row of `len` values, shared among the threads where that is worth it.
+    ///
+    /// # Panics
+    /// When the values are no whole rows.
+    pub fn rows(&self, values: &mut [f32], len: usize, body: impl Fn(usize, &mut [f32]) + Sync) {
+        assert!(len > 0 && values.len().is_multiple_of(len), "whole rows");
+        let base = Base(values.as_mut_ptr());
+        self.each(values.len() / len, values.len(), |n| {
+            // SAFETY: rows lie within `values`, are disjoint and visited once.
+            body(n, unsafe { std::slice::from_raw_parts_mut(base.at(n * len), len) });
         });
     }
 
@@ -187,8 +213,10 @@ impl Compute {
         for job in jobs.iter() {
             assert_eq!(job.weights.cols, x.cols, "weights and activations differ in columns");
             assert_eq!(job.out.len(), job.weights.rows * x.tokens(), "the output has another shape");
-            let ready = if job.weights.kind.is_quantised() { x.codes.len() } else { x.values.len() };
-            assert!(ready > 0, "activations were not made for weights of this kind");
+            assert!(
+                x.is_for(job.weights.kind, self.table.tiles),
+                "activations were not made for these weights"
+            );
         }
         let groups: usize = jobs.iter().map(|job| job.weights.groups()).sum();
         let pieces = match groups * ROWS * x.cols * x.tokens() {
@@ -242,35 +270,118 @@ impl Compute {
         unsafe { (self.table.swiglu)(gate, up) };
     }
 
-    /// Attention for `out.len() / chunk` groups: `job(n)` describes the one that writes the n-th chunk of `out`.
+    /// Stores keys and values (`[lanes][kv_heads · head_dim]`) of one position a lane in one layer; `ready(n, keys)` may
+    /// change those of lane `n` first, on any of the threads. The caches have room for the positions.
     ///
     /// # Panics
-    /// When `chunk` is not the length of the job's queries, or the job's lengths do not fit each other.
-    pub fn attend<'a>(&self, out: &mut [f32], chunk: usize, job: impl Fn(usize) -> Attention<'a> + Sync) {
-        assert!(chunk > 0 && out.len().is_multiple_of(chunk), "the output is whole groups");
-        let groups = out.len() / chunk;
-        if groups == 0 {
+    /// When a length does not fit, there is no room, or the lanes are not in the order of sequences and positions.
+    pub fn store(
+        &self,
+        caches: &mut [&mut KvCache],
+        layer: usize,
+        lanes: &[Lane],
+        (keys, values): (&mut [f32], &[f32]),
+        ready: impl Fn(usize, &mut [f32]) + Sync,
+    ) {
+        let Some(row) = keys.len().checked_div(lanes.len()) else { return };
+        assert!(keys.len() == row * lanes.len() && values.len() == keys.len(), "a row a lane");
+        for lane in lanes {
+            let (_, heads, dim) = caches[lane.sequence].shape();
+            assert_eq!(row, heads * dim, "keys of another shape");
+        }
+        assert!(
+            lanes.is_sorted_by_key(|lane| (lane.sequence, lane.position))
+                && lanes.windows(2).all(|w| w[0] != w[1])
+        );
+        let caches: Vec<&KvCache> = caches.iter().map(|cache| &**cache).collect();
+        let base = Base(keys.as_mut_ptr());
+        self.each(lanes.len(), keys.len() * 2, |n| {
+            // SAFETY: a row a lane, each visited once.
+            let keys = unsafe { std::slice::from_raw_parts_mut(base.at(n * row), row) };
+            ready(n, keys);
+            let Lane { sequence, position } = lanes[n];
+            // SAFETY: the caches were given as `&mut`, and no other lane has this place.
+            unsafe { caches[sequence].write(layer, position, keys, &values[n * row..][..row]) };
+        });
+    }
+
+    /// Attention of all lanes into `out`, shaped like the queries.
+    ///
+    /// # Panics
+    /// When the lengths do not fit each other, or a cache does not hold a lane's position.
+    pub fn attend(&self, job: &Attention<'_>, out: &mut [f32]) {
+        if job.lanes.is_empty() {
             return;
         }
-        let work: usize = [0, groups - 1].iter().map(|n| job(*n).kv.keys.len() * groups).sum();
+        job.check(out);
+        let ((heads, dim, width), spans) = (job.shape(), job.spans());
         let base = Base(out.as_mut_ptr());
-        let one = |n: usize| {
-            let job = job(n);
-            // SAFETY: chunk `n` lies within `out`, and each is written by one round only.
-            let out = unsafe { std::slice::from_raw_parts_mut(base.at(n * chunk), chunk) };
-            SCORES.with_borrow_mut(|scores| {
-                if scores.len() < job.positions() {
-                    scores.resize(job.positions(), 0.0);
+        let finish = |span: Span, head: usize, sum: &Partial| {
+            for n in 0..span.count() {
+                let weigh = 1.0 / sum.total[n];
+                // SAFETY: the place lies within `out` (`check`), and each query belongs to one span and head.
+                let out = unsafe { std::slice::from_raw_parts_mut(base.at(job.place(span, head, n)), dim) };
+                for (out, value) in out.iter_mut().zip(&sum.values[n * width..]) {
+                    *out = value * weigh;
                 }
-                job.check(out, scores);
-                // SAFETY: `table_for` checked the instruction set, `check` the lengths.
-                unsafe { (self.table.attend)(&job, scores, out) };
+            }
+        };
+        // one segment of one span and head, into `next`
+        let one = |span: Span,
+                   head: usize,
+                   segment: usize,
+                   queries: &[f32],
+                   scores: &mut [f32],
+                   next: &mut Partial| {
+            let tile = job.tile(span, head, segment, queries);
+            // SAFETY: `table_for` checked the instruction set; the tile and the buffers have the table's lengths.
+            unsafe { (self.table.attend)(&tile, scores, next) };
+        };
+        let whole = |n: usize| {
+            let (span, head) = (spans[spans.len() - 1 - n / heads], n % heads);
+            BUFFERS.with_borrow_mut(|buffers| {
+                buffers.fit(dim, width);
+                let Buffers { queries, scores, sum, next } = buffers;
+                job.lay(span, head, queries);
+                for segment in job.segments(span) {
+                    one(span, head, segment, queries, scores, next);
+                    sum.join(next, span.count());
+                }
+                finish(span, head, sum);
             });
         };
-        if work < WORTH_SHARING {
-            (0..groups).for_each(one);
-        } else {
-            self.pool.run(groups, &one);
+        let count = spans.len() * heads;
+        if job.work() < WORTH_SHARING || self.threads() == 1 {
+            return (0..count).for_each(whole);
+        }
+        if count >= self.threads() * PIECES * 2 {
+            return self.pool.run(count, &whole);
+        }
+        // few spans: segment by segment, joined afterwards
+        let pieces: Vec<_> = spans
+            .iter()
+            .flat_map(|span| (0..heads).map(move |head| (*span, head)))
+            .flat_map(|(span, head)| job.segments(span).map(move |segment| (span, head, segment)))
+            .collect();
+        let mut partials = vec![Partial::new(width); pieces.len()];
+        self.chunks(&mut partials, 1, |n, partial| {
+            let (span, head, segment) = pieces[n];
+            BUFFERS.with_borrow_mut(|buffers| {
+                buffers.fit(dim, width);
+                job.lay(span, head, &mut buffers.queries);
+                one(span, head, segment, &buffers.queries, &mut buffers.scores, &mut partial[0]);
+            });
+        });
+        let mut parts = pieces.iter().zip(&partials).peekable();
+        while let Some(((span, head, _), first)) = parts.next() {
+            let mut sum = Partial::new(width);
+            sum.join(first, span.count());
+            while let Some((_, next)) =
+                parts.next_if(|((.., segment), _)| *segment > job.segments(*span).start)
+            {
+                sum.join(next, span.count());
+            }
+            finish(*span, *head, &sum);
         }
     }
 }

@@ -8,24 +8,28 @@
 mod activations;
 mod arena;
 mod attention;
+mod blocks;
 mod compute;
 mod format;
 mod isa;
+mod kv;
 mod matrix;
 mod pack;
 mod packed;
 mod pool;
+mod quantise;
 mod scalar;
 mod table;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
 pub use activations::Activations;
-pub use arena::Arena;
-pub use attention::{Attention, KvLayout};
+pub use arena::{Arena, Region};
+pub use attention::{Attention, Lane};
 pub use compute::{Compute, Linear};
 pub use format::{BLOCK, Format};
 pub use isa::{Isa, UnavailableIsa};
+pub use kv::KvCache;
 pub use matrix::{Matrix, ShapeMismatch};
 pub use pack::RowCodes;
 pub use packed::{Kind, Layout, Packed};

@@ -1,39 +1,46 @@
 //! The oracle: every kernel as the formula reads, summed in 64 bits, no intrinsics.
-#![allow(unsafe_code)] // only to write through the raw output of a matrix product
+#![allow(unsafe_code)] // only to read tiles and to write products through raw pointers
 
 use std::ops::Range;
 
 use half::f16;
 
 use crate::{
-    Activations, Attention, BLOCK, Isa, Packed,
-    activations::{BlockScale, STEPS},
+    Activations, BLOCK, Isa, Packed,
+    activations::{Place, STEPS, Tile as TokenTile, fact},
+    attention::{Partial, Tile, parts},
+    kv::LANES,
     packed::{Kind, Layout, ROWS, code, float, minimum, scale},
     table::{Out, Table},
 };
 
-pub(crate) static TABLE: Table = Table { isa: Isa::Scalar, quantise, linear, rms_norm, swiglu, attend };
+pub(crate) static TABLE: Table =
+    Table { isa: Isa::Scalar, tiles: &[1], quantise, linear, rms_norm, swiglu, attend };
 
-fn quantise(values: &[f32], codes: &mut [i8], scales: &mut [BlockScale]) {
-    codes.fill(0);
-    for ((values, codes), of) in values.chunks(BLOCK).zip(codes.chunks_exact_mut(BLOCK)).zip(scales) {
+/// # Safety
+/// As `Table::quantise` says.
+unsafe fn quantise(values: &[f32], place: &Place) {
+    for (n, values) in values.chunks(BLOCK).enumerate() {
         let largest = values.iter().fold(0f32, |m, v| m.max(v.abs()));
-        if largest == 0.0 || !largest.is_finite() {
-            *of = BlockScale::of(if largest == 0.0 { 0.0 } else { f32::NAN }, codes);
-            continue;
-        }
-        let code = |value: &f32, steps: f32| (value * (steps / largest)).round_ties_even();
-        let error = |steps: f32| -> f64 {
-            let one = |v: &f32| f64::from(*v) - f64::from(code(v, steps)) * f64::from(largest / steps);
-            values.iter().map(|v| one(v).powi(2)).sum()
+        let mut codes = [0; BLOCK];
+        let scale = if largest == 0.0 || !largest.is_finite() {
+            if largest == 0.0 { 0.0 } else { f32::NAN }
+        } else {
+            let code = |value: &f32, steps: f32| (value * (steps / largest)).round_ties_even();
+            let error = |steps: f32| -> f64 {
+                let one = |v: &f32| f64::from(*v) - f64::from(code(v, steps)) * f64::from(largest / steps);
+                values.iter().map(|v| one(v).powi(2)).sum()
+            };
+            let least = |a: (f64, f32), b: (f64, f32)| if b.0 < a.0 { b } else { a };
+            let best = STEPS.into_iter().map(|steps| (error(steps), steps)).reduce(least);
+            let steps = best.map_or(STEPS[0], |(_, steps)| steps);
+            for (out, value) in codes.iter_mut().zip(values) {
+                *out = code(value, steps) as i8;
+            }
+            largest / steps
         };
-        let best =
-            STEPS.into_iter().map(|steps| (error(steps), steps)).reduce(|a, b| if b.0 < a.0 { b } else { a });
-        let steps = best.map_or(STEPS[0], |(_, steps)| steps);
-        for (out, value) in codes.iter_mut().zip(values) {
-            *out = code(value, steps) as i8;
-        }
-        *of = BlockScale::of(largest / steps, codes);
+        // SAFETY: handed on from the caller.
+        unsafe { place.write(n, scale, &codes) };
     }
 }
 
@@ -42,23 +49,23 @@ fn quantise(values: &[f32], codes: &mut [i8], scales: &mut [BlockScale]) {
 unsafe fn linear(weights: &Packed, groups: Range<usize>, x: &Activations, out: Out) {
     for row in groups.start * ROWS..weights.rows.min(groups.end * ROWS) {
         let (group, lane) = (weights.group(row / ROWS), row % ROWS);
-        let row_of: Box<dyn Fn(usize) -> f64> = match weights.kind {
+        let row_of: Box<dyn Fn(&TokenTile) -> f64> = match weights.kind {
             Kind::Codes(layout) => {
                 let row = Row::of(layout, group, lane);
-                Box::new(move |token| row.dot(x, token))
+                Box::new(move |tile| row.dot(tile))
             }
             kind => {
                 let row: Vec<_> =
                     (0..x.cols).map(|column| float(kind, group, column * ROWS + lane)).collect();
-                Box::new(move |token| {
-                    row.iter().zip(x.row(token)).map(|(w, x)| f64::from(*w) * f64::from(*x)).sum()
+                Box::new(move |tile| {
+                    row.iter().zip(x.row(tile.first)).map(|(w, x)| f64::from(*w) * f64::from(*x)).sum()
                 })
             }
         };
-        for token in 0..x.tokens {
+        for tile in x.tiles() {
             // SAFETY: the caller gives an output that holds `[tokens][rows]`.
             unsafe {
-                let (at, dot) = (out.base.add(token * out.stride + row), row_of(token) as f32);
+                let (at, dot) = (out.base.add(tile.first * out.stride + row), row_of(&tile) as f32);
                 at.write(if out.add { *at + dot } else { dot });
             }
         }
@@ -86,14 +93,20 @@ impl Row {
         Self { codes, scales, width: BLOCK / layout.scales() }
     }
 
-    /// Σ of `d·s·Σ(code·q) + m·s·Σq`.
-    fn dot(&self, x: &Activations, token: usize) -> f64 {
-        let widths = self.codes.chunks_exact(self.width).zip(x.codes(token).chunks_exact(self.width));
-        let scales = self.scales.iter().enumerate();
-        let parts = widths.zip(scales).map(|((weights, codes), (n, [d, m]))| {
+    /// Σ of `d·s·Σ(code·q) + m·s·Σq`. A tile of one token is a plain row.
+    fn dot(&self, tile: &TokenTile) -> f64 {
+        let parts = self.codes.chunks_exact(self.width).zip(&self.scales).enumerate();
+        let parts = parts.map(|(n, (weights, [d, m]))| {
+            // SAFETY: the tile has as many codes as the row, and a scale for every 32.
+            let (codes, step) = unsafe {
+                let block = n * self.width / BLOCK;
+                (
+                    std::slice::from_raw_parts(tile.codes.add(n * self.width), self.width),
+                    *tile.facts.add(block * tile.facts_len + fact::SCALE),
+                )
+            };
             let products: i32 = weights.iter().zip(codes).map(|(w, q)| i32::from(*w) * i32::from(*q)).sum();
             let sum: i32 = codes.iter().map(|q| i32::from(*q)).sum();
-            let step = x.scales(token)[n * self.width / BLOCK].scale;
             f64::from(d * step) * f64::from(products) + f64::from(*m) * f64::from(step) * f64::from(sum)
         });
         parts.sum()
@@ -115,21 +128,28 @@ fn swiglu(gate: &mut [f32], up: &[f32]) {
     }
 }
 
-fn attend(job: &Attention<'_>, scores: &mut [f32], out: &mut [f32]) {
-    let dim = job.head_dim;
-    let half = |bits: &u16| f64::from(f16::from_bits(*bits).to_f32());
-    let scores = &mut scores[..job.positions()];
-    for (query, out) in job.queries.chunks_exact(dim).zip(out.chunks_exact_mut(dim)) {
-        for (score, key) in scores.iter_mut().zip(job.kv.keys.chunks_exact(dim)) {
-            let dot: f64 = query.iter().zip(key).map(|(q, k)| f64::from(*q) * half(k)).sum();
-            *score = dot as f32 * job.scale;
-        }
-        let largest = scores.iter().fold(f32::NEG_INFINITY, |m, s| m.max(*s));
-        let total: f64 = scores.iter().map(|s| f64::from(s - largest).exp()).sum();
-        for (i, out) in out.iter_mut().enumerate() {
-            let column = job.kv.values.chunks_exact(dim).map(|row| half(&row[i]));
-            let sum: f64 = scores.iter().zip(column).map(|(s, v)| f64::from(s - largest).exp() * v).sum();
-            *out = (sum / total) as f32;
+fn attend(tile: &Tile<'_>, scores: &mut [f32], out: &mut Partial) {
+    let (dim, width) = (tile.dim, tile.dim.next_multiple_of(LANES));
+    let half = |bits: u16| f64::from(f16::from_bits(bits).to_f32());
+    for (first, len) in parts(tile.count) {
+        for n in first..first + len {
+            let seen = tile.seen[n].0..tile.seen[n].1.max(tile.seen[n].0);
+            let scores = &mut scores[..seen.len()];
+            for (score, at) in scores.iter_mut().zip(seen.clone()) {
+                let dot = (0..dim).map(|d| {
+                    let key = tile.keys[at / LANES * LANES * dim + d * LANES + at % LANES];
+                    f64::from(tile.queries[first * dim + d * len + n - first]) * half(key)
+                });
+                *score = dot.sum::<f64>() as f32;
+            }
+            let largest = scores.iter().fold(f32::NEG_INFINITY, |m, s| m.max(*s));
+            let weights: Vec<f64> = scores.iter().map(|score| f64::from(score - largest).exp()).collect();
+            out.largest[n] = largest;
+            out.total[n] = weights.iter().sum::<f64>() as f32;
+            for (i, out) in out.values[n * width..][..dim].iter_mut().enumerate() {
+                let column = seen.clone().map(|at| half(tile.values[at * width + i]));
+                *out = weights.iter().zip(column).map(|(weight, v)| weight * v).sum::<f64>() as f32;
+            }
         }
     }
 }

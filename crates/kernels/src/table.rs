@@ -2,7 +2,12 @@
 
 use std::ops::Range;
 
-use crate::{Activations, Attention, Isa, Packed, activations::BlockScale, scalar};
+use crate::{
+    Activations, Isa, Packed,
+    activations::Place,
+    attention::{Partial, Tile},
+    scalar,
+};
 
 /// Where a matrix product writes, or adds to: value `[token][row]` lies at `token · stride + row`.
 #[derive(Clone, Copy)]
@@ -17,19 +22,22 @@ pub(crate) struct Out {
 /// # Safety
 /// Calling any of them takes a machine that has the instruction set; [`table_for`] hands out no other.
 /// `linear` also takes an `Out` whose elements `[0..tokens][rows]` are valid for writes and not touched by anyone
-/// else meanwhile, `rows` within the matrix, `cols` equal on both sides and, for quantised formats, codes present.
+/// else meanwhile, `rows` within the matrix, `cols` equal on both sides and, for quantised formats, codes present (with the facts of
+/// halves where the layout has halves), in the table's own tiles.
 pub(crate) struct Table {
     pub(crate) isa: Isa,
-    /// Codes and scales of one row, which is padded with zeros to whole blocks.
-    pub(crate) quantise: unsafe fn(&[f32], &mut [i8], &mut [BlockScale]),
+    /// Tokens that it takes together: lengths of tiles, largest first, the last of them 1.
+    pub(crate) tiles: &'static [usize],
+    /// Codes and facts of one row, which is padded with zeros to whole blocks.
+    pub(crate) quantise: unsafe fn(&[f32], &Place),
     /// Product of some rows of the weights with every token.
     pub(crate) linear: unsafe fn(&Packed, Range<usize>, &Activations, Out),
     /// `out = x / rms(x) · weight`; equal lengths.
     pub(crate) rms_norm: unsafe fn(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]),
     /// `gate = silu(gate) · up`; equal lengths.
     pub(crate) swiglu: unsafe fn(gate: &mut [f32], up: &[f32]),
-    /// Attention of one group; `scores` is scratch for at least as many values as there are positions.
-    pub(crate) attend: unsafe fn(&Attention<'_>, scores: &mut [f32], out: &mut [f32]),
+    /// Attention of one tile to one segment; `scores` is scratch for `[QUERIES][SEGMENT]`, `out` has a row a query.
+    pub(crate) attend: unsafe fn(&Tile<'_>, scores: &mut [f32], out: &mut Partial),
 }
 
 /// The kernels of `isa`, where this machine has it.
@@ -42,7 +50,11 @@ pub(crate) fn table_for(isa: Isa) -> Option<&'static Table> {
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 => Some(&crate::x86::AVX2),
         #[cfg(target_arch = "x86_64")]
+        Isa::AvxVnni => Some(&crate::x86::AVX_VNNI),
+        #[cfg(target_arch = "x86_64")]
         Isa::Avx512 => Some(&crate::x86::AVX512),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512Vnni => Some(&crate::x86::AVX512_VNNI),
         #[cfg(not(target_arch = "x86_64"))]
         _ => None,
     }

@@ -2,11 +2,9 @@
 
 use half::{bf16, f16};
 use kernels::{
-    Activations, Arena, Attention, Compute, Format, Isa, KvLayout, Layout, Linear, Matrix, Packed, RowCodes,
+    Activations, Arena, Attention, Compute, Format, Isa, KvCache, Lane, Layout, Linear, Matrix, Packed,
+    RowCodes,
 };
-
-const FORMATS: [Format; 6] =
-    [Format::F32, Format::F16, Format::Bf16, Format::Q8_0, Format::Q4_0, Format::Q4_1];
 
 /// A small generator of our own, so that a failing case can be named by its seed (Steele et al., SplitMix64).
 struct Noise(u64);
@@ -38,17 +36,25 @@ impl Noise {
                 Format::F32 => bytes.extend(self.float().to_le_bytes()),
                 Format::F16 => bytes.extend(f16::from_f32(self.float()).to_le_bytes()),
                 Format::Bf16 => bytes.extend(bf16::from_f32(self.float()).to_le_bytes()),
-                Format::Q8_0 | Format::Q4_0 => bytes.extend(f16::from_f32(self.float()).to_le_bytes()),
-                Format::Q4_1 => {
-                    bytes.extend(f16::from_f32(self.float()).to_le_bytes());
-                    bytes.extend(f16::from_f32(self.float()).to_le_bytes());
-                }
+                _ => bytes.extend((0..format.block_bytes()).map(|_| self.bits() as u8)),
             }
-            while bytes.len() < start + format.block_bytes() {
-                bytes.push(self.bits() as u8);
+            for at in reals(format) {
+                bytes[start + at..][..2].copy_from_slice(&f16::from_f32(self.float()).to_le_bytes());
             }
         }
         bytes
+    }
+}
+
+/// Where a block's half floats lie.
+fn reals(format: Format) -> &'static [usize] {
+    match format {
+        Format::F32 | Format::F16 | Format::Bf16 => &[],
+        Format::Q8_0 | Format::Q4_0 | Format::Q5_0 | Format::Iq4Nl => &[0],
+        Format::Q4_1 | Format::Q5_1 | Format::Q4K | Format::Q5K => &[0, 2],
+        Format::Q2K => &[80, 82],
+        Format::Q3K => &[108],
+        Format::Q6K => &[208],
     }
 }
 
@@ -89,9 +95,12 @@ fn assert_close(got: &[f32], want: &[f32], tolerance: f32, case: &str) {
 fn products_agree_with_the_oracle_for_every_format_tail_and_tile() {
     let machines = machines(1);
     let mut noise = Noise(1);
-    for format in FORMATS {
-        let lengths: &[usize] =
-            if format.is_quantised() { &[32, 64, 96, 576, 1536] } else { &[1, 15, 16, 17, 576] };
+    for format in Format::ALL {
+        let lengths: &[usize] = match format.block_len() {
+            1 => &[1, 15, 16, 17, 576],
+            32 => &[32, 64, 96, 576, 1536],
+            _ => &[256, 768],
+        };
         for &cols in lengths {
             for tokens in 1..=9 {
                 let rows = 7;
@@ -133,8 +142,8 @@ fn extreme_codes_do_not_saturate() {
 fn quantised_activations_stay_within_half_a_step() {
     // against plain float arithmetic: the only error is the rounding of the activations
     let mut noise = Noise(2);
-    let (rows, cols) = (5, 576);
-    for format in [Format::Q8_0, Format::Q4_0, Format::Q4_1] {
+    let (rows, cols) = (5, 768);
+    for format in Format::ALL.into_iter().filter(|format| format.is_quantised()) {
         let bytes = noise.weights(format, rows * cols);
         let weights = Matrix::new(format, rows, cols, &bytes).unwrap();
         let x = noise.floats(cols);
@@ -159,8 +168,8 @@ fn quantised_activations_stay_within_half_a_step() {
 fn avx2_and_avx512_agree_to_the_last_bit() {
     let machines: Vec<_> = machines(1).into_iter().filter(|m| m.isa() != Isa::Scalar).collect();
     let mut noise = Noise(3);
-    for format in FORMATS {
-        let (rows, cols) = (9, 96);
+    for format in Format::ALL {
+        let (rows, cols) = (9, 256);
         let bytes = noise.weights(format, rows * cols);
         let weights = Matrix::new(format, rows, cols, &bytes).unwrap();
         let x = noise.floats(3 * cols);
@@ -302,35 +311,153 @@ fn norms_and_activations_agree_with_the_oracle() {
     }
 }
 
-#[test]
-fn attention_agrees_with_the_oracle() {
-    let machines = machines(2);
-    let mut noise = Noise(7);
-    for head_dim in [16, 24, 64] {
-        for positions in [1, 2, 15, 16, 17, 130] {
-            let group = 3;
-            let half = |values: Vec<f32>| -> Vec<u16> {
-                values.iter().map(|v| f16::from_f32(*v).to_bits()).collect()
+/// Keys, values and queries of a sequence of `positions`, and where they are kept.
+struct Heads {
+    heads: usize,
+    group: usize,
+    dim: usize,
+    keys: Vec<f32>,
+    values: Vec<f32>,
+    queries: Vec<f32>,
+}
+
+impl Heads {
+    fn noise(noise: &mut Noise, positions: usize, (heads, group, dim): (usize, usize, usize)) -> Self {
+        let mut halves = |len| noise.floats(len).iter().map(|v| f16::from_f32(*v).to_f32()).collect();
+        let (keys, values) = (halves(positions * heads * dim), halves(positions * heads * dim));
+        let queries = noise.floats(positions * heads * group * dim).iter().map(|v| v * 9.0).collect();
+        Self { heads, group, dim, keys, values, queries }
+    }
+
+    fn cache(&self, machine: &Compute) -> KvCache {
+        let mut cache = KvCache::new(2, self.heads, self.dim);
+        let positions = self.keys.len() / self.heads / self.dim;
+        cache.reserve(positions).expect("memory");
+        let lanes: Vec<_> = (0..positions).map(|position| Lane { sequence: 0, position }).collect();
+        machine.store(&mut [&mut cache], 1, &lanes, (&mut self.keys.clone(), &self.values), |_, _| {});
+        cache
+    }
+
+    /// Attention of the positions in `range`.
+    fn attend(
+        &self,
+        machine: &Compute,
+        cache: &KvCache,
+        range: std::ops::Range<usize>,
+        window: Option<usize>,
+    ) -> Vec<f32> {
+        let row = self.heads * self.group * self.dim;
+        let queries = &self.queries[range.start * row..range.end * row];
+        let mut out = vec![f32::NAN; queries.len()];
+        let lanes: Vec<_> = range.map(|position| Lane { sequence: 0, position }).collect();
+        let job = Attention { caches: &[cache], layer: 1, lanes: &lanes, window, queries, scale: 0.125 };
+        machine.attend(&job, &mut out);
+        out
+    }
+
+    /// As the formula reads, for one position.
+    fn naive(&self, position: usize, window: Option<usize>) -> Vec<f64> {
+        let Self { heads, group, dim, .. } = *self;
+        let from = window.map_or(0, |window| (position + 1).saturating_sub(window));
+        let at = |values: &[f32], place: usize| -> Vec<f64> {
+            values[place * dim..][..dim].iter().map(|v| f64::from(*v)).collect()
+        };
+        let mut out = Vec::new();
+        for query in 0..heads * group {
+            let q = at(&self.queries, position * heads * group + query);
+            let score = |place: usize| -> f64 {
+                let key = at(&self.keys, place * heads + query / group);
+                q.iter().zip(key).map(|(q, k)| q * k).sum::<f64>() * 0.125
             };
-            let keys = half(noise.floats(positions * head_dim));
-            let values = half(noise.floats(positions * head_dim));
-            let queries = noise.floats(group * head_dim * 2).iter().map(|v| v * 9.0).collect::<Vec<_>>();
-            let run = |machine: &Compute| {
-                let mut out = vec![f32::NAN; queries.len()];
-                machine.attend(&mut out, group * head_dim, |n| Attention {
-                    queries: &queries[n * group * head_dim..][..group * head_dim],
-                    kv: KvLayout { keys: &keys, values: &values },
-                    head_dim,
-                    scale: 0.125,
-                });
-                out
-            };
-            let want = run(&machines[0]);
-            for machine in &machines[1..] {
-                let case = format!("{positions} positions of {head_dim}, {}", machine.isa());
-                assert_close(&run(machine), &want, 3e-6, &case);
+            let weights: Vec<_> = (from..=position).map(|place| score(place).exp()).collect();
+            for d in 0..dim {
+                let values =
+                    (from..=position).map(|place| at(&self.values, place * heads + query / group)[d]);
+                out.push(
+                    weights.iter().zip(values).map(|(w, v)| w * v).sum::<f64>() / weights.iter().sum::<f64>(),
+                );
             }
         }
+        out
+    }
+}
+
+#[test]
+fn attention_is_what_the_formula_says_for_every_group_width_window_and_depth() {
+    let mut noise = Noise(7);
+    let shapes = [(3, 3, 64), (1, 1, 16), (2, 4, 24), (1, 7, 80), (2, 2, 128), (1, 13, 8), (1, 5, 5)];
+    for (n, shape) in shapes.into_iter().enumerate() {
+        let positions = [300, 530, 33, 257, 260, 40, 18][n];
+        let heads = Heads::noise(&mut noise, positions, shape);
+        for machine in machines(2) {
+            let cache = heads.cache(&machine);
+            for window in [None, Some(1), Some(17), Some(256)] {
+                let got = heads.attend(&machine, &cache, 0..positions, window);
+                let row = got.len() / positions;
+                for position in [0, 1, 14, 15, 16, 17, positions / 2, positions - 2, positions - 1] {
+                    let case = format!("{shape:?} position {position} {window:?} {}", machine.isa());
+                    let want: Vec<_> = heads.naive(position, window).iter().map(|v| *v as f32).collect();
+                    assert_close(&got[position * row..][..row], &want, 5e-6, &case);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn attention_does_not_depend_on_how_the_tokens_are_cut_or_shared() {
+    let mut noise = Noise(9);
+    let positions = 600;
+    for shape in [(3, 3, 64), (1, 4, 20)] {
+        let heads = Heads::noise(&mut noise, positions, shape);
+        let row = shape.0 * shape.1 * shape.2;
+        let mut results = Vec::new();
+        for (one, three) in machines(1).iter().zip(machines(3)) {
+            let cache = heads.cache(one);
+            for window in [None, Some(270)] {
+                let whole = heads.attend(one, &cache, 0..positions, window);
+                assert!(
+                    whole == heads.attend(&three, &cache, 0..positions, window),
+                    "threads, {}",
+                    one.isa()
+                );
+                for (start, len) in [(599, 1), (511, 2), (255, 5), (250, 33), (593, 7)] {
+                    let piece = heads.attend(&three, &cache, start..start + len, window);
+                    assert!(piece == whole[start * row..][..len * row], "{start} {len} {}", one.isa());
+                }
+                if one.isa() != Isa::Scalar {
+                    results.push(whole);
+                }
+            }
+        }
+        assert!(results.chunks(2).all(|pair| pair == &results[..2]), "instruction sets differ");
+    }
+}
+
+#[test]
+fn sequences_that_share_a_pass_attend_to_their_own() {
+    let mut noise = Noise(10);
+    let shape = (2, 3, 32);
+    let (a, b) = (Heads::noise(&mut noise, 20, shape), Heads::noise(&mut noise, 300, shape));
+    let row = 2 * 3 * 32;
+    for machine in machines(2) {
+        let (first, second) = (a.cache(&machine), b.cache(&machine));
+        let lane = |sequence, position| Lane { sequence, position };
+        let lanes = [lane(0, 18), lane(0, 19), lane(1, 299)];
+        let queries = [&a.queries[18 * row..], &b.queries[299 * row..]].concat();
+        let mut out = vec![0.0; queries.len()];
+        let caches = [&first, &second];
+        let job = Attention {
+            caches: &caches,
+            layer: 1,
+            lanes: &lanes,
+            window: None,
+            queries: &queries,
+            scale: 0.125,
+        };
+        machine.attend(&job, &mut out);
+        let alone = [a.attend(&machine, &first, 18..20, None), b.attend(&machine, &second, 299..300, None)];
+        assert!(out == alone.concat(), "{}", machine.isa());
     }
 }
 

@@ -8,15 +8,19 @@ use crate::panic::fenced;
 
 /// An error of the engine.
 pub(crate) fn from_engine(error: engine::Error) -> napi::Error {
-    failure(error.code(), &error.to_string(), error.hint().as_deref())
+    let counts =
+        error.counts().map(|(prompt_tokens, room)| json!({ "promptTokens": prompt_tokens, "room": room }));
+    let hint = error.hint();
+    as_json(&json!({ "code": error.code(), "message": error.to_string(), "hint": hint, "counts": counts }))
 }
 
 /// An error of our own.
 pub(crate) fn failure(code: &str, message: &str, hint: Option<&str>) -> napi::Error {
-    napi::Error::new(
-        Status::GenericFailure,
-        json!({ "code": code, "message": message, "hint": hint }).to_string(),
-    )
+    as_json(&json!({ "code": code, "message": message, "hint": hint }))
+}
+
+fn as_json(error: &serde_json::Value) -> napi::Error {
+    napi::Error::new(Status::GenericFailure, error.to_string())
 }
 
 /// A bad argument; `ts/` checks options before they get here, so this is for other callers.

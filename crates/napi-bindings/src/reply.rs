@@ -24,6 +24,28 @@ pub struct Chunk {
     pub text: String,
     /// Tokens that it took.
     pub tokens: u32,
+    /// Each of those tokens, where `logprobs` asks for them.
+    pub steps: Option<Vec<Step>>,
+}
+
+/// A token with the natural logarithm of its probability.
+#[napi(object)]
+pub struct TokenLogprob {
+    /// The token.
+    pub id: u32,
+    /// The bytes that it adds to the text: possibly a part of a character.
+    pub bytes: Vec<u8>,
+    /// By the model's own scores, before any option changes them.
+    pub logprob: f64,
+}
+
+/// A token of a reply, and what the model would rather have said.
+#[napi(object)]
+pub struct Step {
+    /// The token that was chosen.
+    pub chosen: TokenLogprob,
+    /// The likeliest tokens, the best first.
+    pub top: Vec<TokenLogprob>,
 }
 
 /// How a reply ended, and what it took.
@@ -59,6 +81,14 @@ pub struct ReplyResult {
     pub cpu_percent: Option<f64>,
     /// The hottest core of the device, in °C.
     pub core_temperature: Option<f64>,
+}
+
+/// What is answered.
+pub(crate) enum Input {
+    /// A conversation, by the chat template.
+    Messages(Vec<engine::Message>),
+    /// A text as it stands.
+    Text(String),
 }
 
 /// What the generating thread sends.
@@ -126,12 +156,15 @@ impl Reply {
 impl Inbox {
     /// `first` with all pieces that are there already: a slow reader gets few large ones.
     fn join(&mut self, first: engine::Chunk) -> Chunk {
-        let mut joined = Chunk { text: first.text, tokens: first.tokens as u32 };
+        let mut joined = Chunk::from(first);
         loop {
             match self.events.try_recv() {
                 Ok(Event::Chunk(chunk)) => {
                     joined.text.push_str(&chunk.text);
                     joined.tokens += chunk.tokens as u32;
+                    if let Some(steps) = &mut joined.steps {
+                        steps.extend(chunk.steps.into_iter().map(Step::from));
+                    }
                 }
                 Ok(Event::End(end)) => {
                     self.end = Some(end);
@@ -148,12 +181,12 @@ impl Reply {
     pub(crate) fn start(
         slot: Arc<Slot>,
         session: Box<engine::Session>,
-        messages: Vec<engine::Message>,
+        input: Input,
         request: engine::Request,
     ) -> napi::Result<Self> {
         let (sender, events) = unbounded_channel();
         let cancel = Cancel::default();
-        let job = Job { session, messages, request, cancel: cancel.clone(), sender };
+        let job = Job { session, input, request, cancel: cancel.clone(), sender };
         let thread = thread::Builder::new().name("axllm-reply".into());
         let started = thread.spawn(move || job.run(&slot));
         started.map_err(|error| {
@@ -175,7 +208,7 @@ impl Drop for Reply {
 /// What the generating thread works on.
 struct Job {
     session: Box<engine::Session>,
-    messages: Vec<engine::Message>,
+    input: Input,
     request: engine::Request,
     cancel: Cancel,
     sender: UnboundedSender<Event>,
@@ -183,14 +216,17 @@ struct Job {
 
 impl Job {
     fn run(self, slot: &Slot) {
-        let Self { mut session, messages, request, cancel, sender } = self;
+        let Self { mut session, input, request, cancel, sender } = self;
         let mut emit = |chunk| match sender.send(Event::Chunk(chunk)) {
             Ok(()) => ControlFlow::Continue(()),
             Err(_) => ControlFlow::Break(()),
         };
         let mut returned = false;
         let end = fenced(|| {
-            let reply = session.reply(&messages, &request, &cancel, &mut emit);
+            let reply = match &input {
+                Input::Messages(messages) => session.reply(messages, &request, &cancel, &mut emit),
+                Input::Text(text) => session.complete(text, &request, &cancel, &mut emit),
+            };
             returned = true;
             reply.map_err(from_engine)
         });
@@ -202,6 +238,24 @@ impl Job {
         slot.put_back(session);
         // a reader that has left does not care
         let _ = sender.send(Event::End(Box::new(end)));
+    }
+}
+
+impl From<engine::Chunk> for Chunk {
+    fn from(chunk: engine::Chunk) -> Self {
+        let steps = (!chunk.steps.is_empty()).then(|| chunk.steps.into_iter().map(Step::from).collect());
+        Self { text: chunk.text, tokens: chunk.tokens as u32, steps }
+    }
+}
+
+impl From<engine::Step> for Step {
+    fn from(step: engine::Step) -> Self {
+        let of = |token: engine::TokenLogprob| TokenLogprob {
+            id: token.token,
+            bytes: token.bytes,
+            logprob: token.logprob,
+        };
+        Self { chosen: of(step.chosen), top: step.top.into_iter().map(of).collect() }
     }
 }
 

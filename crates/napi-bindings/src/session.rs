@@ -1,12 +1,15 @@
 //! One conversation.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use napi_derive::napi;
 
 use crate::{
     error::{failure, invalid},
-    reply::Reply,
+    reply::{Input, Reply},
 };
 
 /// One message of a conversation.
@@ -36,6 +39,8 @@ pub struct GenerateOptions {
     pub presence_penalty: Option<f64>,
     /// Taken off the score of a token as many times as it was seen.
     pub frequency_penalty: Option<f64>,
+    /// Added to the scores of tokens, by their ids.
+    pub logit_bias: Option<HashMap<String, f64>>,
     /// The same seed, prompt and options give the same reply.
     pub seed: Option<i64>,
     /// Most tokens of the reply; absent: as many as the context has room for.
@@ -45,6 +50,8 @@ pub struct GenerateOptions {
     /// What to do with a conversation that has outgrown the context; `drop` where absent.
     #[napi(ts_type = "'drop' | 'error'")]
     pub on_overflow: Option<String>,
+    /// Tell each token's log-probability, beside those of this many of the likeliest; absent: none.
+    pub logprobs: Option<u32>,
 }
 
 /// One conversation's KV cache.
@@ -73,7 +80,14 @@ impl Session {
     pub fn reply(&self, messages: Vec<Message>, options: GenerateOptions) -> napi::Result<Reply> {
         let messages = messages.into_iter().map(Message::into_engine).collect::<napi::Result<_>>()?;
         let request = options.into_engine()?;
-        Reply::start(Arc::clone(&self.slot), self.slot.take()?, messages, request)
+        Reply::start(Arc::clone(&self.slot), self.slot.take()?, Input::Messages(messages), request)
+    }
+
+    /// Goes on with a text as it stands, outside of any conversation.
+    #[napi(catch_unwind)]
+    pub fn complete(&self, text: String, options: GenerateOptions) -> napi::Result<Reply> {
+        let request = options.into_engine()?;
+        Reply::start(Arc::clone(&self.slot), self.slot.take()?, Input::Text(text), request)
     }
 
     /// Forgets the conversation; the next reply reads its whole prompt.
@@ -141,7 +155,7 @@ impl Slot {
 }
 
 impl Message {
-    fn into_engine(self) -> napi::Result<engine::Message> {
+    pub(crate) fn into_engine(self) -> napi::Result<engine::Message> {
         match self.role.as_str() {
             "system" => Ok(engine::Message::system(self.content)),
             "user" => Ok(engine::Message::user(self.content)),
@@ -164,6 +178,10 @@ impl GenerateOptions {
             Some("error") => engine::Overflow::Error,
             Some(other) => return Err(invalid("onOverflow", other, "drop or error")),
         };
+        let biases = self.logit_bias.unwrap_or_default().into_iter().map(|(token, bias)| {
+            let id = token.parse().map_err(|_| invalid("logitBias", &token, "the id of a token"))?;
+            Ok((id, bias as f32))
+        });
         Ok(engine::Request {
             sampler: engine::SamplerOptions {
                 temperature: or(self.temperature, default.temperature),
@@ -173,11 +191,13 @@ impl GenerateOptions {
                 repeat_penalty: or(self.repeat_penalty, default.repeat_penalty),
                 presence_penalty: or(self.presence_penalty, default.presence_penalty),
                 frequency_penalty: or(self.frequency_penalty, default.frequency_penalty),
+                bias: biases.collect::<napi::Result<_>>()?,
                 seed,
             },
             max_tokens: self.max_tokens.map(|n| n as usize),
             stop: self.stop.unwrap_or_default(),
             overflow,
+            logprobs: self.logprobs.map(|n| n as usize),
         })
     }
 }

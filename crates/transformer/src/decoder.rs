@@ -1,11 +1,10 @@
 //! The decoder block: norm, attention, norm, feed-forward, each added to the residual stream.
 
-use kernels::{Activations, Attention, Compute, KvLayout, Linear, Packed};
+use kernels::{Activations, Attention, Compute, KvCache, Lane, Linear, Packed};
 
 use crate::{
     config::Config,
     rope::{Rope, rotate},
-    sequence::Sequence,
     weights::{Block, Weights},
 };
 
@@ -15,15 +14,6 @@ pub(crate) struct Decoder<'a> {
     pub(crate) weights: &'a Weights,
     pub(crate) rope: &'a Rope,
     pub(crate) compute: &'a Compute,
-}
-
-/// Where a row of a pass belongs.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Lane {
-    /// Which of the pass's sequences.
-    pub(crate) sequence: usize,
-    /// Which position of it.
-    pub(crate) position: usize,
 }
 
 /// Buffers of a pass over `tokens` positions, allocated once a pass.
@@ -63,27 +53,62 @@ impl Scratch {
     }
 }
 
+impl Scratch {
+    /// Keeps some rows of the residual stream; the rest follows.
+    fn keep(&mut self, rows: &[usize], config: &Config) {
+        let dim = config.embedding_dim;
+        for (to, from) in rows.iter().enumerate() {
+            self.x.copy_within(from * dim..(from + 1) * dim, to * dim);
+            self.angles.swap(to, *from);
+        }
+        self.x.truncate(rows.len() * dim);
+        self.angles.truncate(rows.len());
+        self.q.truncate(rows.len() * config.q_dim());
+        self.attended.truncate(rows.len() * config.q_dim());
+        self.gate.truncate(rows.len() * config.ff_dim);
+        self.up.truncate(rows.len() * config.ff_dim);
+    }
+}
+
 impl Decoder<'_> {
     /// Runs the rows of `s.x`, one a lane, through every block and stores their keys and values; the caller advances
-    /// the sequences.
-    pub(crate) fn blocks(&self, sequences: &mut [&mut Sequence], lanes: &[Lane], s: &mut Scratch) {
+    /// the sequences. What is left in `s.x` are the rows `wanted`, in ascending order: the last block computes no others.
+    pub(crate) fn blocks(
+        &self,
+        (caches, capacities): (&mut [&mut KvCache], &[usize]),
+        mut lanes: Vec<Lane>,
+        wanted: &[usize],
+        s: &mut Scratch,
+    ) {
         for (lane, angles) in lanes.iter().zip(&mut s.angles) {
-            self.rope.angles(lane.position, angles);
+            self.rope.angles(capacities[lane.sequence], lane.position, angles);
         }
+        let last = self.weights.blocks.len() - 1;
         for (layer, block) in self.weights.blocks.iter().enumerate() {
-            self.attention(layer, block, sequences, lanes, s);
+            self.normed(&s.x, &block.attn_norm, &[&block.q, &block.k, &block.v], &mut s.activations);
+            if layer == last && wanted.len() < lanes.len() {
+                product(self.compute, &s.activations, [(&block.k, &mut s.k[..]), (&block.v, &mut s.v)]);
+                self.store(layer, block, caches, &lanes, s);
+                s.keep(wanted, self.config);
+                lanes = wanted.iter().map(|row| lanes[*row]).collect();
+                if lanes.is_empty() {
+                    return;
+                }
+                self.normed(&s.x, &block.attn_norm, &[&block.q], &mut s.activations);
+                product(self.compute, &s.activations, [(&block.q, &mut s.q)]);
+            } else {
+                let products = [(&block.q, &mut s.q[..]), (&block.k, &mut s.k), (&block.v, &mut s.v)];
+                product(self.compute, &s.activations, products);
+                self.store(layer, block, caches, &lanes, s);
+            }
+            self.attend(layer, block, caches, &lanes, s);
             self.feed_forward(block, s);
         }
     }
 
-    /// Logits (`[rows, vocab_size]`) of some rows of `s.x`, in ascending order.
-    pub(crate) fn head(&self, s: &mut Scratch, rows: &[usize], logits: &mut [f32]) {
-        let dim = self.config.embedding_dim;
-        for (to, from) in rows.iter().enumerate() {
-            s.x.copy_within(from * dim..(from + 1) * dim, to * dim);
-        }
-        let x = &s.x[..rows.len() * dim];
-        self.normed(x, &self.weights.output_norm, &[&self.weights.head], &mut s.activations);
+    /// Logits (`[rows, vocab_size]`) of the rows that [`Decoder::blocks`] left.
+    pub(crate) fn head(&self, s: &mut Scratch, logits: &mut [f32]) {
+        self.normed(&s.x, &self.weights.output_norm, &[&self.weights.head], &mut s.activations);
         product(self.compute, &s.activations, [(&self.weights.head, logits)]);
     }
 
@@ -96,45 +121,71 @@ impl Decoder<'_> {
         });
     }
 
-    fn attention(
+    /// Turns the keys and stores them with the values.
+    fn store(
         &self,
         layer: usize,
         block: &Block,
-        sequences: &mut [&mut Sequence],
+        caches: &mut [&mut KvCache],
         lanes: &[Lane],
         s: &mut Scratch,
     ) {
-        let Config { kv_heads, head_dim, .. } = *self.config;
-        self.normed(&s.x, &block.attn_norm, &[&block.q, &block.k, &block.v], &mut s.activations);
-        let products = [(&block.q, &mut s.q[..]), (&block.k, &mut s.k), (&block.v, &mut s.v)];
-        product(self.compute, &s.activations, products);
-
-        let (q_dim, kv_dim) = (self.config.q_dim(), self.config.kv_dim());
-        for (n, (lane, angles)) in lanes.iter().zip(&s.angles).enumerate() {
-            rotate(&mut s.q[n * q_dim..][..q_dim], head_dim, angles);
-            let keys = &mut s.k[n * kv_dim..][..kv_dim];
-            rotate(keys, head_dim, angles);
-            sequences[lane.sequence].store(layer, lane.position, keys, &s.v[n * kv_dim..][..kv_dim]);
+        let (angles, head_dim) = (&s.angles, self.config.head_dim);
+        if let Some([.., bias]) = &block.biases {
+            s.v.chunks_exact_mut(bias.len()).for_each(|values| add(values, bias));
         }
-
-        let (sequences, queries) = (&*sequences, &s.q);
-        let group = q_dim / kv_heads;
-        self.compute.attend(&mut s.attended, group, |n| {
-            let (lane, head) = (lanes[n / kv_heads], n % kv_heads);
-            let (keys, values) = sequences[lane.sequence].head(layer, head, lane.position + 1);
-            Attention {
-                queries: &queries[n * group..][..group],
-                kv: KvLayout { keys, values },
-                head_dim,
-                scale: 1.0 / (head_dim as f32).sqrt(),
-            }
+        self.compute.store(caches, layer, lanes, (&mut s.k, &s.v), |n, keys| {
+            self.prepared(
+                keys,
+                block.biases.as_ref().map(|[_, k, _]| k),
+                block.head_norms.as_ref().map(|[_, k]| k),
+            );
+            rotate(keys, head_dim, &angles[n]);
         });
+    }
+
+    fn attend(
+        &self,
+        layer: usize,
+        block: &Block,
+        caches: &mut [&mut KvCache],
+        lanes: &[Lane],
+        s: &mut Scratch,
+    ) {
+        let (head_dim, q_dim) = (self.config.head_dim, self.config.q_dim());
+        let angles = &s.angles;
+        self.compute.rows(&mut s.q, q_dim, |n, row| {
+            self.prepared(
+                row,
+                block.biases.as_ref().map(|[q, ..]| q),
+                block.head_norms.as_ref().map(|[q, _]| q),
+            );
+            rotate(row, head_dim, &angles[n]);
+        });
+        let caches: Vec<_> = caches.iter().map(|cache| &**cache).collect();
+        let scale = 1.0 / (head_dim as f32).sqrt();
+        let (caches, queries) = (&caches[..], &s.q[..]);
+        let job = Attention { caches, layer, lanes, window: self.config.window(layer), queries, scale };
+        self.compute.attend(&job, &mut s.attended);
         let attended = &s.attended;
         let kinds = [block.attn_output.kind()];
-        self.compute.activate(&mut s.activations, (s.angles.len(), q_dim), &kinds, |token, row| {
+        self.compute.activate(&mut s.activations, (lanes.len(), q_dim), &kinds, |token, row| {
             row.copy_from_slice(&attended[token * q_dim..][..q_dim]);
         });
         add_product(self.compute, &s.activations, &block.attn_output, &mut s.x);
+    }
+
+    /// Adds the bias to a position's queries or keys and norms each head, where the model does.
+    fn prepared(&self, heads: &mut [f32], bias: Option<&Vec<f32>>, norm: Option<&Vec<f32>>) {
+        if let Some(bias) = bias {
+            add(heads, bias);
+        }
+        if let Some(norm) = norm {
+            for head in heads.chunks_exact_mut(norm.len()) {
+                let own = head.to_vec();
+                self.compute.rms_norm(&own, norm, self.config.norm_eps, head);
+            }
+        }
     }
 
     fn feed_forward(&self, block: &Block, s: &mut Scratch) {
@@ -149,6 +200,10 @@ impl Decoder<'_> {
         });
         add_product(self.compute, &s.activations, &block.down, &mut s.x);
     }
+}
+
+fn add(values: &mut [f32], bias: &[f32]) {
+    values.iter_mut().zip(bias).for_each(|(value, bias)| *value += bias);
 }
 
 /// `out = weights · input` for each pair, all in one loop.

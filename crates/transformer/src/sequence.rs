@@ -1,37 +1,30 @@
-//! One sequence's KV cache.
+//! One sequence: what a model has read.
 
-use half::f16;
-use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
+use kernels::KvCache;
 
-use crate::config::Config;
+use crate::{config::Config, error::ForwardError};
 
-/// Keys and values of the positions that a model has read, and room for more.
-///
-/// `[layer][kv_head][position][head_dim]` in 16-bit floats, so that one head's positions lie side by side. The pages
-/// are zeroed by the system on first touch: a long context costs memory only as far as it is used.
-#[derive(Clone, Debug)]
+/// Keys and values of the positions that a model has read, and room for more: memory is taken as far as it is used.
+#[derive(Debug)]
 pub struct Sequence {
     len: usize,
     capacity: usize,
-    layers: usize,
-    kv_heads: usize,
-    head_dim: usize,
-    keys: Vec<u16>,
-    values: Vec<u16>,
+    cache: KvCache,
+}
+
+impl Clone for Sequence {
+    /// # Panics
+    /// When the system has no memory.
+    fn clone(&self) -> Self {
+        let cache = self.cache.try_clone(self.len).expect("memory for a copy of the KV cache");
+        Self { cache, ..*self }
+    }
 }
 
 impl Sequence {
     pub(crate) fn new(config: &Config, capacity: usize) -> Self {
-        let size = config.layers * config.kv_dim() * capacity;
-        Self {
-            len: 0,
-            capacity,
-            layers: config.layers,
-            kv_heads: config.kv_heads,
-            head_dim: config.head_dim,
-            keys: vec![0; size],
-            values: vec![0; size],
-        }
+        let cache = KvCache::new(config.layers, config.kv_heads, config.head_dim);
+        Self { len: 0, capacity, cache }
     }
 
     /// Positions in use.
@@ -60,7 +53,13 @@ impl Sequence {
     }
 
     pub(crate) fn fits(&self, config: &Config) -> bool {
-        (self.layers, self.kv_heads, self.head_dim) == (config.layers, config.kv_heads, config.head_dim)
+        self.cache.shape() == (config.layers, config.kv_heads, config.head_dim)
+    }
+
+    /// Takes the memory of `added` more positions.
+    pub(crate) fn reserve(&mut self, added: usize) -> Result<(), ForwardError> {
+        let positions = self.len + added;
+        self.cache.reserve(positions).map_err(|_| ForwardError::Memory { positions })
     }
 
     /// Makes `added` more positions count, after every layer has stored them.
@@ -69,29 +68,7 @@ impl Sequence {
         debug_assert!(self.len <= self.capacity);
     }
 
-    /// Stores keys and values (`[kv_head][head_dim]`) of one position in one layer.
-    pub(crate) fn store(&mut self, layer: usize, position: usize, keys: &[f32], values: &[f32]) {
-        for head in 0..self.kv_heads {
-            let from = head * self.head_dim..(head + 1) * self.head_dim;
-            let to = self.place(layer, head) + position * self.head_dim;
-            let to = to..to + self.head_dim;
-            half_bits(&mut self.keys[to.clone()]).convert_from_f32_slice(&keys[from.clone()]);
-            half_bits(&mut self.values[to]).convert_from_f32_slice(&values[from]);
-        }
+    pub(crate) fn cache(&mut self) -> &mut KvCache {
+        &mut self.cache
     }
-
-    /// Keys and values of the first `positions` of a head, f16 bits.
-    pub(crate) fn head(&self, layer: usize, head: usize, positions: usize) -> (&[u16], &[u16]) {
-        let at = self.place(layer, head);
-        let range = at..at + positions * self.head_dim;
-        (&self.keys[range.clone()], &self.values[range])
-    }
-
-    fn place(&self, layer: usize, head: usize) -> usize {
-        (layer * self.kv_heads + head) * self.capacity * self.head_dim
-    }
-}
-
-fn half_bits(bits: &mut [u16]) -> &mut [f16] {
-    bits.reinterpret_cast_mut()
 }

@@ -5,7 +5,7 @@ use test_support::{argmax, default_model, oracle};
 use transformer::{Input, Isa, LoadOptions, Model, Part};
 
 fn model(isa: Isa) -> Model {
-    Model::open(&default_model(), &LoadOptions { threads: 0, isa: Some(isa) })
+    Model::open(&default_model(), &LoadOptions { isa: Some(isa), ..LoadOptions::default() })
         .expect("the default model loads")
 }
 
@@ -68,56 +68,67 @@ fn chats(isa: Isa, most_prompt_tokens: usize) {
     }
 }
 
-#[test]
-fn texts_scalar() {
-    teacher_forced(Isa::Scalar);
-}
-
-#[test]
-fn texts_avx2() {
-    teacher_forced(Isa::Avx2);
-}
-
-#[test]
-fn texts_avx512() {
-    teacher_forced(Isa::Avx512);
-}
-
-#[test]
-fn chats_scalar() {
-    chats(Isa::Scalar, usize::MAX);
-}
-
-#[test]
-fn chats_avx2() {
-    chats(Isa::Avx2, usize::MAX);
-}
-
-#[test]
-fn chats_avx512() {
-    chats(Isa::Avx512, usize::MAX);
-}
-
-#[test]
-fn logits_do_not_depend_on_how_the_prompt_is_cut() {
-    let model = model(Isa::best());
-    let chat = &oracle().chats[0];
-    let run = |cuts: &[usize]| {
-        let mut sequence = model.sequence(64);
-        let mut logits = vec![0.0; model.config().vocab_size];
-        let mut rest = &chat.prompt_ids[..];
-        for cut in cuts {
-            let (head, tail) = rest.split_at(*cut);
-            model.prefill(&mut sequence, Input::Tokens(head)).expect("fits");
-            rest = tail;
+macro_rules! for_each_isa {
+    ($($isa:ident $texts:ident $chats:ident;)*) => {$(
+        #[test]
+        fn $texts() {
+            teacher_forced(Isa::$isa);
         }
-        model.forward(&mut sequence, Input::Tokens(rest), &mut logits).expect("fits");
-        logits
-    };
-    let whole = run(&[]);
-    assert_eq!(run(&[1, 2, 3, 5, 8]), whole);
-    assert_eq!(run(&[36]), whole);
-    assert_eq!(run(&vec![1; 36]), whole);
+
+        #[test]
+        fn $chats() {
+            chats(Isa::$isa, usize::MAX);
+        }
+    )*};
+}
+
+for_each_isa! {
+    Scalar texts_scalar chats_scalar;
+    Avx2 texts_avx2 chats_avx2;
+    AvxVnni texts_avxvnni chats_avxvnni;
+    Avx512 texts_avx512 chats_avx512;
+    Avx512Vnni texts_avx512vnni chats_avx512vnni;
+}
+
+/// Logits of a prompt that goes in by pieces of `cut` tokens.
+fn cut_logits(model: &Model, prompt: &[u32], cut: usize) -> Vec<f32> {
+    let mut sequence = model.sequence(prompt.len());
+    let mut logits = vec![0.0; model.config().vocab_size];
+    let mut pieces = prompt.chunks(cut).peekable();
+    while let Some(piece) = pieces.next() {
+        if pieces.peek().is_some() {
+            model.prefill(&mut sequence, Input::Tokens(piece)).expect("fits");
+        } else {
+            model.forward(&mut sequence, Input::Tokens(piece), &mut logits).expect("fits");
+        }
+    }
+    logits
+}
+
+#[test]
+fn logits_do_not_depend_on_how_the_prompt_is_cut_nor_on_the_threads() {
+    // longer than a segment of the KV cache and than a batch
+    let long = &oracle().texts[0].ids[..300];
+    let short = &oracle().chats[0].prompt_ids[..];
+    let mut vectors: Vec<Vec<f32>> = Vec::new();
+    for isa in Isa::ALL.into_iter().filter(|isa| available(*isa)) {
+        let prompt = if isa == Isa::Scalar { &short[..20] } else { long };
+        let mut whole: Option<Vec<f32>> = None;
+        for threads in [1, 2, 3] {
+            let model =
+                Model::open(&default_model(), &LoadOptions { threads, isa: Some(isa) }).expect("loads");
+            let cuts: &[usize] = if threads == 2 { &[1, 7, 32, 512] } else { &[512] };
+            for cut in cuts {
+                let logits = cut_logits(&model, prompt, *cut);
+                let whole = whole.get_or_insert_with(|| logits.clone());
+                assert!(*whole == logits, "{isa}, {threads} threads, pieces of {cut}");
+            }
+        }
+        if isa != Isa::Scalar {
+            vectors.extend(whole);
+        }
+    }
+    assert!(vectors.windows(2).all(|pair| pair[0] == pair[1]), "the vector instruction sets differ");
 }
 
 #[test]
@@ -147,9 +158,7 @@ fn sequences_in_one_batch_get_the_bits_that_they_get_alone() {
     for feed in feeds {
         let parts = sequences.iter_mut().zip(&mut logits).zip(feed);
         let mut parts: Vec<_> = parts
-            .filter_map(|((sequence, logits), tokens)| {
-                Some(Part { sequence, tokens: tokens?, logits: Some(logits) })
-            })
+            .filter_map(|((sequence, logits), tokens)| Some(Part { sequence, tokens: tokens?, logits }))
             .collect();
         model.step(&mut parts).expect("fits");
     }

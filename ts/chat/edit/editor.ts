@@ -134,13 +134,17 @@ const upOrDown =
     return [draft ? moved(state, draft) : recall(state, by)];
   };
 
-/** `"""` opens a block that Return does not send before it is closed. */
-function submit(state: EditorState): Pressed {
-  const { text } = state.draft;
+/** What Return sends of `text`: nothing (`undefined`) while a block that `"""` has opened is not closed. */
+export function sendable(text: string): string | undefined {
   const open = text.trimStart();
-  if (!open.startsWith('"""')) return [state, { kind: 'submit', text }];
-  const block = /^"""\n?([^]*?)\n?"""\s*$/.exec(open);
-  return block ? [state, { kind: 'submit', text: block[1]! }] : newline({ ...state, draft: bufferOf(text) });
+  if (!open.startsWith('"""')) return text;
+  return /^"""\n?([^]*?)\n?"""\s*$/.exec(open)?.[1];
+}
+
+function submit(state: EditorState): Pressed {
+  const text = sendable(state.draft.text);
+  if (text !== undefined) return [state, { kind: 'submit', text }];
+  return newline({ ...state, draft: bufferOf(state.draft.text) });
 }
 
 function interrupt(state: EditorState): Pressed {

@@ -16,18 +16,30 @@ export interface EditorHost {
   interrupt(): boolean;
 }
 
-interface Waiting {
-  readonly prompt: Prompt;
+/** Where a chat's messages come from. */
+export interface MessageReader {
+  /** Takes the terminal; what is typed while nothing is read waits for the next `read`. */
+  open(): void;
+  close(): void;
+  /**
+   * The next message, which may begin with `text`; `undefined` for Ctrl-C and Ctrl-D with nothing typed, and when the
+   * terminal is gone.
+   */
+  read(prompt: Prompt, text?: string): Promise<string | undefined>;
+}
+
+/** Whoever waits for a message. */
+export interface Waiting {
   resolve(text: string | undefined): void;
   reject(reason: unknown): void;
 }
 
-export class LineEditor {
+export class LineEditor implements MessageReader {
   private readonly terminal: RawTerminal;
   private readonly keys = new KeyReader((key, pasted) => this.onKey(key, pasted));
   private readonly early: [Key, boolean][] = [];
   private state: EditorState = editorState([]);
-  private waiting: Waiting | undefined;
+  private waiting: (Waiting & { readonly prompt: Prompt }) | undefined;
   private drawn: Layout | undefined;
   private busy = false;
   private stale = false;
@@ -40,7 +52,6 @@ export class LineEditor {
     this.terminal = new RawTerminal(context.stdin, context.stdout, () => this.redraw());
   }
 
-  /** Takes the terminal; what is typed while nothing is read waits for the next `read`. */
   open(): void {
     const { stdin, stdout, signal } = this.context;
     this.terminal.enter();
@@ -63,7 +74,6 @@ export class LineEditor {
     this.terminal.leave();
   }
 
-  /** The next message; `undefined` for Ctrl-C and Ctrl-D with nothing typed, and when the terminal is gone. */
   read(prompt: Prompt, text = ''): Promise<string | undefined> {
     this.context.signal.throwIfAborted();
     const read = new Promise<string | undefined>((resolve, reject) => {

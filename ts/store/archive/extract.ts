@@ -1,19 +1,10 @@
 /** An archive becomes files: planned, checked, written to a temporary folder, and only then put in place. */
-import {
-  lstat,
-  mkdir,
-  mkdtemp,
-  open,
-  readdir,
-  rename,
-  rm,
-  statfs,
-  stat,
-  type FileHandle,
-} from 'node:fs/promises';
+import { lstat, mkdir, mkdtemp, open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { AxllmError } from '../../errors.js';
-import { isAlive } from '../lock.js';
+import { Digest, type Sums } from '../digest.js';
+import { makeFolder, requireRoom } from '../disk.js';
+import { isAlive, ownerMark, ownerPattern } from '../lock.js';
 import { syncFolder } from '../part-file.js';
 import { gunzip } from './gzip.js';
 import { Plan, badArchive, maxDepth, maxEntries, type Limits, type PlannedEntry } from './plan.js';
@@ -26,24 +17,31 @@ export interface ExtractOptions {
   readonly limits?: Partial<Limits> | undefined;
 }
 
+/** One file that came out of an archive, and what it is. */
+export interface Extracted {
+  readonly path: string;
+  readonly sums: Sums;
+}
+
 /**
- * Extracts the `.tar.gz` or `.zip` file `archive` into `folder` and returns the paths of its files there.
- * Throws `bad_archive`, with `folder` as it was, for anything but plain files and folders with plain names.
- * Folders that are there already are kept down to the second level (`<model>/`), so that what lies beside stays.
+ * Extracts the `.tar.gz` or `.zip` file `archive` into a folder, which may depend on the entries, and returns its
+ * files there. Throws `bad_archive`, with the folder as it was, for anything but plain files and folders with plain
+ * names. Folders that are there already are kept down to the second level (`<model>/`), so that what lies beside stays.
  */
 export async function extractArchive(
   archive: string,
-  folder: string,
+  into: string | ((entries: readonly PlannedEntry[]) => string),
   { signal, limits }: ExtractOptions = {},
-): Promise<string[]> {
-  await mkdir(folder, { recursive: true });
-  await removeStale(folder);
+): Promise<Extracted[]> {
   const bounds = { ...(await limitsFor(archive)), ...limits };
   const plan = new Plan(bounds);
   await read(archive, plan, guarded(signal));
+  const folder = typeof into === 'string' ? into : into(plan.entries);
+  await makeFolder(folder);
+  await removeStale(folder);
   const needed = plan.entries.reduce((sum, { size }) => sum + size, 0);
   await requireRoom(folder, needed);
-  const part = await mkdtemp(join(folder, `.extract-${process.pid}-`));
+  const part = await mkdtemp(join(folder, `.extract-${ownerMark}-`));
   const writer = new Writer(part, signal);
   try {
     await read(archive, new Plan(bounds), writer);
@@ -52,18 +50,7 @@ export async function extractArchive(
     await writer.close();
     await rm(part, { recursive: true, force: true });
   }
-  return plan.entries.filter(({ kind }) => kind === 'file').map(({ path }) => join(folder, path));
-}
-
-/** Throws `enospc` when `folder`'s disk has no room for `bytes` more. */
-export async function requireRoom(folder: string, bytes: number): Promise<void> {
-  const { bavail, blocks, bsize } = await statfs(folder);
-  // a twentieth stays free: a disk that is full to the brim stops more than this program
-  const free = Math.max(0, Math.floor(bavail - blocks / 20)) * bsize;
-  if (bytes <= free) return;
-  throw new AxllmError('enospc', `${folder} has ${free} bytes free, ${bytes} are needed`, {
-    hint: 'free some disk space, or choose another place with --build-root',
-  });
+  return [...writer.sums].map(([path, sums]) => ({ path: join(folder, path), sums }));
 }
 
 async function read(archive: string, plan: Plan, sink: Sink): Promise<void> {
@@ -95,7 +82,11 @@ function guarded(signal: AbortSignal | undefined): Sink {
 }
 
 class Writer implements Sink {
+  readonly sums = new Map<string, Sums>();
   private handle: FileHandle | undefined;
+  private digest = new Digest();
+  private path = '';
+
   constructor(
     private readonly root: string,
     private readonly signal: AbortSignal | undefined,
@@ -105,17 +96,23 @@ class Writer implements Sink {
     const target = join(this.root, path);
     const parent = kind === 'folder' ? target : join(target, '..');
     await mkdir(parent, { recursive: true, mode: 0o755 });
-    if (kind === 'file') this.handle = await open(target, 'wx', 0o644);
+    if (kind !== 'file') return;
+    this.handle = await open(target, 'wx', 0o644);
+    this.digest = new Digest();
+    this.path = path;
   }
 
   async data(chunk: Uint8Array): Promise<void> {
     this.signal?.throwIfAborted();
+    this.digest.update(chunk);
     for (let at = 0; at < chunk.byteLength;) at += (await this.handle!.write(chunk, at)).bytesWritten;
   }
 
   async end(): Promise<void> {
-    await this.handle?.sync();
+    if (!this.handle) return;
+    await this.handle.sync();
     await this.close();
+    this.sums.set(this.path, this.digest.finish());
   }
 
   async close(): Promise<void> {
@@ -142,9 +139,11 @@ async function place(from: string, to: string, levels: number): Promise<void> {
   await syncFolder(to);
 }
 
+const stale = new RegExp(`^\\.extract-${ownerPattern}-`);
+
 async function removeStale(folder: string): Promise<void> {
   for (const name of await readdir(folder)) {
-    const owner = /^\.extract-(\d+)-/.exec(basename(name))?.[1];
-    if (owner && !isAlive(Number(owner))) await rm(join(folder, name), { recursive: true, force: true });
+    const owner = stale.exec(basename(name))?.[1];
+    if (owner && !isAlive(owner)) await rm(join(folder, name), { recursive: true, force: true });
   }
 }

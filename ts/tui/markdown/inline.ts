@@ -1,22 +1,7 @@
 /** Inline Markdown as styled spans. */
 import { Lexer, type MarkedToken, type Token } from 'marked';
 import { span, type Span, type Style } from '../cells.js';
-
-const entities: Record<string, string> = {
-  amp: '&',
-  lt: '<',
-  gt: '>',
-  quot: '"',
-  apos: "'",
-  nbsp: ' ',
-  '#39': "'",
-};
-
-const decode = (text: string) =>
-  text.replace(/&(#39|[a-z]+);/g, (whole, name: string) => entities[name] ?? whole);
-
-/** Only what a browser opens; anything else is shown as text. */
-const safeLink = /^(?:https?|mailto):[\u0021-\u007e]+$/i;
+import { decodeEntities, safeLink } from './text.js';
 
 /** The spans of a piece of inline Markdown. */
 export const inlineSpans = (text: string, style: Style): Span[] =>
@@ -49,9 +34,9 @@ function spansOf(token: MarkedToken, style: Style): Span[] {
       // a line break inside a paragraph is a space
       return token.tokens
         ? tokenSpans(token.tokens, style)
-        : [span(decode(token.text).replace(/\n/g, ' '), style)];
+        : [span(decodeEntities(token.text).replace(/\n/g, ' '), style)];
     case 'escape':
-      return [span(decode(token.text), style)];
+      return [span(decodeEntities(token.text), style)];
     default:
       return [span(token.raw, style)];
   }

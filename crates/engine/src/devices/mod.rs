@@ -79,6 +79,19 @@ pub(crate) fn system() -> SystemChain {
     SystemChain::probe(Path::new("/"))
 }
 
+/// A line for a start-up log about the firmware, where the device says which one it is.
+pub(crate) fn firmware_note(device: &Device) -> Option<String> {
+    let (runs, flashed) = (&device.firmware_version, &device.flashed_firmware_version);
+    if runs.is_empty() || flashed.is_empty() {
+        return None;
+    }
+    Some(if runs == flashed {
+        format!("Firmware version matches: {runs}")
+    } else {
+        format!("Firmware {runs} runs, but {flashed} is flashed: switch the machine off and on to start it")
+    })
+}
+
 /// What choosing looks at.
 #[derive(Clone, Debug)]
 struct Entry<'a> {

@@ -142,6 +142,26 @@ impl PromptBuilder {
         }
     }
 
+    /// The prompt that is a text as it stands, with the model's begin token before it where it wants one.
+    ///
+    /// # Errors
+    /// When it is empty or leaves no room for the reply.
+    pub fn build_text(&self, text: &str, options: PromptOptions) -> Result<Prompt, PromptError> {
+        let PromptOptions { max_tokens, min_response_space, .. } = options;
+        let room = max_tokens.saturating_sub(reserve(max_tokens, min_response_space));
+        let far = max_tokens.saturating_mul(FAR_TOO_LONG);
+        self.tokenizer.check_length(text.len(), far).map_err(|error| too_long(error, room))?;
+        let rendered = Rendered::plain(self.tokenizer.added().split_ordinary(text));
+        let ids = self.tokenizer.encode_rendered(rendered.segments())?;
+        if ids.is_empty() {
+            return Err(PromptError::Empty);
+        }
+        if ids.len() > room {
+            return Err(PromptError::TooLong { prompt_tokens: ids.len(), exact: true, room });
+        }
+        Ok(Prompt { ids, dropped_turns: 0, rendered })
+    }
+
     fn encode(&self, messages: &[Message], now: SystemTime) -> Result<(Rendered, Vec<u32>), PromptError> {
         let rendered = self.template.render(messages, true, self.tokenizer.added(), now)?;
         let ids = self.tokenizer.encode_rendered(rendered.segments())?;

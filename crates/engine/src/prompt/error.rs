@@ -55,6 +55,9 @@ pub enum PromptError {
         /// Who spoke last.
         last: Option<Role>,
     },
+    /// A text to go on with that is not one token long.
+    #[error("the prompt is empty, expected a text")]
+    Empty,
     /// The tokenizer failed.
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
@@ -68,7 +71,7 @@ impl PromptError {
                 "template_failed"
             }
             Self::TooLong { .. } | Self::HistoryTooLong { .. } => "context_length_exceeded",
-            Self::NoUserMessage { .. } => "invalid_messages",
+            Self::NoUserMessage { .. } | Self::Empty => "invalid_messages",
             Self::Tokenizer(error) => error.code(),
         }
     }
@@ -79,8 +82,21 @@ impl PromptError {
             Self::TooLong { .. } => Some("shorten the message, or use a model with a longer context".into()),
             Self::HistoryTooLong { .. } => Some("clear the conversation or drop its oldest messages".into()),
             Self::NoUserMessage { .. } => Some("end the messages with one whose role is user".into()),
-            Self::Template { .. } | Self::TemplateTooLarge { .. } | Self::OutputTooLarge { .. } => None,
+            Self::Template { .. }
+            | Self::TemplateTooLarge { .. }
+            | Self::OutputTooLarge { .. }
+            | Self::Empty => None,
             Self::Tokenizer(error) => error.hint(),
+        }
+    }
+
+    /// Tokens of what does not fit, and the room that there is.
+    pub fn counts(&self) -> Option<(usize, usize)> {
+        match self {
+            Self::TooLong { prompt_tokens, room, .. } | Self::HistoryTooLong { prompt_tokens, room } => {
+                Some((*prompt_tokens, *room))
+            }
+            _ => None,
         }
     }
 }

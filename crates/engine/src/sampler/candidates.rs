@@ -40,7 +40,17 @@ impl Candidates {
         }
     }
 
-    /// Only right after [`fill`](Self::fill), while each token stands at its id.
+    /// Only right after [`fill`](Self::fill), while each token stands at its id; ids that there are none of count
+    /// for nothing.
+    pub fn bias(&mut self, biases: &[(u32, f32)]) {
+        for &(id, bias) in biases {
+            if let Some(candidate) = self.list.get_mut(id as usize) {
+                candidate.score += f64::from(bias);
+            }
+        }
+    }
+
+    /// As [`bias`](Self::bias), before anything is ordered.
     pub fn penalise(&mut self, options: &SamplerOptions, recent: &[u32]) {
         let mut counts: HashMap<u32, u32> = HashMap::new();
         for &id in recent {

@@ -3,10 +3,13 @@
 mod argmax;
 mod candidates;
 mod error;
+mod logprobs;
 mod options;
 
 pub use error::SamplerError;
 pub use options::SamplerOptions;
+
+pub(crate) use logprobs::Likelihood;
 
 use candidates::Candidates;
 use rand::{RngExt, SeedableRng};
@@ -42,6 +45,16 @@ impl Logits<'_> {
         self.len() == 0
     }
 
+    /// The scores as numbers.
+    fn scores(&self) -> Box<dyn Iterator<Item = f64> + '_> {
+        match self {
+            Self::F32(values) => Box::new(values.iter().map(|&value| f64::from(value))),
+            Self::I8 { values, scale, zero_point } => {
+                Box::new(values.iter().map(move |&value| (f64::from(value) - f64::from(*zero_point)) * scale))
+            }
+        }
+    }
+
     fn check(&self) -> Result<(), SamplerError> {
         match self {
             _ if self.is_empty() => Err(SamplerError::NoScores),
@@ -55,7 +68,7 @@ impl Logits<'_> {
 
 /// Chooses tokens; owns the random state of one reply, so the same seed gives the same reply.
 ///
-/// The steps are llama.cpp's, in its default order: penalties, top-k, top-p, min-p, temperature. The cuts thus look
+/// The steps are llama.cpp's, in its default order: bias, penalties, top-k, top-p, min-p, temperature. The cuts thus look
 /// at the model's own probabilities, before temperature reshapes them.
 #[derive(Debug, Clone)]
 pub struct Sampler {
@@ -79,13 +92,18 @@ impl Sampler {
         self.seed
     }
 
+    /// Whether the next token is the best one, whatever was drawn before.
+    pub fn is_greedy(&self) -> bool {
+        self.options.temperature == 0.0
+    }
+
     /// The next token. `recent` are the tokens that the penalties count.
     ///
     /// At temperature 0 the largest score wins, of equal ones the lowest id, and nothing is drawn.
     pub fn sample(&mut self, logits: Logits<'_>, recent: &[u32]) -> Result<u32, SamplerError> {
         logits.check()?;
         let penalised = self.options.penalises() && !recent.is_empty();
-        if self.options.temperature == 0.0 && !penalised {
+        if self.options.temperature == 0.0 && !penalised && !self.options.biases() {
             // The scale is positive: the order of the quantised values is the order of the scores.
             let place = match logits {
                 Logits::F32(values) => argmax::of_f32(values),
@@ -94,6 +112,7 @@ impl Sampler {
             return place.map(|place| place as u32).ok_or(SamplerError::InvalidScores);
         }
         self.candidates.fill(logits);
+        self.candidates.bias(&self.options.bias);
         if penalised {
             self.candidates.penalise(&self.options, recent);
         }

@@ -17,6 +17,8 @@ pub struct SamplerOptions {
     pub presence_penalty: f32,
     /// Taken off the score of a token as many times as it was seen.
     pub frequency_penalty: f32,
+    /// Added to the scores of these tokens; each token at most once.
+    pub bias: Vec<(u32, f32)>,
     /// The same seed, prompt and options give the same reply; `None` draws one.
     pub seed: Option<u64>,
 }
@@ -31,6 +33,7 @@ impl Default for SamplerOptions {
             repeat_penalty: 1.0,
             presence_penalty: 0.0,
             frequency_penalty: 0.0,
+            bias: Vec::new(),
             seed: None,
         }
     }
@@ -47,7 +50,8 @@ impl SamplerOptions {
             ("presence_penalty", self.presence_penalty, true, "a number"),
             ("frequency_penalty", self.frequency_penalty, true, "a number"),
         ];
-        for (option, got, holds, expected) in rules {
+        let biases = self.bias.iter().map(|(_, bias)| ("logit_bias", *bias, true, "a number"));
+        for (option, got, holds, expected) in rules.into_iter().chain(biases) {
             if !(holds && got.is_finite()) {
                 return Err(SamplerError::InvalidOption { option, got, expected });
             }
@@ -57,5 +61,10 @@ impl SamplerOptions {
 
     pub(super) fn penalises(&self) -> bool {
         self.repeat_penalty != 1.0 || self.presence_penalty != 0.0 || self.frequency_penalty != 0.0
+    }
+
+    /// Whether the order of the scores may change before any token is seen.
+    pub(super) fn biases(&self) -> bool {
+        !self.bias.is_empty()
     }
 }

@@ -58,6 +58,7 @@ fn options_out_of_range_are_refused() {
         SamplerOptions { repeat_penalty: 0.0, ..greedy() },
         SamplerOptions { presence_penalty: f32::NAN, ..greedy() },
         SamplerOptions { frequency_penalty: f32::INFINITY, ..greedy() },
+        SamplerOptions { bias: vec![(0, 1.0), (1, f32::NAN)], ..greedy() },
     ];
     for options in wrong {
         assert_eq!(Sampler::new(options).unwrap_err().code(), "invalid_option");
@@ -174,4 +175,19 @@ proptest! {
             prop_assert_eq!(Some(id), values.iter().position(|&value| value == largest));
         }
     }
+}
+
+#[test]
+fn a_bias_moves_scores_before_anything_else_looks_at_them() {
+    let scores = [1.0, 3.0, 2.0];
+    let biased = |bias: &[(u32, f32)], options| SamplerOptions { bias: bias.to_vec(), ..options };
+    assert_eq!(pick(biased(&[(0, 2.5)], greedy()), &scores), Ok(0));
+    assert_eq!(pick(biased(&[(1, -100.0)], greedy()), &scores), Ok(2));
+    // an id that there is no token of counts for nothing
+    assert_eq!(pick(biased(&[(99, 100.0)], greedy()), &scores), Ok(1));
+    let top_one = SamplerOptions { top_k: 1, ..at(1.0) };
+    assert_eq!(pick(biased(&[(2, 1.5)], top_one), &scores), Ok(2));
+    let quantised = Logits::I8 { values: &[10, 30, 20], scale: 0.1, zero_point: 0 };
+    let mut sampler = Sampler::new(biased(&[(0, 2.5)], greedy())).unwrap();
+    assert_eq!(sampler.sample(quantised, &[]), Ok(0));
 }

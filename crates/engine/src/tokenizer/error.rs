@@ -85,6 +85,14 @@ pub enum TokenizerError {
         /// Size of the vocabulary.
         vocab_size: usize,
     },
+    /// Somebody asks for the text of a token that there is none of.
+    #[error("there is no token {id}, expected 0 to {}", vocab_size.saturating_sub(1))]
+    UnknownId {
+        /// The id.
+        id: u32,
+        /// Size of the vocabulary.
+        vocab_size: usize,
+    },
     /// More entries than any real vocabulary.
     #[error("the vocabulary has {got} entries, more than the {limit} allowed")]
     VocabularyTooLarge {
@@ -135,6 +143,7 @@ impl TokenizerError {
             Self::Unsupported { .. } => "tokenizer_unsupported",
             Self::TooLong { .. } => "context_length_exceeded",
             Self::Encode { .. } => "tokenizer_failed",
+            Self::UnknownId { .. } => "unknown_token",
             _ => "tokenizer_invalid",
         }
     }
@@ -150,7 +159,7 @@ impl TokenizerError {
             Self::Unsupported { .. } => {
                 Some("use a model with a byte-level BPE or SentencePiece tokenizer".into())
             }
-            Self::Io { .. } | Self::Encode { .. } => None,
+            Self::Io { .. } | Self::Encode { .. } | Self::UnknownId { .. } => None,
             _ => Some("fetch the model again; if the error stays, the published file is at fault".into()),
         }
     }

@@ -167,6 +167,21 @@ impl Tokenizer {
         self.pieces.get(id)
     }
 
+    /// The text of ids, control tokens spelled out; U+FFFD stands for bytes that are no character.
+    pub fn decode(&self, ids: &[u32]) -> Result<String, TokenizerError> {
+        let mut bytes = vec![];
+        for &id in ids {
+            let piece = self
+                .token_bytes(id)
+                .ok_or(TokenizerError::UnknownId { id, vocab_size: self.vocab_size() })?;
+            match self.added.iter().find(|token| token.id == id) {
+                Some(token) if piece.is_empty() => bytes.extend(token.text.as_bytes()),
+                _ => bytes.extend(piece),
+            }
+        }
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
     /// Entries of the vocabulary, unused ones included.
     pub fn vocab_size(&self) -> usize {
         self.pieces.len()

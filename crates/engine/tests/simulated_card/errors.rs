@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axruntime_sys::Status;
-use engine::{DeviceError, Error, Message, Model, list_devices};
+use engine::{DeviceError, Error, Message, Model, Request, list_devices};
 
 use crate::common::{
     card::{machine, open, open_error, options, options_with, runtime},
@@ -54,6 +54,21 @@ fn a_failed_run_is_told_with_its_step() {
     // prompts are slow, so that appending to what is held always pays
     let faults = [("AXSIM_FAULT", "run@5=RUNTIME_ERROR"), ("AXSIM_TTFT_MS", "600")];
     machine(a_failed_run_is_told_with_its_step, &faults, || run_fails_at(5, Status::Runtime));
+}
+
+#[test]
+fn what_was_held_back_as_a_stop_text_is_said_when_a_run_fails() {
+    let faults = [("AXSIM_FAULT", "run@5=RUNTIME_ERROR;run@10=RUNTIME_ERROR")];
+    machine(what_was_held_back_as_a_stop_text_is_said_when_a_run_fails, &faults, || {
+        let model = open();
+        let (plain, _) = fail(&mut model.session(), &sky(), &most(12));
+        assert!(plain.len() > 4, "{plain:?}");
+        // all of it might be the beginning of the stop text
+        let request = Request { stop: vec![format!("{plain}, and more that never comes")], ..most(12) };
+        let (held, error) = fail(&mut model.session(), &sky(), &request);
+        assert!(matches!(error, Error::Step { step: 5, .. }), "{error}");
+        assert_eq!(held, plain);
+    });
 }
 
 #[test]
@@ -187,7 +202,11 @@ fn parts_that_do_not_belong_together_are_refused() {
     machine(parts_that_do_not_belong_together_are_refused, &[], || {
         let folder = tempfile::tempdir().unwrap();
         let npz = folder.path().join("small.npz");
-        engine::Embeddings::write_npz(&npz, 100, 576, |_, row| row.fill(half::f16::ONE)).unwrap();
+        let ones = |_, row: &mut [half::f16]| -> Result<(), engine::EmbeddingsError> {
+            row.fill(half::f16::ONE);
+            Ok(())
+        };
+        engine::Embeddings::write_npz(&npz, 100, 576, ones).unwrap();
         let error = open_error(&options_with(|aipu| aipu.embeddings = npz));
         assert_eq!(error.code(), "mismatch");
         assert!(told(&error).contains("100"), "{error}");

@@ -5,16 +5,17 @@ use std::arch::x86_64::*;
 
 use super::vector::{Vector, bf16x8, exp2x8, max8, sum8};
 
-/// AVX2, FMA and F16C.
+/// AVX2, FMA and F16C; with AVX-VNNI where `DOT`.
 #[derive(Clone, Copy)]
-pub(super) struct Avx2(__m256, __m256);
+pub(super) struct Avx2<const DOT: bool>(__m256, __m256);
 
-impl Vector for Avx2 {
+impl<const DOT: bool> Vector for Avx2<DOT> {
     type Codes = (__m256i, __m256i);
     type Narrow = (__m256i, __m256i);
     type Bytes = (Self::Codes, Self::Codes);
     type Wide = (__m256i, __m256i);
-    const TILE: usize = 6;
+    const TILES: &[usize] = &[6, 4, 2, 1];
+    const ROOMY: bool = false;
 
     #[inline(always)]
     unsafe fn splat(value: f32) -> Self {
@@ -126,42 +127,64 @@ impl Vector for Avx2 {
         }
     }
     #[inline(always)]
-    unsafe fn narrow() -> Self::Narrow {
-        unsafe { (_mm256_setzero_si256(), _mm256_setzero_si256()) }
+    unsafe fn narrow(offset: i32) -> Self::Narrow {
+        unsafe {
+            let start = if DOT { _mm256_set1_epi32(offset) } else { _mm256_setzero_si256() };
+            (start, start)
+        }
     }
     #[inline(always)]
     unsafe fn narrow_add(sum: Self::Narrow, weights: Self::Codes, quad: Self::Codes) -> Self::Narrow {
-        // eight of these stay below 8 · 2 · 15 · 127 = 30,480
         unsafe {
-            (
-                _mm256_add_epi16(sum.0, _mm256_maddubs_epi16(weights.0, quad.0)),
-                _mm256_add_epi16(sum.1, _mm256_maddubs_epi16(weights.1, quad.1)),
-            )
+            if DOT {
+                let a = _mm256_dpbusd_avx_epi32(sum.0, weights.0, quad.0);
+                return (a, _mm256_dpbusd_avx_epi32(sum.1, weights.1, quad.1));
+            }
+            // eight of these stay below 8 · 2 · 15 · 127 = 30,480
+            let a = _mm256_add_epi16(sum.0, _mm256_maddubs_epi16(weights.0, quad.0));
+            (a, _mm256_add_epi16(sum.1, _mm256_maddubs_epi16(weights.1, quad.1)))
         }
     }
     #[inline(always)]
     unsafe fn narrow_sum(sum: Self::Narrow, offset: i32) -> Self {
         unsafe {
+            if DOT {
+                return Self(_mm256_cvtepi32_ps(sum.0), _mm256_cvtepi32_ps(sum.1));
+            }
             let (ones, offset) = (_mm256_set1_epi16(1), _mm256_set1_epi32(offset));
             let (a, b) = (_mm256_madd_epi16(sum.0, ones), _mm256_madd_epi16(sum.1, ones));
-            let (a, b) = (_mm256_sub_epi32(a, offset), _mm256_sub_epi32(b, offset));
+            let (a, b) = (_mm256_add_epi32(a, offset), _mm256_add_epi32(b, offset));
             Self(_mm256_cvtepi32_ps(a), _mm256_cvtepi32_ps(b))
         }
     }
     #[inline(always)]
     unsafe fn bytes(codes: Self::Codes) -> Self::Bytes {
-        unsafe { (codes, (_mm256_abs_epi8(codes.0), _mm256_abs_epi8(codes.1))) }
+        unsafe {
+            if DOT {
+                // vpdpbusd takes one unsigned side: codes + 128, which `wide` takes off
+                let flip = _mm256_set1_epi8(-128);
+                return (codes, (_mm256_xor_si256(codes.0, flip), _mm256_xor_si256(codes.1, flip)));
+            }
+            (codes, (_mm256_abs_epi8(codes.0), _mm256_abs_epi8(codes.1)))
+        }
     }
     #[inline(always)]
-    unsafe fn wide() -> Self::Wide {
-        unsafe { (_mm256_setzero_si256(), _mm256_setzero_si256()) }
+    unsafe fn wide(offset: i32) -> Self::Wide {
+        unsafe {
+            let start = if DOT { _mm256_set1_epi32(offset) } else { _mm256_setzero_si256() };
+            (start, start)
+        }
     }
     #[inline(always)]
     unsafe fn wide_add(sum: Self::Wide, weights: Self::Bytes, quad: Self::Codes) -> Self::Wide {
-        // |w| · (a with w's sign): pairs stay below 2 · 128 · 127 = 32,512
         unsafe {
-            let ones = _mm256_set1_epi16(1);
             let (codes, sizes) = weights;
+            if DOT {
+                let a = _mm256_dpbusd_avx_epi32(sum.0, sizes.0, quad.0);
+                return (a, _mm256_dpbusd_avx_epi32(sum.1, sizes.1, quad.1));
+            }
+            // |w| · (a with w's sign): pairs stay below 2 · 128 · 127 = 32,512
+            let ones = _mm256_set1_epi16(1);
             let a = _mm256_maddubs_epi16(sizes.0, _mm256_sign_epi8(quad.0, codes.0));
             let b = _mm256_maddubs_epi16(sizes.1, _mm256_sign_epi8(quad.1, codes.1));
             (
@@ -171,7 +194,7 @@ impl Vector for Avx2 {
         }
     }
     #[inline(always)]
-    unsafe fn wide_sum(sum: Self::Wide, _: i32) -> Self {
+    unsafe fn wide_sum(sum: Self::Wide) -> Self {
         unsafe { Self(_mm256_cvtepi32_ps(sum.0), _mm256_cvtepi32_ps(sum.1)) }
     }
 }

@@ -5,11 +5,11 @@ use std::arch::x86_64::*;
 
 use super::vector::{Vector, max8, sum8};
 
-/// AVX-512 F, BW, VL and VNNI.
+/// AVX-512 F, BW and VL; with VNNI where `DOT`.
 #[derive(Clone, Copy)]
-pub(super) struct Avx512(__m512);
+pub(super) struct Avx512<const DOT: bool>(__m512);
 
-impl Avx512 {
+impl<const DOT: bool> Avx512<DOT> {
     #[inline(always)]
     unsafe fn halves(self) -> (__m256, __m256) {
         unsafe {
@@ -19,12 +19,13 @@ impl Avx512 {
     }
 }
 
-impl Vector for Avx512 {
+impl<const DOT: bool> Vector for Avx512<DOT> {
     type Codes = __m512i;
     type Narrow = __m512i;
-    type Bytes = __m512i;
+    type Bytes = (__m512i, __m512i);
     type Wide = __m512i;
-    const TILE: usize = 8;
+    const TILES: &[usize] = &[12, 8, 4, 2, 1];
+    const ROOMY: bool = true;
 
     #[inline(always)]
     unsafe fn splat(value: f32) -> Self {
@@ -127,32 +128,62 @@ impl Vector for Avx512 {
         unsafe { _mm512_set1_epi32(from.cast::<i32>().read_unaligned()) }
     }
     #[inline(always)]
-    unsafe fn narrow() -> Self::Narrow {
-        unsafe { _mm512_setzero_si512() }
+    unsafe fn narrow(offset: i32) -> Self::Narrow {
+        unsafe { if DOT { _mm512_set1_epi32(offset) } else { _mm512_setzero_si512() } }
     }
     #[inline(always)]
     unsafe fn narrow_add(sum: Self::Narrow, weights: Self::Codes, quad: Self::Codes) -> Self::Narrow {
-        unsafe { _mm512_dpbusd_epi32(sum, weights, quad) }
+        unsafe {
+            if DOT {
+                _mm512_dpbusd_epi32(sum, weights, quad)
+            } else {
+                // eight of these stay below 8 · 2 · 15 · 127 = 30,480
+                _mm512_add_epi16(sum, _mm512_maddubs_epi16(weights, quad))
+            }
+        }
     }
     #[inline(always)]
     unsafe fn narrow_sum(sum: Self::Narrow, offset: i32) -> Self {
-        unsafe { Self(_mm512_cvtepi32_ps(_mm512_sub_epi32(sum, _mm512_set1_epi32(offset)))) }
+        unsafe {
+            let sum = if DOT {
+                sum
+            } else {
+                _mm512_add_epi32(_mm512_madd_epi16(sum, _mm512_set1_epi16(1)), _mm512_set1_epi32(offset))
+            };
+            Self(_mm512_cvtepi32_ps(sum))
+        }
     }
     #[inline(always)]
     unsafe fn bytes(codes: Self::Codes) -> Self::Bytes {
-        // vpdpbusd takes one unsigned side: codes + 128, taken off in `wide_sum`
-        unsafe { _mm512_xor_si512(codes, _mm512_set1_epi8(-128)) }
+        unsafe {
+            if DOT {
+                // vpdpbusd takes one unsigned side: codes + 128, which `wide` takes off
+                (_mm512_xor_si512(codes, _mm512_set1_epi8(-128)), codes)
+            } else {
+                (_mm512_abs_epi8(codes), codes)
+            }
+        }
     }
     #[inline(always)]
-    unsafe fn wide() -> Self::Wide {
-        unsafe { _mm512_setzero_si512() }
+    unsafe fn wide(offset: i32) -> Self::Wide {
+        unsafe { if DOT { _mm512_set1_epi32(offset) } else { _mm512_setzero_si512() } }
     }
     #[inline(always)]
-    unsafe fn wide_add(sum: Self::Wide, weights: Self::Bytes, quad: Self::Codes) -> Self::Wide {
-        unsafe { _mm512_dpbusd_epi32(sum, weights, quad) }
+    unsafe fn wide_add(sum: Self::Wide, (sizes, codes): Self::Bytes, quad: Self::Codes) -> Self::Wide {
+        unsafe {
+            if DOT {
+                _mm512_dpbusd_epi32(sum, sizes, quad)
+            } else {
+                // |w| · (a with w's sign): pairs stay below 2 · 128 · 127 = 32,512
+                let negative = _mm512_movepi8_mask(codes);
+                let signed = _mm512_mask_sub_epi8(quad, negative, _mm512_setzero_si512(), quad);
+                let pairs = _mm512_maddubs_epi16(sizes, signed);
+                _mm512_add_epi32(sum, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)))
+            }
+        }
     }
     #[inline(always)]
-    unsafe fn wide_sum(sum: Self::Wide, codes_sum: i32) -> Self {
-        unsafe { Self(_mm512_cvtepi32_ps(_mm512_sub_epi32(sum, _mm512_set1_epi32(128 * codes_sum)))) }
+    unsafe fn wide_sum(sum: Self::Wide) -> Self {
+        unsafe { Self(_mm512_cvtepi32_ps(sum)) }
     }
 }

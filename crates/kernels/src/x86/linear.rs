@@ -1,6 +1,6 @@
 //! Matrix products over any [`Vector`]: a lane is a row.
 //!
-//! A group of sixteen rows meets up to [`Vector::TILE`] tokens at a time, so that its codes are unpacked once for all
+//! A group of sixteen rows meets a tile of tokens ([`Vector::TILES`]) at a time, so that its codes are unpacked once for all
 //! of them. Each (row, token) pair has a lane of its own and adds its blocks in order, whatever the tile: a batch
 //! gives the bits that its tokens give alone. Sums within a block are whole numbers, hence exact.
 
@@ -14,7 +14,7 @@ use std::{
 use super::vector::{LANES, Vector};
 use crate::{
     Activations, BLOCK, Packed,
-    activations::BlockScale,
+    activations::{Tile, fact},
     packed::{Kind, Layout, ROWS},
     table::Out,
 };
@@ -22,6 +22,8 @@ use crate::{
 const _: () = assert!(ROWS == LANES);
 /// How far ahead of its use a panel is asked for, in bytes: a few hundred cycles at the memory's pace.
 const AHEAD: usize = 2048;
+/// Bytes of weights that meet one tile after the other: half of a small second-level cache.
+const CACHED: usize = 256 << 10;
 
 /// Groups `groups` of `weights` times every token of `x`.
 ///
@@ -54,38 +56,43 @@ pub(super) unsafe fn linear<V: Vector>(w: &Packed, groups: Range<usize>, x: &Act
     }
 }
 
-/// A kind of panel: how sixteen rows meet `N` tokens.
+/// A kind of panel: how sixteen rows meet the `N` tokens of a tile.
 trait Panel {
     /// # Safety
-    /// `panel` is a group of a matrix of this kind, `first + N` tokens exist, columns agree.
-    unsafe fn dot<V: Vector, const N: usize>(panel: &[u8], x: &Activations, first: usize) -> [V; N];
+    /// `panel` is a group of a matrix of this kind, the tile is one of `x` and has `N` tokens, columns agree.
+    unsafe fn dot<V: Vector, const N: usize>(panel: &[u8], x: &Activations, tile: &Tile) -> [V; N];
 }
 
+/// Groups in the order of memory for a single tile; for several, a part of the groups that stays in the cache meets one
+/// tile after the other, whose codes stay in the nearer one.
 #[inline(always)]
 unsafe fn panels<V: Vector, P: Panel>(w: &Packed, groups: Range<usize>, x: &Activations, out: Out) {
-    for group in groups {
-        let panel = w.group(group);
-        let rows = (w.rows - group * ROWS).min(ROWS);
-        let mut token = 0;
-        while token < x.tokens {
-            // SAFETY: tokens `token..token + N` exist, and the caller's output holds `[tokens][rows]`.
-            token += unsafe {
-                let at = Out { base: out.base.add(token * out.stride + group * ROWS), ..out };
-                match (x.tokens - token).min(V::TILE) {
-                    8.. => write(P::dot::<V, 8>(panel, x, token), at, rows),
-                    6.. => write(P::dot::<V, 6>(panel, x, token), at, rows),
-                    4.. => write(P::dot::<V, 4>(panel, x, token), at, rows),
-                    2.. => write(P::dot::<V, 2>(panel, x, token), at, rows),
-                    _ => write(P::dot::<V, 1>(panel, x, token), at, rows),
+    let step = (CACHED / w.kind.group_bytes(w.cols)).max(1);
+    for start in groups.clone().step_by(step) {
+        for tile in x.tiles() {
+            for group in start..groups.end.min(start + step) {
+                let panel = w.group(group);
+                let rows = (w.rows - group * ROWS).min(ROWS);
+                // SAFETY: the tile's tokens exist, and the caller's output holds `[tokens][rows]`.
+                unsafe {
+                    let at = Out { base: out.base.add(tile.first * out.stride + group * ROWS), ..out };
+                    match tile.len {
+                        12 => write(P::dot::<V, 12>(panel, x, &tile), at, rows),
+                        8 => write(P::dot::<V, 8>(panel, x, &tile), at, rows),
+                        6 => write(P::dot::<V, 6>(panel, x, &tile), at, rows),
+                        4 => write(P::dot::<V, 4>(panel, x, &tile), at, rows),
+                        2 => write(P::dot::<V, 2>(panel, x, &tile), at, rows),
+                        _ => write(P::dot::<V, 1>(panel, x, &tile), at, rows),
+                    }
                 }
-            };
+            }
         }
     }
 }
 
-/// Writes the sums of `N` tokens, or adds them; returns `N`.
+/// Writes the sums of `N` tokens, or adds them.
 #[inline(always)]
-unsafe fn write<V: Vector, const N: usize>(sums: [V; N], out: Out, rows: usize) -> usize {
+unsafe fn write<V: Vector, const N: usize>(sums: [V; N], out: Out, rows: usize) {
     for (n, sum) in sums.into_iter().enumerate() {
         // SAFETY: the caller's output holds `rows` values from here on; whole vectors are touched only where there
         // are sixteen.
@@ -103,7 +110,6 @@ unsafe fn write<V: Vector, const N: usize>(sums: [V; N], out: Out, rows: usize) 
             }
         }
     }
-    N
 }
 
 /// Integer codes; the parameters are the fields of [`Layout`] in their order.
@@ -131,41 +137,39 @@ impl<const NIBBLES: bool, const HALVES: bool, const MINIMA: bool, const WIDE: bo
     for Codes<NIBBLES, HALVES, MINIMA, WIDE>
 {
     #[inline(always)]
-    unsafe fn dot<V: Vector, const N: usize>(panel: &[u8], x: &Activations, first: usize) -> [V; N] {
+    unsafe fn dot<V: Vector, const N: usize>(panel: &[u8], x: &Activations, tile: &Tile) -> [V; N] {
         let bytes = Self::LAYOUT.block_bytes();
-        let row = x.blocks() * BLOCK;
-        let codes = x.codes(first).as_ptr();
-        let scales = x.scales(first).as_ptr();
-        // SAFETY: the panel holds `x.blocks()` blocks of this layout; each token's codes and scales lie a row apart.
+        let few = x.tokens <= V::TILES[0];
+        // SAFETY: the panel holds `x.blocks()` blocks of this layout, the tile as many of codes and facts.
         // The prefetch may point past the panel: it never faults.
         unsafe {
             let mut sums = [V::splat(0.0); N];
             for b in 0..x.blocks() {
                 let block = panel.as_ptr().add(b * bytes);
-                if N == 1 {
+                if few {
                     for line in (0..bytes).step_by(64) {
                         _mm_prefetch::<_MM_HINT_T0>(block.wrapping_add(AHEAD + line).cast());
                     }
                 }
-                let at = codes.add(b * BLOCK);
+                let codes = tile.codes.add(b * BLOCK * N);
+                let facts = tile.facts.add(b * tile.facts_len * N);
                 let dots = if NIBBLES {
-                    nibble_dots::<V, HALVES, MINIMA, N>(block, at, row, scales.add(b), x.blocks())
+                    nibble_dots::<V, HALVES, MINIMA, N>(block, codes, facts)
                 } else {
-                    byte_dots::<V, HALVES, N>(block, at, row, scales.add(b), x.blocks())
+                    byte_dots::<V, HALVES, N>(block, codes, facts)
                 };
                 let reals = block.add(Self::LAYOUT.code_bytes());
                 for half in 0..Self::LAYOUT.scales() {
                     let scale = Self::reals::<V>(reals, half);
                     for n in 0..N {
-                        let of = &*scales.add(n * x.blocks() + b);
-                        sums[n] = dots[half][n].fma(scale.mul(V::splat(of.scale)), sums[n]);
+                        let of = V::splat(*facts.add(fact::SCALE * N + n));
+                        sums[n] = dots[half][n].fma(scale.mul(of), sums[n]);
                     }
                     if MINIMA {
                         let minimum = Self::reals::<V>(reals.add(Self::LAYOUT.scale_bytes()), half);
+                        let sum = if HALVES { fact::HALF_SUMS + half } else { fact::SUM };
                         for n in 0..N {
-                            let of = &*scales.add(n * x.blocks() + b);
-                            let sum = if HALVES { of.scaled_halves[half] } else { of.scaled_sum };
-                            sums[n] = minimum.fma(V::splat(sum), sums[n]);
+                            sums[n] = minimum.fma(V::splat(*facts.add(sum * N + n)), sums[n]);
                         }
                     }
                 }
@@ -180,28 +184,36 @@ impl<const NIBBLES: bool, const HALVES: bool, const MINIMA: bool, const WIDE: bo
 unsafe fn nibble_dots<V: Vector, const HALVES: bool, const MINIMA: bool, const N: usize>(
     block: *const u8,
     codes: *const i8,
-    row: usize,
-    scales: *const BlockScale,
-    blocks: usize,
+    facts: *const f32,
 ) -> [[V; N]; 2] {
-    // SAFETY: the caller gives a block and as many codes of `N` tokens, `row` apart.
+    // SAFETY: the caller gives a block, and codes and facts of as many columns of `N` tokens.
     unsafe {
-        let mut sums = [[V::narrow(); N]; 2];
+        let offset = |half: usize, n: usize| {
+            let of = if HALVES { fact::HALF_NIBBLES + half } else { fact::NIBBLES };
+            if MINIMA { 0 } else { facts.add(of * N + n).cast::<i32>().read() }
+        };
+        let mut sums = [[V::narrow(0); N]; 2];
         let high_sum = usize::from(HALVES);
+        for half in 0..=high_sum {
+            for n in 0..N {
+                sums[half][n] = V::narrow(offset(half, n));
+            }
+        }
         for quad in 0..BLOCK / 8 {
             let (low, high) = V::nibbles(V::codes(block.add(quad * 4 * ROWS)));
             for n in 0..N {
-                let at = codes.add(n * row + 4 * quad);
+                let at = codes.add((quad * N + n) * 4);
                 sums[0][n] = V::narrow_add(sums[0][n], low, V::quad(at));
-                sums[high_sum][n] = V::narrow_add(sums[high_sum][n], high, V::quad(at.add(BLOCK / 2)));
+            }
+            for n in 0..N {
+                let at = codes.add(((quad + BLOCK / 8) * N + n) * 4);
+                sums[high_sum][n] = V::narrow_add(sums[high_sum][n], high, V::quad(at));
             }
         }
         let mut dots = [[V::splat(0.0); N]; 2];
         for half in 0..=high_sum {
             for n in 0..N {
-                let of = &*scales.add(n * blocks);
-                let sum = if HALVES { of.halves[half] } else { of.sum };
-                dots[half][n] = V::narrow_sum(sums[half][n], if MINIMA { 0 } else { 8 * sum });
+                dots[half][n] = V::narrow_sum(sums[half][n], offset(half, n));
             }
         }
         dots
@@ -213,26 +225,29 @@ unsafe fn nibble_dots<V: Vector, const HALVES: bool, const MINIMA: bool, const N
 unsafe fn byte_dots<V: Vector, const HALVES: bool, const N: usize>(
     block: *const u8,
     codes: *const i8,
-    row: usize,
-    scales: *const BlockScale,
-    blocks: usize,
+    facts: *const f32,
 ) -> [[V; N]; 2] {
     // SAFETY: as above.
     unsafe {
-        let mut sums = [[V::wide(); N]; 2];
+        let mut sums = [[V::wide(0); N]; 2];
+        for half in 0..=usize::from(HALVES) {
+            let of = if HALVES { fact::HALF_BYTES + half } else { fact::BYTES };
+            for n in 0..N {
+                sums[half][n] = V::wide(facts.add(of * N + n).cast::<i32>().read());
+            }
+        }
         for quad in 0..BLOCK / 4 {
             let weights = V::bytes(V::codes(block.add(quad * 4 * ROWS)));
             let half = if HALVES { quad / (BLOCK / 8) } else { 0 };
             for n in 0..N {
-                let activations = V::quad(codes.add(n * row + 4 * quad));
+                let activations = V::quad(codes.add((quad * N + n) * 4));
                 sums[half][n] = V::wide_add(sums[half][n], weights, activations);
             }
         }
         let mut dots = [[V::splat(0.0); N]; 2];
         for half in 0..=usize::from(HALVES) {
             for n in 0..N {
-                let of = &*scales.add(n * blocks);
-                dots[half][n] = V::wide_sum(sums[half][n], if HALVES { of.halves[half] } else { of.sum });
+                dots[half][n] = V::wide_sum(sums[half][n]);
             }
         }
         dots
@@ -243,8 +258,8 @@ macro_rules! float_panel {
     ($float:ty, $load:ident, $bits:ty) => {
         impl Panel for $float {
             #[inline(always)]
-            unsafe fn dot<V: Vector, const N: usize>(panel: &[u8], x: &Activations, first: usize) -> [V; N] {
-                let values = x.row(first).as_ptr();
+            unsafe fn dot<V: Vector, const N: usize>(panel: &[u8], x: &Activations, tile: &Tile) -> [V; N] {
+                let values = x.row(tile.first).as_ptr();
                 // SAFETY: the panel holds sixteen values a column; each token's values lie a row apart.
                 unsafe {
                     let mut sums = [V::splat(0.0); N];

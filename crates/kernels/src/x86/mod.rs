@@ -1,6 +1,7 @@
 //! Thin shells: the generic algorithms compiled for AVX2 and for AVX-512.
 #![allow(unsafe_code)]
 
+mod attend;
 mod avx2;
 mod avx512;
 mod linear;
@@ -10,23 +11,26 @@ mod vector;
 use std::ops::Range;
 
 use crate::{
-    Activations, Attention, Isa, Packed,
-    activations::BlockScale,
+    Activations, Isa, Packed,
+    activations::Place,
+    attention::{Partial, Tile},
     table::{Out, Table},
 };
+use vector::Vector;
 
 macro_rules! shells {
-    ($module:ident, $vectors:ident, $table:ident, $vector:ident, $isa:ident, $features:literal) => {
+    ($module:ident, $vector:ty, $table:ident, $isa:ident, $features:literal) => {
         mod $module {
-            use super::$vectors::$vector as V;
             use super::*;
+
+            type V = $vector;
 
             // SAFETY (all of them): `table_for` hands the table out only where the machine has the features, and
             // the callers of the table keep the contract written there.
             #[target_feature(enable = $features)]
-            pub(super) unsafe fn quantise(values: &[f32], codes: &mut [i8], scales: &mut [BlockScale]) {
+            pub(super) unsafe fn quantise(values: &[f32], place: &Place) {
                 // SAFETY: see above.
-                unsafe { rows::quantise::<V>(values, codes, scales) }
+                unsafe { rows::quantise::<V>(values, place) }
             }
             #[target_feature(enable = $features)]
             pub(super) unsafe fn linear(w: &Packed, range: Range<usize>, x: &Activations, out: Out) {
@@ -44,14 +48,15 @@ macro_rules! shells {
                 unsafe { rows::swiglu::<V>(gate, up) }
             }
             #[target_feature(enable = $features)]
-            pub(super) unsafe fn attend(job: &Attention<'_>, scores: &mut [f32], out: &mut [f32]) {
+            pub(super) unsafe fn attend(tile: &Tile<'_>, scores: &mut [f32], out: &mut Partial) {
                 // SAFETY: see above.
-                unsafe { rows::attend::<V>(job, scores, out) }
+                unsafe { attend::attend::<V>(tile, scores, out) }
             }
         }
 
         pub(crate) static $table: Table = Table {
             isa: Isa::$isa,
+            tiles: <$vector as Vector>::TILES,
             quantise: $module::quantise,
             linear: $module::linear,
             rms_norm: $module::rms_norm,
@@ -61,5 +66,13 @@ macro_rules! shells {
     };
 }
 
-shells!(avx2_shells, avx2, AVX2, Avx2, Avx2, "avx2,fma,f16c");
-shells!(avx512_shells, avx512, AVX512, Avx512, Avx512, "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512vnni");
+shells!(avx2_shells, avx2::Avx2<false>, AVX2, Avx2, "avx2,fma,f16c");
+shells!(avx_vnni_shells, avx2::Avx2<true>, AVX_VNNI, AvxVnni, "avx2,fma,f16c,avxvnni");
+shells!(avx512_shells, avx512::Avx512<false>, AVX512, Avx512, "avx2,fma,f16c,avx512f,avx512bw,avx512vl");
+shells!(
+    avx512_vnni_shells,
+    avx512::Avx512<true>,
+    AVX512_VNNI,
+    Avx512Vnni,
+    "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512vnni"
+);

@@ -1,9 +1,9 @@
-//! Norm, activation, quantisation and attention over any [`Vector`].
+//! Norm, activation and quantisation over any [`Vector`].
 
 use super::vector::{LANES, Vector};
 use crate::{
-    Attention, BLOCK,
-    activations::{BlockScale, STEPS},
+    BLOCK,
+    activations::{Place, STEPS},
 };
 
 /// An operation on sixteen values of two slices; a trait, since closures do not inherit target features.
@@ -53,7 +53,7 @@ unsafe fn zip_in_place<V: Vector>(x: &mut [f32], y: &[f32], zip: impl Zip) {
 
 /// e^x within 2 units in the last place; inputs are clamped to ±87 (Cephes `expf`: x = n·ln 2 + r, a polynomial in r).
 #[inline(always)]
-unsafe fn exp<V: Vector>(x: V) -> V {
+pub(super) unsafe fn exp<V: Vector>(x: V) -> V {
     // SAFETY: only arithmetic; after clamping, n lies within ±126.
     unsafe {
         let x = x.min(V::splat(87.0)).max(V::splat(-87.0));
@@ -95,19 +95,19 @@ pub(super) unsafe fn swiglu<V: Vector>(gate: &mut [f32], up: &[f32]) {
 }
 
 #[inline(always)]
-pub(super) unsafe fn quantise<V: Vector>(values: &[f32], codes: &mut [i8], scales: &mut [BlockScale]) {
-    for ((n, codes), of) in codes.chunks_exact_mut(BLOCK).enumerate().zip(scales) {
-        let values = &values[n * BLOCK..];
-        // SAFETY: 32 values and 32 codes; the end of a row is padded.
+pub(super) unsafe fn quantise<V: Vector>(values: &[f32], place: &Place) {
+    let mut codes = [0; BLOCK];
+    for (n, values) in values.chunks(BLOCK).enumerate() {
+        // SAFETY: 32 values and 32 codes, the end of a row padded; the place has as many blocks.
         unsafe {
-            let scale = if values.len() >= BLOCK {
+            let scale = if values.len() == BLOCK {
                 quantise_block::<V>(values.as_ptr(), codes.as_mut_ptr())
             } else {
                 let mut padded = [0.0; BLOCK];
                 padded[..values.len()].copy_from_slice(values);
                 quantise_block::<V>(padded.as_ptr(), codes.as_mut_ptr())
             };
-            *of = BlockScale::of(scale, codes);
+            place.write(n, scale, &codes);
         }
     }
 }
@@ -137,67 +137,5 @@ unsafe fn quantise_block<V: Vector>(values: *const f32, codes: *mut i8) -> f32 {
         a.mul(up).round().store_codes(codes);
         b.mul(up).round().store_codes(codes.add(LANES));
         largest / best
-    }
-}
-
-#[inline(always)]
-pub(super) unsafe fn attend<V: Vector>(job: &Attention<'_>, scores: &mut [f32], out: &mut [f32]) {
-    let dim = job.head_dim;
-    let whole = dim / LANES * LANES;
-    let scores = &mut scores[..job.positions()];
-    for (query, out) in job.queries.chunks_exact(dim).zip(out.chunks_exact_mut(dim)) {
-        for (score, key) in scores.iter_mut().zip(job.kv.keys.chunks_exact(dim)) {
-            // SAFETY: query and key hold `dim` values each.
-            let dot = unsafe {
-                let mut sum = V::splat(0.0);
-                for at in (0..whole).step_by(LANES) {
-                    let k = V::load_f16(key.as_ptr().add(at));
-                    sum = k.fma(V::load(query.as_ptr().add(at)), sum);
-                }
-                sum.sum()
-            };
-            let rest: f32 = (whole..dim).map(|at| query[at] * half::f16::from_bits(key[at]).to_f32()).sum();
-            *score = (dot + rest) * job.scale;
-        }
-        // SAFETY: only arithmetic on slices of equal length.
-        let total = unsafe { softmax_numerators::<V>(scores) };
-        let weigh = 1.0 / total;
-        for at in (0..whole).step_by(LANES) {
-            // SAFETY: `at + LANES <= dim`, the length of every row of values and of `out`.
-            unsafe {
-                let mut sum = V::splat(0.0);
-                for (score, value) in scores.iter().zip(job.kv.values.chunks_exact(dim)) {
-                    sum = V::load_f16(value.as_ptr().add(at)).fma(V::splat(*score), sum);
-                }
-                sum.mul(V::splat(weigh)).store(out.as_mut_ptr().add(at));
-            }
-        }
-        for (at, out) in out.iter_mut().enumerate().skip(whole) {
-            let column = job.kv.values.chunks_exact(dim).map(|row| half::f16::from_bits(row[at]).to_f32());
-            *out = scores.iter().zip(column).map(|(s, v)| s * v).sum::<f32>() * weigh;
-        }
-    }
-}
-
-/// `scores = exp(scores - max)`; returns their sum.
-#[inline(always)]
-unsafe fn softmax_numerators<V: Vector>(scores: &mut [f32]) -> f32 {
-    let largest = scores.iter().fold(f32::NEG_INFINITY, |m, s| m.max(*s));
-    let mut chunks = scores.chunks_exact_mut(LANES);
-    // SAFETY: chunks are sixteen floats, and so is the padded tail.
-    unsafe {
-        let shift = V::splat(largest);
-        let mut sum = V::splat(0.0);
-        for chunk in chunks.by_ref() {
-            let e = exp(V::load(chunk.as_ptr()).sub(shift));
-            e.store(chunk.as_mut_ptr());
-            sum = sum.add(e);
-        }
-        let tail = chunks.into_remainder();
-        let mut padded = [f32::NEG_INFINITY; LANES];
-        padded[..tail.len()].copy_from_slice(tail);
-        exp(V::load(padded.as_ptr()).sub(shift)).store(padded.as_mut_ptr());
-        tail.copy_from_slice(&padded[..tail.len()]);
-        sum.sum() + tail.iter().sum::<f32>()
     }
 }

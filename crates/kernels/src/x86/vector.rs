@@ -25,8 +25,10 @@ pub(super) trait Vector: Copy {
     type Bytes: Copy;
     /// Sums of products of 8-bit codes, a row a lane.
     type Wide: Copy;
-    /// Tokens that share one unpacking of the weights: as many as the registers hold sums for.
-    const TILE: usize;
+    /// Tokens that share one unpacking of the weights, most first: as many as the registers hold sums for.
+    const TILES: &[usize];
+    /// Whether there are 32 registers of a whole vector each, not 16 of half of one.
+    const ROOMY: bool;
 
     unsafe fn splat(value: f32) -> Self;
     unsafe fn load(from: *const f32) -> Self;
@@ -59,20 +61,20 @@ pub(super) trait Vector: Copy {
     unsafe fn nibbles(packed: Self::Codes) -> (Self::Codes, Self::Codes);
     /// The same four activations for all rows.
     unsafe fn quad(from: *const i8) -> Self::Codes;
-    /// An empty sum of products of 4-bit codes.
-    unsafe fn narrow() -> Self::Narrow;
+    /// An empty sum of products of 4-bit codes; `offset` is added to every row's.
+    unsafe fn narrow(offset: i32) -> Self::Narrow;
     /// Adds four products a row; up to eight times.
     unsafe fn narrow_add(sum: Self::Narrow, weights: Self::Codes, quad: Self::Codes) -> Self::Narrow;
-    /// The rows' sums less `offset`.
+    /// The rows' sums; `offset` is the one given to `narrow`.
     unsafe fn narrow_sum(sum: Self::Narrow, offset: i32) -> Self;
     /// Signed 8-bit codes, made ready for `wide_add`.
     unsafe fn bytes(codes: Self::Codes) -> Self::Bytes;
-    /// An empty sum of products of 8-bit codes.
-    unsafe fn wide() -> Self::Wide;
+    /// An empty sum of products of 8-bit codes; `offset` is -128 × the sum of the activations that will meet them.
+    unsafe fn wide(offset: i32) -> Self::Wide;
     /// Adds four products a row; activations lie within ±127.
     unsafe fn wide_add(sum: Self::Wide, weights: Self::Bytes, quad: Self::Codes) -> Self::Wide;
-    /// The rows' sums; `codes_sum` is that of the activations that met them.
-    unsafe fn wide_sum(sum: Self::Wide, codes_sum: i32) -> Self;
+    /// The rows' sums.
+    unsafe fn wide_sum(sum: Self::Wide) -> Self;
 }
 
 /// Sum of eight lanes: halves, then quarters, then neighbours.

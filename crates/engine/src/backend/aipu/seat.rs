@@ -7,7 +7,7 @@ use std::{
 
 use axruntime_sys::{Connection, Instance, Model};
 
-use super::{super::plan::Costs, io::Io};
+use super::{super::plan::Costs, io::Io, line::Line};
 use crate::{Cancel, Embeddings, Error};
 
 /// How often somebody who waits for the device looks at the cancel flag.
@@ -22,9 +22,8 @@ pub(super) struct Shared {
     pub(super) zero_point: i32,
     /// Positions that the device has room for.
     pub(super) context_length: usize,
-    /// The device while nobody is replying.
-    seat: Mutex<Option<Seat>>,
-    free: Condvar,
+    line: Mutex<Line<Seat>>,
+    moved: Condvar,
 }
 
 /// The right to run the device, with the record of what its cache holds.
@@ -47,33 +46,36 @@ impl Shared {
             zero_point: io.zero_point,
             context_length: io.context_length,
             embeddings,
-            seat: Mutex::new(Some(seat)),
-            free: Condvar::new(),
+            line: Mutex::new(Line::with(seat)),
+            moved: Condvar::new(),
         }
     }
 
     /// Waits for the device.
     pub(super) fn take_seat(&self, cancel: &Cancel) -> Result<Seat, Error> {
-        let mut place = self.lock();
+        let mut line = self.lock();
+        let mine = line.join();
         loop {
-            if let Some(seat) = place.take() {
+            if let Some(seat) = line.take(mine) {
                 return Ok(seat);
             }
             if cancel.is_set() {
+                line.leave(mine);
+                self.moved.notify_all();
                 return Err(Error::Cancelled);
             }
-            place = self.free.wait_timeout(place, PATIENCE).unwrap_or_else(PoisonError::into_inner).0;
+            line = self.moved.wait_timeout(line, PATIENCE).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
     /// Lets the next one have it.
     pub(super) fn give_back(&self, seat: Seat) {
-        *self.lock() = Some(seat);
-        self.free.notify_one();
+        self.lock().put(seat);
+        self.moved.notify_all();
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Seat>> {
-        self.seat.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Line<Seat>> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

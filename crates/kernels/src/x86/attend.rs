@@ -1,0 +1,193 @@
+//! One tile of attention over any [`Vector`]: scores with a lane a position, values with a lane a column.
+//!
+//! Every query has accumulators of its own and adds in the order of the positions, whatever shares its tile. What a
+//! query does not see is computed where a neighbour needs it and weighs exactly nothing.
+
+#![allow(clippy::needless_range_loop)] // one index walks several arrays of registers
+
+use super::{
+    rows::exp,
+    vector::{LANES, Vector},
+};
+use crate::{
+    attention::{Partial, Tile, parts},
+    kv::{self, SEGMENT},
+};
+
+const _: () = assert!(LANES == kv::LANES);
+
+#[inline(always)]
+pub(super) unsafe fn attend<V: Vector>(tile: &Tile<'_>, scores: &mut [f32], out: &mut Partial) {
+    for (first, len) in parts(tile.count) {
+        // SAFETY: handed on from the caller; the part lies within the tile.
+        unsafe {
+            match len {
+                6 => part::<V, 6>(tile, first, scores, out),
+                4 => part::<V, 4>(tile, first, scores, out),
+                3 => part::<V, 3>(tile, first, scores, out),
+                2 => part::<V, 2>(tile, first, scores, out),
+                _ => part::<V, 1>(tile, first, scores, out),
+            }
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn part<V: Vector, const N: usize>(
+    tile: &Tile<'_>,
+    first: usize,
+    scores: &mut [f32],
+    out: &mut Partial,
+) {
+    let seen = &tile.seen[first..first + N];
+    let low = seen.iter().filter(|(from, to)| from < to).map(|seen| seen.0).min().unwrap_or(0);
+    let high = seen.iter().filter(|(from, to)| from < to).map(|seen| seen.1).max().unwrap_or(0);
+    let width = tile.dim.next_multiple_of(LANES);
+    let queries = tile.queries[first * tile.dim..][..N * tile.dim].as_ptr();
+    let scores = scores[..N * SEGMENT].as_mut_ptr();
+    let values = out.values[first * width..][..N * width].as_mut_ptr();
+    // SAFETY: low and high are positions of the segment, whose keys and values the tile has; pointers as above.
+    unsafe {
+        let keys = tile.keys.as_ptr();
+        if V::ROOMY {
+            products::<V, 4, N>(queries, keys, tile.dim, low..high, scores);
+        } else if N > 3 {
+            products::<V, 1, N>(queries, keys, tile.dim, low..high, scores);
+        } else {
+            products::<V, 2, N>(queries, keys, tile.dim, low..high, scores);
+        }
+        for (n, seen) in seen.iter().enumerate() {
+            let row = scores.add(n * SEGMENT);
+            (out.largest[first + n], out.total[first + n]) = weights::<V>(row, low..high, *seen);
+        }
+        let mut at = 0;
+        while at < width {
+            let left = (width - at) / LANES;
+            let (from, to) = (tile.values.as_ptr().add(at), values.add(at));
+            at += LANES
+                * if V::ROOMY && left >= 4 {
+                    weighted::<V, 4, N>(scores, from, width, low..high, to)
+                } else if (V::ROOMY || N <= 3) && left >= 2 {
+                    weighted::<V, 2, N>(scores, from, width, low..high, to)
+                } else {
+                    weighted::<V, 1, N>(scores, from, width, low..high, to)
+                };
+        }
+    }
+}
+
+/// Scores of the positions in `seen`, and of those that share vectors with them: `[N][SEGMENT]`.
+#[inline(always)]
+unsafe fn products<V: Vector, const M: usize, const N: usize>(
+    queries: *const f32,
+    keys: *const u16,
+    dim: usize,
+    seen: std::ops::Range<usize>,
+    scores: *mut f32,
+) {
+    let step = M * LANES;
+    for from in (seen.start / step * step..seen.end).step_by(step) {
+        // SAFETY: a segment is a whole number of steps, so the vectors lie within its keys and the scores.
+        unsafe {
+            let keys = keys.add(from * dim);
+            let mut sums = [[V::splat(0.0); N]; M];
+            for d in 0..dim {
+                let mut key = [V::splat(0.0); M];
+                for m in 0..M {
+                    key[m] = V::load_f16(keys.add((m * dim + d) * LANES));
+                }
+                for n in 0..N {
+                    let query = V::splat(*queries.add(d * N + n));
+                    for m in 0..M {
+                        sums[m][n] = key[m].fma(query, sums[m][n]);
+                    }
+                }
+            }
+            for m in 0..M {
+                for n in 0..N {
+                    sums[m][n].store(scores.add(n * SEGMENT + from + m * LANES));
+                }
+            }
+        }
+    }
+}
+
+/// Makes scores e^(score − largest), exactly 0 for what is not seen; returns the largest and the sum.
+#[inline(always)]
+unsafe fn weights<V: Vector>(
+    scores: *mut f32,
+    range: std::ops::Range<usize>,
+    (from, to): (usize, usize),
+) -> (f32, f32) {
+    let blocks = range.start / LANES..range.end.div_ceil(LANES);
+    let seen = |block: usize, lane: usize| (from..to).contains(&(block * LANES + lane));
+    let whole = |block: usize| block * LANES >= from && (block + 1) * LANES <= to;
+    // SAFETY: blocks of scores that the caller has, and arrays of sixteen floats.
+    unsafe {
+        let mut largest = V::splat(f32::NEG_INFINITY);
+        for block in blocks.clone() {
+            let mut score = V::load(scores.add(block * LANES));
+            if !whole(block) {
+                let bound: [f32; LANES] =
+                    std::array::from_fn(
+                        |lane| {
+                            if seen(block, lane) { f32::INFINITY } else { f32::NEG_INFINITY }
+                        },
+                    );
+                score = score.min(V::load(bound.as_ptr()));
+            }
+            largest = largest.max(score);
+        }
+        let largest = largest.largest();
+        let mut sum = V::splat(0.0);
+        for block in blocks {
+            let at = scores.add(block * LANES);
+            let mut weight = exp(V::load(at).sub(V::splat(largest)));
+            if !whole(block) {
+                let mut lanes = [0.0; LANES];
+                weight.store(lanes.as_mut_ptr());
+                for (lane, weight) in lanes.iter_mut().enumerate() {
+                    *weight = if seen(block, lane) { *weight } else { 0.0 };
+                }
+                weight = V::load(lanes.as_ptr());
+            }
+            weight.store(at);
+            sum = sum.add(weight);
+        }
+        (largest, sum.sum())
+    }
+}
+
+/// `D` vectors of the weighted values of `N` queries; returns `D`.
+#[inline(always)]
+unsafe fn weighted<V: Vector, const D: usize, const N: usize>(
+    weights: *const f32,
+    values: *const u16,
+    width: usize,
+    seen: std::ops::Range<usize>,
+    out: *mut f32,
+) -> usize {
+    // SAFETY: the caller gives `D` vectors of every row, and weights of every position in `seen`.
+    unsafe {
+        let mut sums = [[V::splat(0.0); N]; D];
+        for position in seen {
+            let row = values.add(position * width);
+            let mut value = [V::splat(0.0); D];
+            for d in 0..D {
+                value[d] = V::load_f16(row.add(d * LANES));
+            }
+            for n in 0..N {
+                let weight = V::splat(*weights.add(n * SEGMENT + position));
+                for d in 0..D {
+                    sums[d][n] = value[d].fma(weight, sums[d][n]);
+                }
+            }
+        }
+        for d in 0..D {
+            for n in 0..N {
+                sums[d][n].store(out.add(n * width + d * LANES));
+            }
+        }
+    }
+    D
+}

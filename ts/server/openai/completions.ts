@@ -1,0 +1,91 @@
+/** `POST /v1/completions`: goes on with a text as it stands. */
+import * as z from 'zod';
+import type { Chunk, ReplyResult, Step } from '../../native.js';
+import { asHttpError } from '../http-error.js';
+import { collect, type Ask } from '../generation.js';
+import { json, route, type Call } from '../route.js';
+import { countField, toOptions, unsupported } from '../schemas.js';
+import { commonFields } from './chat.js';
+import { streamReply } from './stream.js';
+import { envelope, finishReason, textLogprobs, timingsOf, usageOf } from './wire.js';
+
+/** The body. Fields that are not here are ignored. */
+export const completionSchema = z
+  .object({
+    prompt: z.union([z.string().min(1), z.tuple([z.string().min(1)])], {
+      error: 'expected one text that is not empty: lists and token ids are not supported',
+    }),
+    ...commonFields,
+    max_tokens: countField,
+    logprobs: z.number().int().min(0).max(20).nullish(),
+    echo: unsupported((value) => value === false),
+    suffix: unsupported((value) => value === ''),
+    best_of: unsupported((value) => value === 1),
+  })
+  .meta({ id: 'CompletionRequest' });
+
+type CompletionInput = z.infer<typeof completionSchema>;
+
+export const completionsRoute = route<CompletionInput>({
+  method: 'POST',
+  path: '/v1/completions',
+  access: 'all',
+  style: 'openai',
+  summary: 'Goes on with a text as it stands, without a chat template.',
+  input: completionSchema,
+  handle: complete,
+});
+
+async function complete(call: Call<CompletionInput>): Promise<void> {
+  const { input, server, identity, signal, response } = call;
+  const ready = server.model(input.model);
+  const text = typeof input.prompt === 'string' ? input.prompt : input.prompt[0];
+  const { logprobs } = input;
+  const options = {
+    ...toOptions({ ...input, repeat_penalty: input.repeat_penalty ?? input.repetition_penalty }),
+    // OpenAI's own default, without which a base model goes on to the end of the context
+    maxTokens: input.max_tokens ?? ready.served.defaults?.maxTokens ?? 16,
+    ...(typeof logprobs === 'number' ? { logprobs } : {}),
+    ...(input.logit_bias ? { logitBias: input.logit_bias } : {}),
+  };
+  const ask: Ask = { ready, prompt: { text }, options, identity, signal, metrics: server.metrics };
+  const head = envelope('cmpl', 'text_completion', ready.served.id);
+  const logprobsOf = (steps: readonly Step[], offset: number) =>
+    typeof logprobs === 'number' ? textLogprobs(steps, offset) : null;
+  if (input.stream) {
+    let offset = text.length;
+    const shape = {
+      envelope: head,
+      choiceOf(chunk: Chunk) {
+        const part = logprobsOf(chunk.steps ?? [], offset);
+        offset += chunk.text.length;
+        return { index: 0, text: chunk.text, logprobs: part, finish_reason: null };
+      },
+      closing: (result: ReplyResult) => ({
+        index: 0,
+        text: '',
+        logprobs: null,
+        finish_reason: finishReason(result),
+      }),
+    };
+    const includeUsage = input.stream_options?.include_usage === true;
+    return streamReply(call, ask, shape, { includeUsage, timings: input.timings_per_token === true });
+  }
+  const reply = await collect(ask).catch((error: unknown) => {
+    throw asHttpError(error, ready.contextLength);
+  });
+  const steps = reply.chunks.flatMap((chunk) => chunk.steps ?? []);
+  json(response, {
+    ...head,
+    choices: [
+      {
+        index: 0,
+        text: reply.text,
+        logprobs: logprobsOf(steps, text.length),
+        finish_reason: finishReason(reply.result),
+      },
+    ],
+    usage: usageOf(reply.result),
+    timings: timingsOf(reply.result),
+  });
+}
