@@ -26,6 +26,7 @@ pub use error::{ForwardError, LoadError};
 pub use gguf::{Gguf, GgufError};
 pub use kernels::{Isa, UnavailableIsa};
 pub use logits::quantise_logits;
+pub use mapped::Mapped;
 pub use model::{Input, LoadOptions, Model, Part};
 pub use sequence::Sequence;
 pub use tensor::Tensor;

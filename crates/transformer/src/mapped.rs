@@ -10,14 +10,17 @@ use std::{
 
 /// The bytes of a file, mapped read-only.
 #[derive(Debug)]
-pub(crate) struct Mapped {
+pub struct Mapped {
     path: PathBuf,
     map: memmap2::Mmap,
 }
 
 impl Mapped {
     /// Maps the file at `path`; an empty file is an error of kind `InvalidData`.
-    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// When it cannot be opened or mapped, or is no regular file.
+    pub fn open(path: &Path) -> io::Result<Self> {
         let file = File::open(path)?;
         let metadata = file.metadata()?;
         if !metadata.is_file() {
