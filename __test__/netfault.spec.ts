@@ -229,7 +229,10 @@ test('eight processes fetch once', async (t) => {
     const env = { ...process.env, FETCH: JSON.stringify({ root, remote }) };
     return once(spawn(process.execPath, ['--import=tsx', program], { env, stdio: 'ignore' }), 'close');
   });
-  t.deepEqual(await Promise.all(ends), Array(8).fill([0, null]));
+  t.deepEqual(
+    await Promise.all(ends),
+    Array.from({ length: 8 }, () => [0, null]),
+  );
   t.true(readFileSync(join(root, 'm', 'a.bin')).equals(body));
   t.deepEqual(readdirSync(join(root, 'm')), ['a.bin']);
   t.true(server.sent() <= 1.1 * body.length, `${server.sent()} bytes`);

@@ -26,23 +26,25 @@ export async function netfault(
   t: Pick<ExecutionContext, 'teardown'>,
   files: Readonly<Record<string, Buffer>>,
   script: readonly Fault[] = [],
+  otherwise: Fault = honest,
 ): Promise<Netfault> {
   const steps = [...script];
   let sent = 0;
   const { url, seen } = await serve(t, (request, response) => {
-    const write = response.write.bind(response);
-    const count = (chunk: unknown) => (sent += Buffer.isBuffer(chunk) ? chunk.length : 0);
-    response.write = ((chunk: Buffer, done?: () => void) => (
-      count(chunk),
-      write(chunk, done as never)
-    )) as never;
-    const end = response.end.bind(response);
-    response.end = ((chunk?: Buffer) => (count(chunk), end(chunk))) as never;
+    const [write, end] = [response.write.bind(response), response.end.bind(response)];
+    response.write = ((chunk: Buffer, done?: () => void) => {
+      sent += chunk.length;
+      return write(chunk, done as never);
+    }) as never;
+    response.end = ((chunk?: Buffer) => {
+      sent += chunk?.length ?? 0;
+      return end(chunk);
+    }) as never;
     response.on('error', () => undefined);
     const body = files[decodeURIComponent(request.url ?? '')];
     if (!body) return void response.writeHead(404).end();
     const etag = `"${createHash('md5').update(body).digest('hex')}"`;
-    (steps.shift() ?? honest)(request, response, { body, etag });
+    (steps.shift() ?? otherwise)(request, response, { body, etag });
   });
   const requests = (path: string) => seen.filter((request) => request.url === path).length;
   return { url, seen, sent: () => sent, requests };
@@ -103,6 +105,21 @@ export const redirect =
   (to: string | ((request: IncomingMessage) => string), code = 302): Fault =>
   (request, response) =>
     void response.writeHead(code, { location: typeof to === 'string' ? to : to(request) }).end();
+
+/** As {@link honest}, in `pieces` with a pause after each, so that there is a middle to break in. */
+export const paced =
+  (pieces: number, pauseMs: number): Fault =>
+  (request, response, { body, etag }) => {
+    const from = rangeOf(request, etag) ?? 0;
+    const range = from > 0 ? { 'content-range': `bytes ${from}-${body.length - 1}/${body.length}` } : {};
+    response.writeHead(from > 0 ? 206 : 200, { etag, 'content-length': body.length - from, ...range });
+    const size = Math.ceil(body.length / pieces);
+    const send = (at: number): void => {
+      if (at >= body.length) return void response.end();
+      response.write(body.subarray(at, at + size), () => setTimeout(() => send(at + size), pauseMs));
+    };
+    send(from);
+  };
 
 /** The whole file, whatever was asked. */
 export const ignoresRanges: Fault = (_, response, { body, etag }) =>

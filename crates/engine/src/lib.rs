@@ -20,6 +20,7 @@ mod stream;
 
 mod cancel;
 mod cpu_time;
+mod draft;
 mod model;
 mod session;
 mod timing;

@@ -43,9 +43,8 @@ fn main() {
             for id in &ids[depth + prompt..] {
                 let tokens = [*id];
                 let parts = all.iter_mut();
-                let mut parts: Vec<_> = parts
-                    .map(|(sequence, logits)| Part { sequence, tokens: &tokens, logits: Some(logits) })
-                    .collect();
+                let mut parts: Vec<_> =
+                    parts.map(|(sequence, logits)| Part { sequence, tokens: &tokens, logits }).collect();
                 model.step(&mut parts).unwrap();
             }
             steps.push(started.rates(sequences * generate));

@@ -51,8 +51,8 @@ pub struct Part<'a> {
     pub sequence: &'a mut Sequence,
     /// At least one token.
     pub tokens: &'a [u32],
-    /// Logits of the last of them (`vocab_size` values), where they are wanted.
-    pub logits: Option<&'a mut [f32]>,
+    /// `[wanted, vocab_size]`: logits of the last of them, of as many as there is room for.
+    pub logits: &'a mut [f32],
 }
 
 /// A piece of input on its way through the blocks.
@@ -190,9 +190,11 @@ impl Model {
         for part in parts {
             let input = Input::Tokens(part.tokens);
             let tokens = self.check(part.sequence, input)?;
-            let logits = part.logits.as_deref_mut().unwrap_or_default();
-            if !logits.is_empty() && logits.len() != self.config.vocab_size {
-                let expected = self.config.vocab_size;
+            let logits = &mut *part.logits;
+            let vocab_size = self.config.vocab_size;
+            let wanted = logits.len() / vocab_size;
+            if !logits.len().is_multiple_of(vocab_size) || wanted > tokens {
+                let expected = vocab_size * wanted.min(tokens);
                 return Err(ForwardError::LogitsLength { len: logits.len(), expected });
             }
             slices.push(Slice { sequence: part.sequence, input, range: 0..tokens, logits });

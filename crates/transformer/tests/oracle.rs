@@ -158,9 +158,7 @@ fn sequences_in_one_batch_get_the_bits_that_they_get_alone() {
     for feed in feeds {
         let parts = sequences.iter_mut().zip(&mut logits).zip(feed);
         let mut parts: Vec<_> = parts
-            .filter_map(|((sequence, logits), tokens)| {
-                Some(Part { sequence, tokens: tokens?, logits: Some(logits) })
-            })
+            .filter_map(|((sequence, logits), tokens)| Some(Part { sequence, tokens: tokens?, logits }))
             .collect();
         model.step(&mut parts).expect("fits");
     }

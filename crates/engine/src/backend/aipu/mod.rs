@@ -6,6 +6,7 @@
 
 mod cache;
 mod io;
+mod line;
 mod seat;
 
 use std::{path::PathBuf, sync::Arc};
