@@ -167,13 +167,13 @@ export declare function load(options: LoadOptions): Promise<Model>
 export interface LoadOptions {
   /** `transformers` (the CPU) or `transformers-aipu`. */
   pipeline: 'transformers' | 'transformers-aipu'
-  /** The GGUF file (`transformers`). */
+  /** The GGUF file, or the folder in Hugging Face layout (`transformers`). */
   weights?: string
   /** `model.json` of a compiled model (`transformers-aipu`). */
   compiledModel?: string
   /** The `.npz` with the embedding rows (`transformers-aipu`). */
   embeddings?: string
-  /** Folder with `tokenizer.json`; absent: the tokenizer inside the GGUF file. */
+  /** Folder with `tokenizer.json`; absent: the tokenizer inside the GGUF file, or the weights' own folder. */
   tokenizerDir?: string
   /** `libaxruntime.so`; absent: AXLLM_RUNTIME_LIB, AXELERA_RUNTIME_DIR, then the loader's own search. */
   runtimeLibrary?: string
@@ -189,6 +189,10 @@ export interface LoadOptions {
   threads?: number
   /** Instruction set of the CPU kernels: `scalar`, `avx2` or `avx512`; absent: the machine's best. */
   isa?: string
+  /** What weights are rounded to: `f32`, `bf16`, `q8` or `q4`; absent: as a GGUF file stores them, `q8` for a folder. */
+  dtype?: string
+  /** Folder where rounded weights are kept for the next start; absent: nowhere. */
+  cacheDir?: string
 }
 
 /** One message of a conversation. */

@@ -240,6 +240,14 @@ test('search goes from match to match, marks them, takes a paste, and says when 
   t.regex(screenOf(play(long(), key('F4'), text('nowhere'))), /not found/);
 });
 
+test('search finds what rows show and the source does not: marks in words, entities, numbers of a list', (t) => {
+  const source =
+    'A **half**way &lt;tag&gt;\n\n1. one\n1. two\n1. three\n\n| a | bee |\n|---|---|\n| c | dee |';
+  const state = play(opened(80, 24, withTurn(newConversation(), 'Who?', source)), key('F4'));
+  for (const query of ['halfway', '<tag>', '3. three', 'c │ dee'])
+    t.regex(screenOf(play(state, text(query))), /Enter: earlier/, query);
+});
+
 test('search marks a place beside emoji without moving anything', (t) => {
   const line = 'A 👩‍👩‍👧 family é 日本 here';
   const state = play(opened(80, 24, withTurn(newConversation(), 'Who?', line)), key('F4'), text('here'));

@@ -77,6 +77,13 @@ export const optionTable = {
     choices: ['scalar', 'avx2', 'avxvnni', 'avx512', 'avx512vnni'],
     help: 'CPU instruction set to use instead of the best one found',
   },
+  dtype: {
+    type: 'string',
+    group: 'Model',
+    commands: loads,
+    choices: ['f32', 'bf16', 'q8', 'q4'],
+    help: 'what the CPU rounds weights to (default: as a GGUF file has them, q8 for a folder)',
+  },
   prompt: {
     type: 'string',
     group: 'Reply',

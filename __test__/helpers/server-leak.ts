@@ -2,11 +2,12 @@
  * 5,000 replies over HTTP, some of them left; prints how much bigger the process has become after the first 2,000. Until
  * then V8 and the allocator take what they will keep.
  */
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { load } from '../../ts/index.js';
 import { startServer } from '../../ts/server/start.js';
+import { remember } from './memory.js';
 import { writeTinyModel } from './tiny-model.js';
 
 const warmUp = 2000;
@@ -31,23 +32,12 @@ async function ask(n: number): Promise<void> {
   await response.text().catch(() => undefined);
 }
 
-const files = () => readdirSync('/proc/self/fd').length;
-let before = { rss: 0, heapTotal: 0, heapUsed: 0 };
-let filesBefore = 0;
+let grown = remember();
 for (let n = 0; n < replies; n += 10) {
-  if (n === warmUp) {
-    gc!();
-    before = process.memoryUsage();
-    filesBefore = files();
-  }
+  if (n === warmUp) grown = remember();
   await Promise.all(Array.from({ length: 10 }, (_, k) => ask(n + k)));
 }
-gc!();
-const after = process.memoryUsage();
-// V8 takes and gives back room for its heap in large steps, which are nobody's leak
-const growth = after.rss - after.heapTotal - (before.rss - before.heapTotal);
-const heap = after.heapUsed - before.heapUsed;
-process.stdout.write(JSON.stringify({ growth, heap, files: files() - filesBefore }));
+process.stdout.write(JSON.stringify(grown()));
 await server.close();
 model.dispose();
 rmSync(folder, { recursive: true });

@@ -1,5 +1,5 @@
 /**
- * The full-screen chat as it is, but for the model: its replies come from SCRIPT, `{ text, chunk, everyMs }`; with
+ * The full-screen chat as it is, but for the model: its replies come from SCRIPT, `{ text, times, chunk, everyMs }`; with
  * several texts, one after the other. TURNS and ROWS say how long the conversation before is.
  */
 import { writeFileSync } from 'node:fs';
@@ -13,11 +13,12 @@ import { newConversation } from '../../ts/chat/conversation.js';
 
 const script = JSON.parse(process.env.SCRIPT ?? '{}') as {
   text?: string | string[];
+  times?: number;
   chunk?: number;
   everyMs?: number;
 };
-const { chunk = 4, everyMs = 5 } = script;
-const texts = [script.text ?? 'Hello.'].flat();
+const { chunk = 4, everyMs = 5, times = 1 } = script;
+const texts = [script.text ?? 'Hello.'].flat().map((text) => text.repeat(times));
 let replies = 0;
 
 function reply(): NativeReply {
@@ -48,11 +49,18 @@ if (process.env.CRASH === 'exception')
   setTimeout(() => {
     throw crash;
   }, 1000);
+const chat = new Chat(session, {
+  conversation: longHistory(Number(process.env.TURNS ?? 0), Number(process.env.ROWS ?? 2)),
+});
 const { MEMORY } = process.env;
 if (MEMORY)
   process.on('SIGUSR2', () => {
     globalThis.gc!();
-    writeFileSync(MEMORY, String(process.memoryUsage().heapUsed));
+    const said = chat.conversation.turns.reduce(
+      (sum, turn) => sum + turn.user.length + turn.assistant.length,
+      0,
+    );
+    writeFileSync(MEMORY, JSON.stringify({ heap: process.memoryUsage().heapUsed, said }));
   });
 await runTui({
   context: {
@@ -77,9 +85,7 @@ await runTui({
         countTokens: (counted: string) => Math.ceil(counted.length / 4),
         coreTemperature: () => 34,
       },
-      chat: new Chat(session, {
-        conversation: longHistory(Number(process.env.TURNS ?? 0), Number(process.env.ROWS ?? 2)),
-      }),
+      chat,
     }),
 }).catch((error: Error) => {
   process.stderr.write(`${error.message}\n`);

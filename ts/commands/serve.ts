@@ -8,10 +8,9 @@ import { openOnAll, requestOf } from '../open.js';
 import type { OptionValues } from '../options.js';
 import type { Resolved } from '../resolve.js';
 import type { ServedModel } from '../server/served.js';
-import { buildRoot } from '../store/build-root.js';
 import { defaultModel, findCard, type Card } from '../store/cards.js';
-import { progressOn } from '../store/progress.js';
-import { write, type Log } from '../terminal.js';
+import { write, writeJson, type Log } from '../terminal.js';
+import { filesOf, placesOf } from './files.js';
 import { yargsOptions } from './yargs-options.js';
 
 interface Words {
@@ -43,7 +42,7 @@ async function run(argv: ArgumentsCamelCase<Words>, context: Context): Promise<v
 
   const opened: Model[] = [];
   const models: ServedModel[] = [];
-  const cards = names.map((name) => findCard(name));
+  const cards = names.map((name) => findCard(name, placesOf(context, values, log)));
   for (const card of cards) models.push(await serve(card, { argv, context, log, opened }));
   const madeKey = values['api-key'] === undefined && !isLoopback(values.host) ? randomSecret() : undefined;
   const server = await startServer({
@@ -67,7 +66,7 @@ async function run(argv: ArgumentsCamelCase<Words>, context: Context): Promise<v
         models: models.map(({ id }) => id),
         ...(madeKey ? { key: madeKey } : {}),
       };
-      await write(context.stdout, `${JSON.stringify(line)}\n`);
+      await writeJson(context.stdout, line);
     }
     if (!context.signal.aborted) await once(context.signal, 'abort');
     log.info('Ending: replies under way may finish');
@@ -90,9 +89,7 @@ interface Making {
 /** A model that begins to load now. */
 async function serve(card: Card, { argv, context, log, opened }: Making): Promise<ServedModel> {
   const { values, sources } = await settings(context, 'serve', argv, card.options);
-  const { env, stderr, signal } = context;
-  const root = buildRoot(values['build-root'], env);
-  const files = { root, env, log, offline: values.offline, signal, progress: progressOn(stderr) };
+  const files = filesOf(context, values, log);
   const models = openOnAll({ ...requestOf(card, values), temperature: true }, files).then((all) => {
     opened.push(...all);
     for (const note of new Set(all.flatMap(({ info }) => info.notes))) log.info(note);

@@ -40,6 +40,10 @@ interface Visitor extends Identity {
 /** Cookies that a token keeps at once unless it says otherwise. */
 const mostSessions = 100;
 
+/** Wrong guesses a minute that are answered at once; each further one waits. */
+const freeGuesses = 5;
+const guessDelayMs = 1000;
+
 /** A random secret of 32 bytes, fit for an address. */
 export function randomSecret(): string {
   return randomBytes(32).toString('base64url');
@@ -50,6 +54,7 @@ export class Access {
   private readonly tokens = new Map<string, Token>();
   private readonly visitors = new Map<string, Visitor>();
   private readonly key: Buffer | undefined;
+  private readonly guesses: number[] = [];
 
   constructor(key: string | undefined) {
     this.key = key === undefined ? undefined : digest(key);
@@ -92,6 +97,14 @@ export class Access {
     const visitor = cookie === undefined ? undefined : this.visitors.get(hex(cookie));
     if (visitor && Date.now() <= visitor.expires) return visitor;
     return open && !this.needsKey ? { owner: 'local', scope: 'all' } : undefined;
+  }
+
+  /** Somebody gave a secret that is none: a random one is not guessed, and a short key of the user's must not be. */
+  async guessed(): Promise<void> {
+    const now = Date.now();
+    while (this.guesses.length > 0 && this.guesses[0]! < now - 60_000) this.guesses.shift();
+    this.guesses.push(now);
+    if (this.guesses.length > freeGuesses) await new Promise((resolve) => setTimeout(resolve, guessDelayMs));
   }
 
   private admit(options: TokenOptions, token: string, owner: string): string {

@@ -55,7 +55,8 @@ export class Entry {
   /** The model, or why it does not answer. */
   get(): Ready {
     if (this.ready) return this.ready;
-    if (this.failure) throw new HttpError(503, this.failure.message, { code: this.failure.code });
+    // the text may name files, which are no business of visitors: `/props` has it
+    if (this.failure) throw new HttpError(503, 'The model could not be loaded', { code: this.failure.code });
     const progress = this.served.progress?.();
     throw new HttpError(503, `Loading model${progress ? `: ${progress}` : ''}`, {
       code: 'loading',

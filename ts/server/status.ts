@@ -40,7 +40,7 @@ export const metricsRoute = route({
 export const propsRoute = route({
   method: 'GET',
   path: '/props',
-  access: 'page',
+  access: 'all',
   style: 'openai',
   summary: 'What the models are, and what a request that says nothing gets.',
   handle({ server, response }) {

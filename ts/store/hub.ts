@@ -1,5 +1,5 @@
 /** Repositories of the hub as folders of verified files, at one commit; Python's downloads are found first. */
-import { mkdir, readFile, readdir } from 'node:fs/promises';
+import { readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AxllmError, asAxllmError } from '../errors.js';
 import { listFiles, type HubFile } from './hub-listing.js';
@@ -11,6 +11,7 @@ import { waitingFor, type FetchContext } from './fetch.js';
 import { withLock } from './lock.js';
 import { replaceFile } from './part-file.js';
 import { VerifiedFiles } from './verified.js';
+import { makeFolder } from './disk.js';
 
 /** What was chosen of a repository when it was fetched. */
 interface Snapshot {
@@ -42,7 +43,7 @@ export async function ensureRepository(repo: string, want: Want, context: FetchC
       },
     );
   }
-  await mkdir(home, { recursive: true });
+  await makeFolder(home);
   return withLock(join(home, want.kind), waitingFor(repo, context), () =>
     fetchSnapshot(repo, want, known, context),
   );

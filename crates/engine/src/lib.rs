@@ -48,4 +48,4 @@ pub use session::{Reply, Session};
 pub use stream::TextStream;
 pub use timing::Timings;
 pub use tokenizer::{Segment, Tokenizer, TokenizerError};
-pub use transformer::{Isa, LoadOptions, UnavailableIsa};
+pub use transformer::{Dtype, Isa, LoadOptions, UnavailableIsa, UnknownDtype};

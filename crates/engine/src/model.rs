@@ -16,13 +16,13 @@ use crate::{
 /// Where a model runs, with what that place needs to know.
 #[derive(Clone, Debug)]
 pub enum Source {
-    /// A GGUF file on the CPU.
+    /// A GGUF file or a Hugging Face folder on the CPU.
     Cpu {
-        /// The file.
+        /// The file, or the folder with `config.json`, safetensors and `tokenizer.json`.
         weights: PathBuf,
         /// Positions of prompt and reply together; `None`, or more than the model has: the model's own.
         context_length: Option<usize>,
-        /// Threads and instruction set.
+        /// Threads, instruction set, and what weights are rounded to.
         options: LoadOptions,
     },
     /// A compiled model on a device.
@@ -34,7 +34,8 @@ pub enum Source {
 pub struct ModelOptions {
     /// Weights and place.
     pub source: Source,
-    /// Folder with `tokenizer.json` and its companions; `None`: the tokenizer inside the GGUF file.
+    /// Folder with `tokenizer.json` and its companions; `None`: the one inside the GGUF file, or
+    /// in the weights' own folder.
     pub tokenizer: Option<PathBuf>,
     /// Tokens kept free for the reply, where the card says so.
     pub min_response_space: Option<usize>,
@@ -59,7 +60,10 @@ impl Model {
                 let cpu = Cpu::open(weights, *context_length, load)?;
                 let tokenizer = match &options.tokenizer {
                     Some(dir) => from_dir(dir)?,
-                    None => Tokenizer::from_gguf(cpu.gguf())?,
+                    None => match cpu.checkpoint().gguf() {
+                        Some(gguf) => Tokenizer::from_gguf(gguf)?,
+                        None => from_dir(weights)?,
+                    },
                 };
                 (Box::new(cpu), tokenizer, weights)
             }

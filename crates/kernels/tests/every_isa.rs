@@ -6,9 +6,6 @@ use kernels::{
     RowCodes,
 };
 
-const FORMATS: [Format; 6] =
-    [Format::F32, Format::F16, Format::Bf16, Format::Q8_0, Format::Q4_0, Format::Q4_1];
-
 /// A small generator of our own, so that a failing case can be named by its seed (Steele et al., SplitMix64).
 struct Noise(u64);
 
@@ -39,17 +36,25 @@ impl Noise {
                 Format::F32 => bytes.extend(self.float().to_le_bytes()),
                 Format::F16 => bytes.extend(f16::from_f32(self.float()).to_le_bytes()),
                 Format::Bf16 => bytes.extend(bf16::from_f32(self.float()).to_le_bytes()),
-                Format::Q8_0 | Format::Q4_0 => bytes.extend(f16::from_f32(self.float()).to_le_bytes()),
-                Format::Q4_1 => {
-                    bytes.extend(f16::from_f32(self.float()).to_le_bytes());
-                    bytes.extend(f16::from_f32(self.float()).to_le_bytes());
-                }
+                _ => bytes.extend((0..format.block_bytes()).map(|_| self.bits() as u8)),
             }
-            while bytes.len() < start + format.block_bytes() {
-                bytes.push(self.bits() as u8);
+            for at in reals(format) {
+                bytes[start + at..][..2].copy_from_slice(&f16::from_f32(self.float()).to_le_bytes());
             }
         }
         bytes
+    }
+}
+
+/// Where a block's half floats lie.
+fn reals(format: Format) -> &'static [usize] {
+    match format {
+        Format::F32 | Format::F16 | Format::Bf16 => &[],
+        Format::Q8_0 | Format::Q4_0 | Format::Q5_0 | Format::Iq4Nl => &[0],
+        Format::Q4_1 | Format::Q5_1 | Format::Q4K | Format::Q5K => &[0, 2],
+        Format::Q2K => &[80, 82],
+        Format::Q3K => &[108],
+        Format::Q6K => &[208],
     }
 }
 
@@ -90,9 +95,12 @@ fn assert_close(got: &[f32], want: &[f32], tolerance: f32, case: &str) {
 fn products_agree_with_the_oracle_for_every_format_tail_and_tile() {
     let machines = machines(1);
     let mut noise = Noise(1);
-    for format in FORMATS {
-        let lengths: &[usize] =
-            if format.is_quantised() { &[32, 64, 96, 576, 1536] } else { &[1, 15, 16, 17, 576] };
+    for format in Format::ALL {
+        let lengths: &[usize] = match format.block_len() {
+            1 => &[1, 15, 16, 17, 576],
+            32 => &[32, 64, 96, 576, 1536],
+            _ => &[256, 768],
+        };
         for &cols in lengths {
             for tokens in 1..=9 {
                 let rows = 7;
@@ -134,8 +142,8 @@ fn extreme_codes_do_not_saturate() {
 fn quantised_activations_stay_within_half_a_step() {
     // against plain float arithmetic: the only error is the rounding of the activations
     let mut noise = Noise(2);
-    let (rows, cols) = (5, 576);
-    for format in [Format::Q8_0, Format::Q4_0, Format::Q4_1] {
+    let (rows, cols) = (5, 768);
+    for format in Format::ALL.into_iter().filter(|format| format.is_quantised()) {
         let bytes = noise.weights(format, rows * cols);
         let weights = Matrix::new(format, rows, cols, &bytes).unwrap();
         let x = noise.floats(cols);
@@ -160,8 +168,8 @@ fn quantised_activations_stay_within_half_a_step() {
 fn avx2_and_avx512_agree_to_the_last_bit() {
     let machines: Vec<_> = machines(1).into_iter().filter(|m| m.isa() != Isa::Scalar).collect();
     let mut noise = Noise(3);
-    for format in FORMATS {
-        let (rows, cols) = (9, 96);
+    for format in Format::ALL {
+        let (rows, cols) = (9, 256);
         let bytes = noise.weights(format, rows * cols);
         let weights = Matrix::new(format, rows, cols, &bytes).unwrap();
         let x = noise.floats(3 * cols);

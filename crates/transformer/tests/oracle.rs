@@ -5,7 +5,7 @@ use test_support::{argmax, default_model, oracle};
 use transformer::{Input, Isa, LoadOptions, Model, Part};
 
 fn model(isa: Isa) -> Model {
-    Model::open(&default_model(), &LoadOptions { threads: 0, isa: Some(isa) })
+    Model::open(&default_model(), &LoadOptions { isa: Some(isa), ..LoadOptions::default() })
         .expect("the default model loads")
 }
 

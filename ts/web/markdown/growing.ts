@@ -1,6 +1,7 @@
 /** Markdown on the page while it grows: finished blocks are made once, only the open tail is drawn anew. */
 import remend from 'remend';
 import { grow, noBlocks, type Block, type Blocks } from '../../tui/markdown/blocks.js';
+import { settled } from '../../tui/markdown/tail.js';
 import { copyButton } from './copy-button.js';
 import { markdownElement } from './block.js';
 
@@ -25,7 +26,7 @@ export class GrowingMarkdown {
     if (source.trim() === '') return;
     // marks that are open at the end are closed for the eye, so that they don't show and vanish
     this.tail = open
-      ? markdownElement(remend(source, { linkMode: 'text-only' }), className(joined))
+      ? markdownElement(remend(settled(source), { linkMode: 'text-only' }), className(joined))
       : finished(this.blocks.tail);
     this.holder.append(this.tail);
   }

@@ -2,7 +2,7 @@
 
 use std::{mem, path::Path, sync::Arc};
 
-use transformer::{Gguf, LoadOptions, Model, Sequence};
+use transformer::{Checkpoint, LoadOptions, Model, Sequence};
 
 use super::{
     Backend, Cache, Place, Plan,
@@ -22,7 +22,7 @@ pub struct Cpu {
 }
 
 impl Cpu {
-    /// Opens the GGUF file at `path`; `context_length` may be less than the model's own, never more.
+    /// Opens the GGUF file or the Hugging Face folder at `path`; `context_length` may be less than the model's own, never more.
     ///
     /// # Errors
     /// When the file is no model that the decoder runs.
@@ -40,9 +40,9 @@ impl Cpu {
         Ok(Self { batcher: Arc::new(Batcher::new(Arc::new(model))), context_length, place })
     }
 
-    /// The weight file, which also holds the tokenizer.
-    pub fn gguf(&self) -> &Gguf {
-        self.batcher.model().gguf()
+    /// The weight files, which also hold the tokenizer.
+    pub fn checkpoint(&self) -> &Checkpoint {
+        self.batcher.model().checkpoint()
     }
 }
 

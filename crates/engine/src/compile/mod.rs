@@ -69,7 +69,8 @@ pub fn compile(options: &CompileOptions) -> Result<Compiled, Error> {
             return Err(CompileError::Context { asked: *asked, most: config.context_length }.into());
         }
     };
-    let tokenizer = Tokenizer::from_gguf(model.gguf())?;
+    let gguf = model.checkpoint().gguf().ok_or_else(|| CompileError::NotGguf { path: weights.clone() })?;
+    let tokenizer = Tokenizer::from_gguf(gguf)?;
 
     let model_dir = out.join(name).join("model");
     let made = Compiled {
@@ -81,7 +82,7 @@ pub fn compile(options: &CompileOptions) -> Result<Compiled, Error> {
     for dir in [&model_dir, &made.tokenizer_dir] {
         fs::create_dir_all(dir).map_err(writing(dir))?;
     }
-    write_tokenizer(model.gguf(), &made)?;
+    write_tokenizer(gguf, &made)?;
     write_embeddings(&model, &made.embeddings)?;
     let payload = model_dir.join(PAYLOAD.1);
     link_or_copy(weights, &payload).map_err(writing(&payload))?;
@@ -120,12 +121,12 @@ fn write_embeddings(model: &Model, path: &Path) -> Result<(), Error> {
     let config = model.config();
     let mut row = vec![0.0; config.embedding_dim];
     Embeddings::write_npz(path, config.vocab_size, config.embedding_dim, |id, out| {
-        model.embedding(id, &mut row).expect("the ids are those of the vocabulary");
+        model.embedding(id, &mut row)?;
         for (half, value) in out.iter_mut().zip(&row) {
             *half = f16::from_f32(*value);
         }
-    })?;
-    Ok(())
+        Ok(())
+    })
 }
 
 /// The weights do not change: a link saves their size on disk where the file system allows one.

@@ -1,14 +1,13 @@
 //! Whose turn it is on the device, and what the device's KV cache holds.
 
 use std::{
-    collections::VecDeque,
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use axruntime_sys::{Connection, Instance, Model};
 
-use super::{super::plan::Costs, io::Io};
+use super::{super::plan::Costs, io::Io, line::Line};
 use crate::{Cancel, Embeddings, Error};
 
 /// How often somebody who waits for the device looks at the cancel flag.
@@ -23,17 +22,8 @@ pub(super) struct Shared {
     pub(super) zero_point: i32,
     /// Positions that the device has room for.
     pub(super) context_length: usize,
-    line: Mutex<Line>,
+    line: Mutex<Line<Seat>>,
     moved: Condvar,
-}
-
-/// Those who wait for the device, served in the order of their coming.
-#[derive(Default)]
-struct Line {
-    /// The device while nobody is replying.
-    seat: Option<Seat>,
-    waiting: VecDeque<u64>,
-    next: u64,
 }
 
 /// The right to run the device, with the record of what its cache holds.
@@ -56,7 +46,7 @@ impl Shared {
             zero_point: io.zero_point,
             context_length: io.context_length,
             embeddings,
-            line: Mutex::new(Line { seat: Some(seat), ..Line::default() }),
+            line: Mutex::new(Line::with(seat)),
             moved: Condvar::new(),
         }
     }
@@ -64,18 +54,13 @@ impl Shared {
     /// Waits for the device.
     pub(super) fn take_seat(&self, cancel: &Cancel) -> Result<Seat, Error> {
         let mut line = self.lock();
-        let mine = line.next;
-        line.next += 1;
-        line.waiting.push_back(mine);
+        let mine = line.join();
         loop {
-            if line.waiting.front() == Some(&mine)
-                && let Some(seat) = line.seat.take()
-            {
-                line.waiting.pop_front();
+            if let Some(seat) = line.take(mine) {
                 return Ok(seat);
             }
             if cancel.is_set() {
-                line.waiting.retain(|waiting| *waiting != mine);
+                line.leave(mine);
                 self.moved.notify_all();
                 return Err(Error::Cancelled);
             }
@@ -85,11 +70,11 @@ impl Shared {
 
     /// Lets the next one have it.
     pub(super) fn give_back(&self, seat: Seat) {
-        self.lock().seat = Some(seat);
+        self.lock().put(seat);
         self.moved.notify_all();
     }
 
-    fn lock(&self) -> MutexGuard<'_, Line> {
+    fn lock(&self) -> MutexGuard<'_, Line<Seat>> {
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,0 +1,50 @@
+/**
+ * 10,000 replies and 1,000 that are left in the middle, eight at a time, after as many to warm up; prints how much
+ * bigger the process has become, outside of V8's heap and in it.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { load } from '../../ts/index.js';
+import { remember } from './memory.js';
+import { writeTinyModel } from './tiny-model.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'axllm-test-'));
+const model = await load(writeTinyModel(folder), { pipeline: 'transformers', threads: 1 });
+const endless = { maxTokens: 900, logitBias: { 258: -100 } };
+
+async function replies(count: number): Promise<void> {
+  for (let n = 0; n < count; n += 8) {
+    await Promise.all(
+      Array.from({ length: 8 }, (_, k) => model.generate(`${n + k}`, { maxTokens: 4 }).text()),
+    );
+  }
+}
+
+/** Every way to leave: a signal, the loop, `cancel`, an object that nobody reads. */
+async function aborts(count: number): Promise<void> {
+  using chat = model.chat();
+  for (let n = 0; n < count; n++) {
+    const stop = new AbortController();
+    const reply = chat.send('Hello', { ...endless, signal: stop.signal });
+    try {
+      for await (const _ of reply) {
+        if (n % 3 === 0) stop.abort();
+        if (n % 3 === 1) break;
+        reply.cancel();
+      }
+    } catch {
+      // the signal's reason
+    }
+    chat.clear();
+  }
+}
+
+await replies(2000);
+await aborts(200);
+const grown = remember();
+await replies(10_000);
+await aborts(1000);
+process.stdout.write(JSON.stringify(grown()));
+model.dispose();
+rmSync(folder, { recursive: true });
