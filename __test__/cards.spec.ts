@@ -284,20 +284,21 @@ test('the twelve published cards: names, checksums, and which of them know the a
   );
 });
 
+const writeCard = (folder: string, name: string, text: string) =>
+  writeFileSync(
+    join(folder, `${name}.yaml`),
+    metis.replaceAll('example-1024', name).replace(/description: .*/, `description: ${text}`),
+  );
+
 test("cards of --models-dir win over the user's, those over what ships; hidden names are found but not listed", (t) => {
   const home = temporary(t);
   const own = join(home, 'axllm', 'models');
   const dir = join(home, 'dir');
   for (const folder of [own, dir]) mkdirSync(folder, { recursive: true });
-  const as = (folder: string, name: string, text: string) =>
-    writeFileSync(
-      join(folder, `${name}.yaml`),
-      metis.replaceAll('example-1024', name).replace(/description: .*/, `description: ${text}`),
-    );
-  as(own, 'velvet-2b-1024-4core-static', 'mine');
-  as(own, 'ax-secret', 'hidden');
-  as(own, 'both', 'mine');
-  as(dir, 'both', 'of the folder');
+  writeCard(own, 'velvet-2b-1024-4core-static', 'mine');
+  writeCard(own, 'ax-secret', 'hidden');
+  writeCard(own, 'both', 'mine');
+  writeCard(dir, 'both', 'of the folder');
   const places = { env: { XDG_CONFIG_HOME: home }, modelsDir: dir };
   t.is(findCard('velvet-2b-1024-4core-static', places).description, 'mine');
   t.is(findCard('both', places).description, 'of the folder');
