@@ -1,12 +1,14 @@
 //! A loaded model: backend, tokenizer and prompt builder together.
 
 use std::{
+    panic::resume_unwind,
     path::{Path, PathBuf},
     sync::Arc,
+    thread,
     time::SystemTime,
 };
 
-use transformer::LoadOptions;
+use transformer::{Checkpoint, LoadOptions};
 
 use crate::{
     Error, Message, PromptBuilder, Session, Tokenizer,
@@ -57,14 +59,16 @@ impl Model {
         let from_dir = |dir: &Path| Tokenizer::from_dir(dir);
         let (backend, tokenizer, name): (Box<dyn Backend>, _, _) = match &options.source {
             Source::Cpu { weights, context_length, options: load } => {
-                let cpu = Cpu::open(weights, *context_length, load)?;
-                let tokenizer = match &options.tokenizer {
-                    Some(dir) => from_dir(dir)?,
-                    None => match cpu.checkpoint().gguf() {
-                        Some(gguf) => Tokenizer::from_gguf(gguf)?,
-                        None => from_dir(weights)?,
+                let checkpoint = Arc::new(Checkpoint::open(weights)?);
+                let (cpu, tokenizer) = beside(
+                    || Cpu::of(Arc::clone(&checkpoint), *context_length, load),
+                    || match (&options.tokenizer, checkpoint.gguf()) {
+                        (Some(dir), _) => from_dir(dir),
+                        (None, Some(gguf)) => Tokenizer::from_gguf(gguf),
+                        (None, None) => from_dir(weights),
                     },
-                };
+                );
+                let (cpu, tokenizer) = (cpu?, tokenizer?);
                 (Box::new(cpu), tokenizer, weights)
             }
             Source::Aipu(aipu) => {
@@ -73,7 +77,8 @@ impl Model {
                     got: "missing".into(),
                     expected: "a folder with tokenizer.json".into(),
                 })?;
-                (Box::new(Aipu::open(aipu)?), from_dir(dir)?, &aipu.model)
+                let (aipu_model, tokenizer) = beside(|| Aipu::open(aipu), || from_dir(dir));
+                (Box::new(aipu_model?), tokenizer?, &aipu.model)
             }
         };
         if tokenizer.vocab_size() > backend.vocab_size() {
@@ -168,4 +173,13 @@ impl Model {
     pub(crate) fn token_bytes(&self, token: u32) -> &[u8] {
         self.prompts.tokenizer().token_bytes(token).unwrap_or_default()
     }
+}
+
+/// Two parts of the loading at once: the tokenizer takes about as long as the weights.
+fn beside<A, B: Send>(first: impl FnOnce() -> A, second: impl FnOnce() -> B + Send) -> (A, B) {
+    thread::scope(|scope| {
+        let second = scope.spawn(second);
+        let first = first();
+        (first, second.join().unwrap_or_else(|panic| resume_unwind(panic)))
+    })
 }

@@ -1,6 +1,6 @@
 //! The CPU pipeline: the decoder of `transformer`, one KV cache a conversation.
 
-use std::{mem, path::Path, sync::Arc};
+use std::{mem, sync::Arc};
 
 use transformer::{Checkpoint, LoadOptions, Model, Sequence};
 
@@ -22,12 +22,16 @@ pub struct Cpu {
 }
 
 impl Cpu {
-    /// Opens the GGUF file or the Hugging Face folder at `path`; `context_length` may be less than the model's own, never more.
+    /// A model of open files; `context_length` may be less than the model's own, never more.
     ///
     /// # Errors
-    /// When the file is no model that the decoder runs.
-    pub fn open(path: &Path, context_length: Option<usize>, options: &LoadOptions) -> Result<Self, Error> {
-        let model = Model::open(path, options)?;
+    /// When the files are no model that the decoder runs.
+    pub fn of(
+        checkpoint: Arc<Checkpoint>,
+        context_length: Option<usize>,
+        options: &LoadOptions,
+    ) -> Result<Self, Error> {
+        let model = Model::of(checkpoint, options)?;
         let trained = model.config().context_length;
         let place = Place {
             pipeline: "transformers",
@@ -38,11 +42,6 @@ impl Cpu {
         };
         let context_length = context_length.map_or(trained, |asked| asked.min(trained));
         Ok(Self { batcher: Arc::new(Batcher::new(Arc::new(model))), context_length, place })
-    }
-
-    /// The weight files, which also hold the tokenizer.
-    pub fn checkpoint(&self) -> &Checkpoint {
-        self.batcher.model().checkpoint()
     }
 }
 
