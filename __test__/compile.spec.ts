@@ -5,7 +5,7 @@ import { basename, join } from 'node:path';
 import test from 'ava';
 import { compiledName } from '../ts/store/compiled.js';
 import { extractArchive } from '../ts/store/archive/extract.js';
-import { findCard } from '../ts/store/cards.js';
+import { findCard, type Build } from '../ts/store/cards.js';
 import { axllm, defaultWeights, errorLines } from './helpers/cli.js';
 import { temporary } from './helpers/folder.js';
 

@@ -56,31 +56,29 @@ impl Model {
     /// # Errors
     /// Which of them failed, and how.
     pub fn open(options: &ModelOptions) -> Result<Arc<Self>, Error> {
-        let from_dir = |dir: &Path| Tokenizer::from_dir(dir);
-        let (backend, tokenizer, name): (Box<dyn Backend>, _, _) = match &options.source {
-            Source::Cpu { weights, context_length, options: load } => {
-                let checkpoint = Arc::new(Checkpoint::open(weights)?);
-                let (cpu, tokenizer) = beside(
-                    || Cpu::of(Arc::clone(&checkpoint), *context_length, load),
-                    || match (&options.tokenizer, checkpoint.gguf()) {
-                        (Some(dir), _) => from_dir(dir),
-                        (None, Some(gguf)) => Tokenizer::from_gguf(gguf),
-                        (None, None) => from_dir(weights),
-                    },
-                );
-                let (cpu, tokenizer) = (cpu?, tokenizer?);
-                (Box::new(cpu), tokenizer, weights)
-            }
-            Source::Aipu(aipu) => {
-                let dir = options.tokenizer.as_deref().ok_or_else(|| Error::Mismatch {
+        let name = match &options.source {
+            Source::Cpu { weights, .. } => weights,
+            Source::Aipu(aipu) if options.tokenizer.is_some() => &aipu.model,
+            Source::Aipu(_) => {
+                return Err(Error::Mismatch {
                     what: "the tokenizer folder of a compiled model",
                     got: "missing".into(),
                     expected: "a folder with tokenizer.json".into(),
-                })?;
-                let (aipu_model, tokenizer) = beside(|| Aipu::open(aipu), || from_dir(dir));
-                (Box::new(aipu_model?), tokenizer?, &aipu.model)
+                });
             }
         };
+        // the tokenizer takes as long as a small model's weights, and they know nothing of each other
+        let (backend, tokenizer) = thread::scope(|scope| {
+            let tokenizer = scope.spawn(|| tokenizer(name, options.tokenizer.as_deref()));
+            let backend: Result<Box<dyn Backend>, Error> = match &options.source {
+                Source::Cpu { weights, context_length, options: load } => {
+                    Cpu::open(weights, *context_length, load).map(|cpu| Box::new(cpu) as _)
+                }
+                Source::Aipu(aipu) => Aipu::open(aipu).map(|aipu| Box::new(aipu) as _),
+            };
+            (backend, tokenizer.join().unwrap_or_else(|panic| resume_unwind(panic)))
+        });
+        let (backend, tokenizer) = (backend?, tokenizer?);
         if tokenizer.vocab_size() > backend.vocab_size() {
             return Err(Error::Mismatch {
                 what: "the tokenizer's vocabulary",
@@ -175,11 +173,13 @@ impl Model {
     }
 }
 
-/// Two parts of the loading at once: the tokenizer takes about as long as the weights.
-fn beside<A, B: Send>(first: impl FnOnce() -> A, second: impl FnOnce() -> B + Send) -> (A, B) {
-    thread::scope(|scope| {
-        let second = scope.spawn(second);
-        let first = first();
-        (first, second.join().unwrap_or_else(|panic| resume_unwind(panic)))
-    })
+/// The one in `dir`, else that of the weights: inside a GGUF file, beside safetensors.
+fn tokenizer(weights: &Path, dir: Option<&Path>) -> Result<Tokenizer, Error> {
+    if let Some(dir) = dir {
+        return Ok(Tokenizer::from_dir(dir)?);
+    }
+    match Checkpoint::open(weights)?.gguf() {
+        Some(gguf) => Ok(Tokenizer::from_gguf(gguf)?),
+        None => Ok(Tokenizer::from_dir(weights)?),
+    }
 }

@@ -3,7 +3,6 @@
 use std::{
     ops::Range,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 use half::f16;
@@ -68,7 +67,7 @@ struct Slice<'a> {
 /// A decoder with its weights, packed.
 #[derive(Debug)]
 pub struct Model {
-    checkpoint: Arc<Checkpoint>,
+    checkpoint: Checkpoint,
     config: Config,
     weights: Weights,
     rope: Rope,
@@ -88,12 +87,11 @@ impl Model {
     ///
     /// # Errors
     /// As [`Model::open`].
-    pub fn of(checkpoint: impl Into<Arc<Checkpoint>>, options: &LoadOptions) -> Result<Self, LoadError> {
-        let checkpoint = checkpoint.into();
+    pub fn of(checkpoint: Checkpoint, options: &LoadOptions) -> Result<Self, LoadError> {
         let config = checkpoint.config()?;
         let compute = Compute::new(options.isa, options.threads)?;
         let mut options = options.clone();
-        if let Checkpoint::Folder(_) = *checkpoint {
+        if let Checkpoint::Folder(_) = checkpoint {
             options.dtype = options.dtype.or(Some(Dtype::Q8));
         }
         let weights = Weights::read(&checkpoint, &config, &compute, &options)?;

@@ -1,8 +1,8 @@
 //! The CPU pipeline: the decoder of `transformer`, one KV cache a conversation.
 
-use std::{mem, sync::Arc};
+use std::{mem, path::Path, sync::Arc};
 
-use transformer::{Checkpoint, LoadOptions, Model, Sequence};
+use transformer::{LoadOptions, Model, Sequence};
 
 use super::{
     Backend, Cache, Place, Plan,
@@ -22,16 +22,12 @@ pub struct Cpu {
 }
 
 impl Cpu {
-    /// A model of open files; `context_length` may be less than the model's own, never more.
+    /// Opens the GGUF file or the Hugging Face folder at `path`; `context_length` may be less than the model's own, never more.
     ///
     /// # Errors
-    /// When the files are no model that the decoder runs.
-    pub fn of(
-        checkpoint: Arc<Checkpoint>,
-        context_length: Option<usize>,
-        options: &LoadOptions,
-    ) -> Result<Self, Error> {
-        let model = Model::of(checkpoint, options)?;
+    /// When the file is no model that the decoder runs.
+    pub fn open(path: &Path, context_length: Option<usize>, options: &LoadOptions) -> Result<Self, Error> {
+        let model = Model::open(path, options)?;
         let trained = model.config().context_length;
         let place = Place {
             pipeline: "transformers",
