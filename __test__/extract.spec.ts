@@ -90,6 +90,8 @@ test('a GGUF file gives the same, each half alone too', async (t) => {
   t.deepEqual(Object.keys(parse(words.stdout)), ['tokenizer_url', 'tokenizer_md5', 'tokenizer_sha256']);
 });
 
+const shard = (part: number) => `model-0000${part}-of-00002.safetensors`;
+
 /** Weights of 4 MB beside embeddings of 50 kB, in two files with an index. */
 function repository(token?: string): FakeRepository {
   const whole = readFileSync(tensors);
@@ -111,7 +113,6 @@ function repository(token?: string): FakeRepository {
   );
   const size = Buffer.alloc(8);
   size.writeBigUInt64LE(BigInt(header.length));
-  const shard = (part: number) => `model-0000${part}-of-00002.safetensors`;
   const map = { 'model.embed_tokens.weight': shard(2), 'model.before': shard(2), 'lm_head.weight': shard(1) };
   const small = Object.fromEntries(
     tokenizerFiles.map((name) => [name, readFileSync(join(tokenizer, name))] as const),

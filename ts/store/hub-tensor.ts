@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AxllmError } from '../errors.js';
 import { Digest } from './digest.js';
+import { requireRoom } from './disk.js';
 import { defaultPatience, refusal } from './download.js';
 import type { FetchContext } from './fetch.js';
 import { HttpFault, faultOf, get } from './http.js';
@@ -87,6 +88,8 @@ async function copyTensor(
   const header = Buffer.from(text.padEnd(Math.ceil(text.length / 8) * 8));
   const prefix = Buffer.alloc(8);
   prefix.writeBigUInt64LE(BigInt(header.length));
+  // once as it is fetched, once more as it is written
+  await requireRoom(folder, 2 * (to - from));
   const file = await open(join(folder, 'model.safetensors'), 'wx');
   const shown = progress(tensorName, to - from);
   try {
