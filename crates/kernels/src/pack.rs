@@ -163,14 +163,24 @@ fn store_row(layout: Layout, row: &RowCodes, lane: usize, out: &mut [u8]) {
 }
 
 fn store_codes(layout: Layout, codes: &[i8], lane: usize, out: &mut [u8]) {
-    for (column, code) in codes.iter().enumerate() {
-        let (quad, within) = (column / 4, column % 4);
-        if layout.nibbles {
+    let quads = out.chunks_exact_mut(4 * ROWS).map(|quad| &mut quad[4 * lane..][..4]);
+    if layout.nibbles {
+        let code = |code: i8| {
             let code = code.wrapping_add(if layout.minima { 0 } else { 8 }).cast_unsigned();
             debug_assert!(code < 16, "a code of more than 4 bits");
-            out[(quad % 4) * 4 * ROWS + 4 * lane + within] |= (code & 15) << if quad < 4 { 0 } else { 4 };
-        } else {
-            out[quad * 4 * ROWS + 4 * lane + within] = code.cast_unsigned();
+            code & 15
+        };
+        let (low, high) = codes.split_at(BLOCK / 2);
+        for (out, (low, high)) in quads.zip(low.chunks_exact(4).zip(high.chunks_exact(4))) {
+            for (out, (low, high)) in out.iter_mut().zip(low.iter().zip(high)) {
+                *out = code(*low) | code(*high) << 4;
+            }
+        }
+    } else {
+        for (out, codes) in quads.zip(codes.chunks_exact(4)) {
+            for (out, code) in out.iter_mut().zip(codes) {
+                *out = code.cast_unsigned();
+            }
         }
     }
 }

@@ -32,14 +32,19 @@ fn block(layout: Layout, values: &[f32], codes: &mut [i8]) -> (f32, f32) {
     let rounded = |value: f32| if layout.wide { value } else { f16::from_f32(value).to_f32() };
     let (low, high) =
         values.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(l, h), v| (l.min(*v), h.max(*v)));
-    let mut best = (f32::INFINITY, 0.0, 0.0);
-    for span in if layout.nibbles { &SPANS[..] } else { &SPANS[..1] } {
+    let mut best = (f32::INFINITY, f32::NAN, 0.0);
+    let spans = if layout.nibbles { &SPANS[..] } else { &SPANS[..1] };
+    for span in spans {
         let (scale, minimum) = if layout.minima {
             let scale = rounded((high - low) * span / (highest - lowest));
             (scale, rounded((high + low) / 2.0 - scale * (highest + lowest) / 2.0))
         } else {
             (rounded(low.abs().max(high.abs()) * span / highest), 0.0)
         };
+        if spans.len() == 1 {
+            best = (0.0, scale, minimum);
+            break;
+        }
         let code = |value: f32| code(value, scale, minimum, (lowest, highest));
         let error: f32 = values.iter().map(|v| (v - (scale * code(*v) + minimum)).powi(2)).sum();
         if error < best.0 {

@@ -115,8 +115,11 @@ fn logits_do_not_depend_on_how_the_prompt_is_cut_nor_on_the_threads() {
         let prompt = if isa == Isa::Scalar { &short[..20] } else { long };
         let mut whole: Option<Vec<f32>> = None;
         for threads in [1, 2, 3] {
-            let model =
-                Model::open(&default_model(), &LoadOptions { threads, isa: Some(isa) }).expect("loads");
+            let model = Model::open(
+                &default_model(),
+                &LoadOptions { threads, isa: Some(isa), ..LoadOptions::default() },
+            )
+            .expect("loads");
             let cuts: &[usize] = if threads == 2 { &[1, 7, 32, 512] } else { &[512] };
             for cut in cuts {
                 let logits = cut_logits(&model, prompt, *cut);

@@ -3,10 +3,13 @@
 //! The engine joins lists lazily, and copies them at once when they are nested deeply: 33 times `x = x + x` asks for
 //! gigabytes before any fuel is paid. No setting of the engine prevents it, so the sum is taken here. Texts keep
 //! their lines, for the places that errors name.
+//!
+//! Chains of operators and of `elif` nest without the parser's limit, and would use up the stack: they are counted
+//! before anything is parsed.
 
 use minijinja::{
     Environment, Error, ErrorKind, State, Value,
-    machinery::{ast, parse},
+    machinery::{Token, ast, parse, tokenize},
     syntax::SyntaxConfig,
     value::ValueKind,
 };
@@ -18,8 +21,14 @@ const MOST_ITEMS: usize = 65_536;
 /// Bytes that a text of a template may have.
 const MOST_BYTES: usize = 4 << 20;
 
+/// Tokens between two braces, which bound how deep an expression nests; published templates stay below 200.
+const MOST_TOKENS: usize = 1_500;
+/// Branches of conditions in the whole template.
+const MOST_BRANCHES: usize = 1_000;
+
 /// The template with its additions replaced.
 pub(super) fn replace(source: &str, syntax: SyntaxConfig) -> Result<String, Error> {
+    bounded(source, &syntax)?;
     let mut sums = Sums { source, edits: vec![] };
     sums.stmt(&parse(source, "chat", syntax)?)?;
     let Sums { mut edits, .. } = sums;
@@ -34,6 +43,21 @@ pub(super) fn replace(source: &str, syntax: SyntaxConfig) -> Result<String, Erro
     }
     out.push_str(&source[done..]);
     Ok(out)
+}
+
+fn bounded(source: &str, syntax: &SyntaxConfig) -> Result<(), Error> {
+    let (mut tokens, mut branches) = (0, 0);
+    for token in tokenize(source, false, syntax.clone()) {
+        match token?.0 {
+            Token::VariableStart | Token::BlockStart => tokens = 0,
+            Token::Ident("elif") => branches += 1,
+            _ => tokens += 1,
+        }
+        if tokens > MOST_TOKENS || branches > MOST_BRANCHES {
+            return Err(Error::new(ErrorKind::SyntaxError, "an expression or a condition is too long"));
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn install(environment: &mut Environment<'_>) {
@@ -68,7 +92,7 @@ struct Sums<'a> {
 impl Sums<'_> {
     fn add(&mut self, (from, to): (usize, usize), left_end: usize) -> Result<(), Error> {
         let rest = self.source.get(left_end..).unwrap_or_default();
-        let plus = rest.find(|character: char| !character.is_whitespace() && character != ')');
+        let plus = rest.find(|character: char| !character.is_whitespace() && !")]}".contains(character));
         let plus = plus
             .filter(|at| rest[*at..].starts_with('+'))
             .ok_or_else(|| Error::new(ErrorKind::SyntaxError, "an addition whose place cannot be told"))?;
