@@ -50,7 +50,8 @@ async function guardians(tty: string): Promise<string[]> {
 /** A shell in the terminal, which outlives the chat: the terminal's state after it is the shell's to see. */
 function inShell(t: ExecutionContext, env: Record<string, string> = {}) {
   const command = scripted.map((word) => `'${word}'`).join(' ');
-  const script = `before=$(stty -g); ${command}; echo "status $?"; for n in $(seq 300); do [ "$before" = "$(stty -g)" ] && echo same-modes && break; sleep 0.1; done; read -r line`;
+  // what is said before the watcher has left the alternate screen would go with it
+  const script = `before=$(stty -g); ${command}; status=$?; for n in $(seq 300); do [ "$before" = "$(stty -g)" ] && echo same-modes && break; sleep 0.1; done; echo "status $status"; read -r line`;
   return inTerminal(t, ['/bin/bash', '-c', script], { env });
 }
 
@@ -78,6 +79,7 @@ for (const [name, end, status] of [
     await terminal.see(new RegExp(`status ${status}`));
     await terminal.see(/same-modes/);
     await terminal.restored(t);
+    for (let n = 0; n < 100 && (await guardians(tty)).length > 0; n += 1) await sleep(50);
     t.deepEqual(await guardians(tty), []);
     terminal.press('\r');
     await terminal.ended();
