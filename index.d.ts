@@ -120,6 +120,20 @@ export interface DeviceInfo {
   configuration?: Record<string, string>
 }
 
+/** Rows and columns of an embedding matrix. */
+export interface EmbeddingShape {
+  /** Tokens. */
+  vocabSize: number
+  /** Numbers of a token. */
+  embeddingDim: number
+}
+
+/** Writes the embeddings of a GGUF file or a folder in Hugging Face layout as `.npz`, off the JavaScript thread. */
+export declare function extractEmbeddings(weights: string, out: string): Promise<EmbeddingShape>
+
+/** Writes the tokenizer files of a GGUF file or a folder in Hugging Face layout as a zip, and gives their names. */
+export declare function extractTokenizer(from: string, out: string): Promise<Array<string>>
+
 /** Parameters of one reply; absent ones leave the model's scores as they are. */
 export interface GenerateOptions {
   /** 0 (the default): the best token each time. */
@@ -167,13 +181,13 @@ export declare function load(options: LoadOptions): Promise<Model>
 export interface LoadOptions {
   /** `transformers` (the CPU) or `transformers-aipu`. */
   pipeline: 'transformers' | 'transformers-aipu'
-  /** The GGUF file (`transformers`). */
+  /** The GGUF file, or the folder in Hugging Face layout (`transformers`). */
   weights?: string
   /** `model.json` of a compiled model (`transformers-aipu`). */
   compiledModel?: string
   /** The `.npz` with the embedding rows (`transformers-aipu`). */
   embeddings?: string
-  /** Folder with `tokenizer.json`; absent: the tokenizer inside the GGUF file. */
+  /** Folder with `tokenizer.json`; absent: the tokenizer inside the GGUF file, or the weights' own folder. */
   tokenizerDir?: string
   /** `libaxruntime.so`; absent: AXLLM_RUNTIME_LIB, AXELERA_RUNTIME_DIR, then the loader's own search. */
   runtimeLibrary?: string
@@ -189,6 +203,10 @@ export interface LoadOptions {
   threads?: number
   /** Instruction set of the CPU kernels: `scalar`, `avx2` or `avx512`; absent: the machine's best. */
   isa?: string
+  /** What weights are rounded to: `f32`, `bf16`, `q8` or `q4`; absent: as a GGUF file stores them, `q8` for a folder. */
+  dtype?: string
+  /** Folder where rounded weights are kept for the next start; absent: nowhere. */
+  cacheDir?: string
 }
 
 /** One message of a conversation. */

@@ -397,3 +397,19 @@ test('Ctrl-C ends a one-shot in a shell with 130, and the terminal is as it was'
   shell.say('exit');
   t.is(await shell.status, 0);
 });
+
+test('a terminal that says it has no rows and columns', async (t) => {
+  const shell = await terminal(t, ['--norc', '-i'], { command: ['bash'], env: { PS1: 'sh> ' } });
+  await shell.see(/sh> *$/);
+  shell.say('stty rows 0 cols 0');
+  shell.say(
+    `${process.execPath} ${cliFile} --help | tail -1; ${process.execPath} ${cliFile} ${short.join(' ')}`,
+  );
+  await shell.see(/a chat on the simulated card[^]*User: *$/);
+  shell.say('Hello');
+  await shell.see(/User: Hello\nAssistant: \S[^]*\nUser: *$/);
+  shell.press('Ctrl-D');
+  await shell.see(/Goodbye!\n[^]*sh> *$/);
+  shell.say('exit');
+  t.is(await shell.status, 0);
+});

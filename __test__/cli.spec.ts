@@ -106,6 +106,17 @@ test('--help of every command fits 80 columns, is grouped and shows an example; 
     t.is(run.stderr, '');
   }
   t.regex((await axllm(['-V'])).stdout, /^\d+\.\d+\.\d+\n$/);
+  const bench = (await axllm(['bench', '--help'])).stdout;
+  for (const args of [
+    ['help', 'bench'],
+    ['bench', '-p', '4', '-h'],
+  ])
+    t.is((await axllm(args)).stdout, bench);
+  t.is((await axllm(['help'])).stdout, stdout);
+  // a prompt that ends in the word is a prompt
+  const run = await axllm(['smollm2-135m-instruct', ...places[0]![1], '-q', '-n', '2', 'please', 'help']);
+  t.is(run.status, 0, run.stderr);
+  t.notRegex(run.stdout, /Commands:/);
 });
 
 test('a wrong command line is status 2 and one error', async (t) => {

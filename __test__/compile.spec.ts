@@ -5,7 +5,7 @@ import { basename, join } from 'node:path';
 import test from 'ava';
 import { compiledName } from '../ts/store/compiled.js';
 import { extractArchive } from '../ts/store/archive/extract.js';
-import { findCard } from '../ts/store/cards.js';
+import { findCard, type Build } from '../ts/store/cards.js';
 import { axllm, defaultWeights, errorLines } from './helpers/cli.js';
 import { temporary } from './helpers/folder.js';
 
@@ -30,8 +30,8 @@ test('compile writes what a publisher serves: archive, embeddings, tokenizer and
   const { precompiled, contextLength, ...described } = findCard(card);
   t.like(described, { name, modelName: 'HuggingFaceTB/SmolLM2-135M-Instruct', weights: undefined });
   t.is(contextLength, 256);
-  const { archive, ...build } = precompiled!.builds[0]!;
-  t.is(build.path, `${name}.tar.gz`);
+  const [{ archive, path: place }] = precompiled!.builds as [Build];
+  t.is(place, `${name}.tar.gz`);
   for (const file of [archive, precompiled!.embeddings, precompiled!.tokenizer!]) {
     const path = join(out, basename(file.file));
     t.is(file.md5, sum('md5', path), path);

@@ -1,10 +1,11 @@
 /** Each link of the chain, broken in the real path: a root of files, a library and a device given from outside. */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import anyTest, { type ExecutionContext } from 'ava';
 import type { Link } from '../ts/doctor/links.js';
 import { older } from '../ts/doctor/fit.js';
+import { packageRoot } from '../ts/package-root.js';
 import { axllm, cleanEnv, cliFile, simulator } from './helpers/cli.js';
 import { temporary } from './helpers/folder.js';
 
@@ -172,6 +173,39 @@ test('broken: without a card, the CPU and the simulated card need the model', as
     human.stdout,
     /^FAILED +token on the CPU .*\n +-> run once[^]*The first broken link: token on the CPU\.$/m,
   );
+});
+
+test('broken: an archive for another runtime; which versions go together', async (t) => {
+  // the folder tells the SDK's version, as the vendor installs it
+  const libraryOf = (sdk: string) => {
+    const folder = join(temporary(t), `runtime-${sdk}-1`, 'lib');
+    mkdirSync(folder, { recursive: true });
+    copyFileSync(simulator, join(folder, 'libaxruntime.so'));
+    return join(folder, 'libaxruntime.so');
+  };
+  const cards = temporary(t);
+  const shipped = readFileSync(join(packageRoot, 'models', 'phi3-mini-512-static.yaml'), 'utf8');
+  // only the build for SDK 1.8
+  const one = shipped.replace(/ {4}precompiled_others:\n( {6}.*\n)+/, '');
+  t.not(one, shipped);
+  writeFileSync(join(cards, 'phi3-mini-512-static.yaml'), one);
+  const root = machine(t);
+  for (const [sdk, driver, failure] of [
+    ['1.8.0', '1.6.2', undefined],
+    ['1.8.0', '1.5.9', /update the driver/],
+    ['1.6.0', '1.5.9', /choose a model with an archive for AxModel 4, or install the SDK that takes 5/],
+  ] as const) {
+    writeFileSync(join(root, 'sys/module/metis/version'), `${driver}\n`);
+    const env = { AXLLM_SYSTEM_ROOT: root, AXLLM_RUNTIME_LIB: libraryOf(sdk) };
+    const run = await doctor(env, '-m', 'phi3-mini-512-static', '--models-dir', cards, '--offline');
+    const link = run.of('versions');
+    t.is(link?.status, failure ? 'failed' : 'ok', JSON.stringify(link));
+    t.regex(
+      link?.seen ?? '',
+      new RegExp(`driver ${driver}, runtime for AxModel [45], archives for AxModel 5$`),
+    );
+    if (failure) t.regex(link?.remedy ?? '', failure);
+  }
 });
 
 test('broken: the simulated card’s own library', async (t) => {

@@ -121,17 +121,32 @@ test('with --json a reply that fails half-way is kept beside its error', async (
   t.is(error.code, 'device_failed');
 });
 
+interface Shown {
+  options: Record<string, { value: unknown; source: string }>;
+}
+
 test('the config file: used, shown by axllm config, and wrong keys are named', async (t) => {
   const env = configured(t, 'temperature = 0.5\nseed = 3\napi_key = "secret"\n');
   const shown = await axllm(['config', '--json', '--seed', '4'], { env: { ...env, AXLLM_TOP_K: '9' } });
-  const { options } = JSON.parse(shown.stdout) as {
-    options: Record<string, { value: unknown; source: string }>;
-  };
+  const { options } = JSON.parse(shown.stdout) as Shown;
   t.like(options.temperature, { value: 0.5, source: 'config' });
   t.like(options.seed, { value: 4, source: 'flag' });
   t.like(options.top_k, { value: 9, source: 'env' });
   t.like(options.pipeline, { value: 'auto', source: 'default' });
   t.is(options.api_key?.value, '***');
+  const card = join(temporary(t), 'card.yaml');
+  writeFileSync(
+    card,
+    `axelera-model-format: 1.0.0
+models:
+  mine:
+    task_category: LanguageModel
+    extra_kwargs: {llm: {weights: {file: w, sources: [{url: 'https://models.example/w'}]}, options: {top_p: 0.4, temperature: 0.1}}}
+`,
+  );
+  const carded = JSON.parse((await axllm(['config', '--json', '-m', card], { env })).stdout) as Shown;
+  t.like(carded.options.top_p, { value: 0.4, source: 'card' });
+  t.like(carded.options.temperature, { value: 0.5, source: 'config' });
   const wrong = await axllm(hi, { env: configured(t, 'temprature = 1\n') });
   t.is(wrong.status, 1);
   t.regex(

@@ -95,6 +95,21 @@ test('what is finished is laid out once: its lines are the same objects in each 
   }
 });
 
+test('an endless code block and an endless paragraph are laid out in parts that do not show', (t) => {
+  const code = Array.from({ length: 1500 }, (_, n) => `let line${n} = ${n};`).join('\n');
+  const paragraph = Array.from({ length: 5000 }, (_, n) => `word${n}`).join(' ');
+  for (const [source, wanted] of [
+    [`\n\n\`\`\`ts\n${code}\n\`\`\`\n\nEnd.`, `ts${code}End.`],
+    [`Start.\n\n${paragraph}\n\nEnd.`, `Start.${paragraph}End.`],
+  ] as const) {
+    const grown = {};
+    for (let at = 700; at < source.length; at += 700) documentOf(grown, source.slice(0, at), 60, true);
+    const all = documentOf(grown, source, 60, false);
+    t.is(squeezed(all.lines(0, all.rows)), wanted.replace(/\s/g, ''));
+    t.is(all.rows, all.lines(0, all.rows).length);
+  }
+});
+
 const squeezed = (lines: readonly Line[]) => lines.map(textOf).join('').replace(/\s/g, '');
 const words = fc.string({
   unit: fc.constantFrom(

@@ -1,5 +1,6 @@
 // What the command line adds to the engine alone: wall time and peak memory of one-shot runs, side by side.
-// node benchmarks/cli-overhead.mjs [runs]; needs a build, and the default model in the build root.
+// node benchmarks/cli-overhead.mjs [runs]; needs a build, and the default model in the build root. Status 1 when it is
+// more than the command line may cost.
 import { spawnSync } from 'node:child_process';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
@@ -9,6 +10,7 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const cache = process.env.AXELERA_BUILD_ROOT ?? join(homedir(), '.cache', 'axllm');
 const weights = join(cache, 'smollm2-135m-instruct', 'SmolLM2-135M-Instruct.Q4_1.gguf');
 const runs = Number(process.argv[2] ?? 7);
+const most = { wall: 150, megabytes: 60 };
 
 // the native module with nothing around it: the same prompt, the same number of tokens
 const bare = `
@@ -47,9 +49,8 @@ const [engine, cli] = Object.values(taken).map((list) => ({
   wall: median(list.map(({ wall }) => wall)),
   megabytes: median(list.map(({ megabytes }) => megabytes)),
 }));
-const line = (name, { wall, megabytes }) => `${name.padEnd(13)} ${wall.toFixed(0).padStart(5)} ms ${megabytes.toFixed(1).padStart(7)} MB\n`;
-process.stdout.write(
-  line('engine alone', engine) +
-    line('axllm', cli) +
-    line('added', { wall: cli.wall - engine.wall, megabytes: cli.megabytes - engine.megabytes }),
-);
+const added = { wall: cli.wall - engine.wall, megabytes: cli.megabytes - engine.megabytes };
+const line = (name, { wall, megabytes }) =>
+  `${name.padEnd(13)} ${wall.toFixed(0).padStart(5)} ms ${megabytes.toFixed(1).padStart(7)} MB\n`;
+process.stdout.write(line('engine alone', engine) + line('axllm', cli) + line('added', added) + line('at most', most));
+process.exitCode = added.wall > most.wall || added.megabytes > most.megabytes ? 1 : 0;

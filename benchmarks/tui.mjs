@@ -1,74 +1,146 @@
-// What the full-screen chat costs: `node benchmarks/tui.mjs`. A reply of 200 tokens/s in a 120x40 terminal, under a
-// transcript of 20,000 lines; the share of one core, the time from a key to its echo, and the memory per text.
-import { readFileSync } from 'node:fs';
+// What the full-screen chat costs: `node benchmarks/tui.mjs`. A reply of 200 tokens/s in a 120x40 terminal,
+// under a transcript of 20,000 lines: the share of one core, from a key to its echo, and the memory beside the text.
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { loadavg, tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pty from '@lydell/node-pty';
 
 const program = fileURLToPath(new URL('../__test__/helpers/tui_scripted.ts', import.meta.url));
-const reply = 'Some **bold** words, `code` and a [link](https://example.org).\n\n- one\n- two\n\n'.repeat(400);
-const script = JSON.stringify({ text: reply, chunk: 4, everyMs: 4 });
-/** A question and an answer of this many rows each, blank ones included. */
-const rowsOfTurn = 6;
+const folder = mkdtempSync(join(tmpdir(), 'axllm-bench-'));
+process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
 
-/** Starts the chat; `cpu` in seconds and `memory` in bytes are the process's own, as the kernel counts them. */
-async function start(turns) {
-  const env = { ...process.env, TERM: 'xterm-256color', SCRIPT: script, TURNS: String(turns) };
-  const child = pty.spawn(process.execPath, ['--import=tsx', program], { cols: 120, rows: 40, env });
+/** With the question and the blank rows 58 rows a turn. */
+const paragraphs = 28;
+const turns = Math.ceil(20_000 / 58);
+const part = `Some **bold** words, \`code\` and a [link](https://example.org) in a sentence as long as those that
+models write, and a second one that makes a paragraph of it.
+
+- a first point of seven or eight words
+- a second one of about as many
+
+`;
+
+/** Starts the chat; `cpu` in seconds, as the kernel counts it; `memory` in bytes after a collection, with the text. */
+async function start(script, lines) {
+  const memory = join(folder, 'memory');
+  const env = {
+    ...process.env,
+    TERM: 'xterm-256color',
+    SCRIPT: JSON.stringify(script),
+    TURNS: String(lines),
+    ROWS: String(paragraphs),
+    MEMORY: memory,
+  };
+  const args = ['--expose-gc', `--import=${import.meta.resolve('tsx')}`, program];
+  const child = pty.spawn(process.execPath, args, { cols: 120, rows: 40, env });
   let bytes = '';
   child.onData((data) => (bytes = (bytes + data).slice(-100_000)));
   const see = async (wanted) => {
     while (!wanted.test(bytes)) await sleep(1);
   };
-  await see(turns === 0 ? /Ask something/ : new RegExp(`Answer ${turns},`));
+  const press = (text) => {
+    bytes = '';
+    child.write(text);
+  };
+  await see(lines === 0 ? /Ask something/ : new RegExp(`Answer ${lines},`));
   await sleep(1500);
   return {
-    press: (text) => child.write(text),
+    press,
     see,
-    forget: () => (bytes = ''),
+    shown: () => bytes,
+    /** Milliseconds from a key to what it must show. */
+    async echo(key, wanted) {
+      const pressed = performance.now();
+      press(key);
+      await see(wanted);
+      return performance.now() - pressed;
+    },
     cpu() {
       const fields = readFileSync(`/proc/${child.pid}/stat`, 'utf8').split(') ')[1].split(' ');
       return (Number(fields[11]) + Number(fields[12])) / 100;
     },
-    memory: () => 1024 * Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))[1]),
+    async memory() {
+      let found;
+      // what the last collection has let go of may hold more
+      for (let n = 0; n < 3; n += 1) {
+        rmSync(memory, { force: true });
+        process.kill(child.pid, 'SIGUSR2');
+        await sleep(1500);
+        found = JSON.parse(readFileSync(memory, 'utf8'));
+      }
+      return found;
+    },
+    /** Looks at every row once: a search that finds nothing, and from end to end. */
+    async lookAtAll() {
+      press('\u0012');
+      await see(/search:/);
+      press('1 no such line 2 no such line');
+      await see(/not found/);
+      press('\u001b');
+      await sleep(300);
+      for (const keys of ['\u001b[1;5H', '\u001b[5~'.repeat(5), '\u001b[1;5F']) {
+        press(keys);
+        await sleep(300);
+      }
+    },
     end: () => child.kill('SIGTERM'),
   };
 }
 
-const median = (values) => values.sort((a, b) => a - b)[Math.floor(values.length / 2)];
+const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
+const load = () => loadavg()[0].toFixed(1);
+const began = load();
 
-const turns = Math.ceil(20_000 / rowsOfTurn);
-const text = Array.from({ length: turns }, (_, n) => `Question ${n}?Answer ${n}, first line.\n\nAnswer ${n}, second line.`).join('');
-const empty = await start(0);
-const before = empty.memory();
-empty.end();
-const chat = await start(turns);
-const grown = chat.memory() - before;
+// the same work over few turns: what is compiled and kept whatever the length
+const short = await start({ text: 'Hello.' }, 20);
+await short.lookAtAll();
+const few = await short.memory();
+short.end();
+
+// 4 characters are a token here
+const chat = await start({ text: part, times: 2000, chunk: 4, everyMs: 5 }, turns);
+await chat.lookAtAll();
+const all = await chat.memory();
 const idle = chat.cpu();
-await sleep(2000);
-const idleShare = (chat.cpu() - idle) / 2;
+await sleep(3000);
+const idleShare = (chat.cpu() - idle) / 3;
 chat.press('go\r');
-await sleep(1000);
+await sleep(2000);
 const [cpu, since] = [chat.cpu(), performance.now()];
-await sleep(5000);
+await sleep(10_000);
 const share = (chat.cpu() - cpu) / ((performance.now() - since) / 1000);
+const rate = Number(/Tokens\/sec: ([\d.]+)/.exec(chat.shown())[1]);
 const echoes = [];
-for (let n = 0; n < 40; n += 1) {
+for (let n = 0; n < 60; n += 1) {
   const mark = String.fromCharCode(0x1400 + n);
-  const pressed = performance.now();
-  chat.press(mark);
-  await chat.see(new RegExp(mark));
-  echoes.push(performance.now() - pressed);
-  await sleep(50);
+  echoes.push(await chat.echo(mark, new RegExp(mark)));
+  await sleep(37);
 }
 chat.end();
+
+// a reply of a megabyte, from before its first character to after its last; a short one has warmed up
+const long = await start({ text: [part, part], times: [100, 4000], chunk: 400, everyMs: 1 }, 0);
+long.press('go\r');
+await long.see(/TTFT: 0\.57s/);
+const before = await long.memory();
+long.press('/new\rgo\r');
+await long.see(/TTFT: 0\.57s/);
+const after = await long.memory();
+long.end();
+
+const bound = (value, limit) => `${value}  (bound ${limit})`;
 const figures = {
   'core while idle, %': (100 * idleShare).toFixed(1),
-  'core at 200 tokens/s, %': (100 * share).toFixed(1),
-  'key to echo, median ms': median(echoes).toFixed(1),
-  'key to echo, worst ms': Math.max(...echoes).toFixed(1),
-  'transcript, kB': (text.length / 1e3).toFixed(0),
-  'memory above an empty chat, kB': (grown / 1e3).toFixed(0),
+  'tokens a second': rate.toFixed(0),
+  'core meanwhile, %': bound((100 * share).toFixed(1), 5),
+  'key to echo while streaming, median ms': bound(median(echoes).toFixed(1), 30),
+  'key to echo while streaming, worst of 60, ms': bound(Math.max(...echoes).toFixed(1), 30),
+  'text of the transcript, kB': (all.said / 1e3).toFixed(0),
+  'memory of the transcript, by its text': bound(((all.heap - few.heap) / (all.said - few.said)).toFixed(2), 2),
+  'memory of a reply, by its text': bound(((after.heap - before.heap) / (after.said - before.said)).toFixed(2), 2),
+  'load before and after': `${began} ${load()}`,
 };
-for (const [name, value] of Object.entries(figures)) process.stdout.write(`${name.padEnd(34)}${value.padStart(8)}\n`);
+for (const [name, value] of Object.entries(figures)) process.stdout.write(`${name.padEnd(46)}${value}\n`);
 process.exit(0);

@@ -3,7 +3,7 @@
 import { writeFileSync } from 'node:fs';
 import { cpus, loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
-import { limits, llama, models, node, oursIn, peers, wall } from './peers.mjs';
+import { besides, limits, llama, models, node, oursIn, peers, wall } from './peers.mjs';
 
 const { values } = parseArgs({
   options: {
@@ -46,6 +46,18 @@ const together = Math.min(8 * reading(smol, two), multiplying(smol, two));
 const eight = () => oursIn('decode', smol, 2, 64, 64, 0, 8);
 row('135M Q4_1, 8 sequences, total', 4, together, () => llama.batched(smol, 8), eight);
 row('… against our one sequence', 2.5, together, () => oursIn('decode', smol, 2, 64, 64, 0), eight);
+row(
+  '135M Q4_1, prompt 512, another process on a core',
+  6,
+  multiplying(smol, two),
+  ...prompt(smol, 2).map(besides),
+);
+row(
+  '135M Q4_1, decode 128, another process on a core',
+  2.2,
+  reading(smol, two),
+  ...decode(smol, 2, 128, 0).map(besides),
+);
 row(
   'one short answer, whole process, ms',
   1,

@@ -1,5 +1,5 @@
 // The two sides of `npm run bench:peers`: files, builds and one measurement of each kind.
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
@@ -34,8 +34,9 @@ function made(name, make) {
   return path;
 }
 
+// --pure: the head in the same format, since nothing else here tells its speed apart
 const quantize = (from, kind) => (to) =>
-  run(join(bin, 'llama-quantize'), ['--allow-requantize', from, to, kind]);
+  run(join(bin, 'llama-quantize'), ['--allow-requantize', '--pure', from, to, kind]);
 
 /** The default model, the same requantised, and a synthetic one of Llama-3.2-1B's shape; made when they are missing. */
 export function models() {
@@ -95,6 +96,16 @@ export const node = {
     process.execPath,
     ['dist/cli.js', path, '--pipeline', 'transformers', '-q', '-n', '1', '--prompt', question],
   ],
+};
+
+/** The same measurement while another process keeps one core busy. */
+export const besides = (measure) => () => {
+  const other = spawn(process.execPath, ['-e', 'for (;;);'], { stdio: 'ignore' });
+  try {
+    return measure();
+  } finally {
+    other.kill('SIGKILL');
+  }
 };
 
 /** Milliseconds of a whole process. */

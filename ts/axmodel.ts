@@ -15,10 +15,15 @@ export async function inOrder(
 ): Promise<Build[]> {
   if (builds.length < 2) return [...builds];
   const { path } = await probeRuntime(runtimeLibrary);
-  const wanted = axmodelOf(realpathOf(path));
+  const wanted = axmodelWanted(path);
   log.debug(`${path} takes compiled models of version ${wanted ?? 'unknown'}`);
   const rank = ({ axmodel = 0 }: Build) => (axmodel === wanted ? Infinity : axmodel);
   return [...builds].sort((a, b) => rank(b) - rank(a));
+}
+
+/** The version that the runtime library at `path` takes, as far as the name of its folder tells. */
+export function axmodelWanted(path: string): number | undefined {
+  return axmodelOf(realpathOf(path));
 }
 
 /** The version of the format, from a path such as `/opt/axelera/runtime-1.8.0-1/lib/libaxruntime.so`. */

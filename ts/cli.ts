@@ -9,10 +9,11 @@ import { completionCommand, completionsFlag, printCompletions } from './commands
 import { configCommand } from './commands/config.js';
 import { devicesCommand } from './commands/devices.js';
 import { doctorCommand } from './commands/doctor.js';
+import { extractCommand } from './commands/extract.js';
 import { listCommand } from './commands/list.js';
 import { pullCommand } from './commands/pull.js';
 import { rmCommand } from './commands/rm.js';
-import { runCommand, runUsage } from './commands/run.js';
+import { runCommand } from './commands/run.js';
 import { serveCommand } from './commands/serve.js';
 import { showCommand } from './commands/show.js';
 import { verifyCommand } from './commands/verify.js';
@@ -54,6 +55,7 @@ const others = [
   configCommand(context),
   devicesCommand(context),
   doctorCommand(context),
+  extractCommand(context),
   listCommand(context),
   pullCommand(context),
   rmCommand(context),
@@ -65,9 +67,12 @@ const verbs = ['run', 'chat', ...others.map(({ command }) => String(command).spl
 
 async function main(argv: readonly string[]): Promise<void> {
   if (argv[0] === completionsFlag) return printCompletions(argv.slice(1), verbs, context);
-  const parser = yargs()
+  const { words, help } = askedForHelp(normalise(argv));
+  const parser = yargs(words)
     .scriptName('axllm')
-    .usage(runUsage)
+    .usage(
+      '$0 [MODEL] [PROMPT] [options]\n\nRuns small language models on the Axelera Metis AIPU and on the CPU.',
+    )
     .locale('en')
     .command(runCommand(context, verbs))
     .command(others)
@@ -79,22 +84,34 @@ async function main(argv: readonly string[]): Promise<void> {
       'parse-positional-numbers': false,
       'strip-aliased': true,
     })
-    .help()
-    .alias('help', 'h')
+    // yargs' own would take a prompt that ends in "help" for the command of that name
+    .help(false)
+    .option('help', { alias: 'h', type: 'boolean', describe: 'Show help' })
     .version(packageVersion())
     .alias('version', 'V')
-    .wrap(Math.min(80, process.stdout.columns ?? 80))
+    .wrap(Math.min(80, Math.max(40, process.stdout.columns || 80)))
     .strict()
     .exitProcess(false)
     .fail((message, error) => {
       throw message ? new UsageError(message) : error;
     });
-  // what yargs would print itself, help and version, it would print without noticing a failure
+  if (help) return write(process.stdout, `${await parser.getHelp()}\n`);
+  // the version: printed by yargs itself, a failure would not be noticed
   let printed = '';
-  await parser.parseAsync(normalise(argv), {}, (_error, _argv, output) => {
+  await parser.parseAsync(words, {}, (_error, _argv, output) => {
     printed = output;
   });
   await write(process.stdout, printed && `${printed}\n`);
+}
+
+/** `--help` and `-h` anywhere, `axllm help` and `axllm help COMMAND`. */
+function askedForHelp(argv: readonly string[]): { words: string[]; help: boolean } {
+  const options = argv.includes('--') ? argv.indexOf('--') : argv.length;
+  const words = argv.filter((word, at) => {
+    const asks = at < options && (word === '--help' || word === '-h' || (word === 'help' && at === 0));
+    return !asks;
+  });
+  return { words, help: words.length < argv.length };
 }
 
 /** The exit status for whatever ended `main`; prints the error unless the end was asked for. */

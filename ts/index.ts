@@ -32,6 +32,8 @@ export interface LoadOptions {
   threads?: number;
   /** CPU instruction set to use instead of the best one found. */
   cpu?: string;
+  /** What the CPU rounds weights to: `f32`, `bf16`, `q8` or `q4`; default: as a GGUF file has them, `q8` for a folder. */
+  dtype?: string;
   /** Folder of cards of your own. */
   modelsDir?: string;
   /** Never use the network. */
@@ -58,6 +60,7 @@ export async function load(model: string = defaultModel, options: LoadOptions = 
     tokenizerDir: options.tokenizerDir,
     threads: options.threads,
     cpu: options.cpu,
+    dtype: options.dtype,
   };
   return openModel(request, {
     root: buildRoot(options.buildRoot, env),

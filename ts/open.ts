@@ -1,4 +1,5 @@
 /** From a card and a choice of pipeline to a loaded model: fetches, compiles and falls back as needed. */
+import { join } from 'node:path';
 import type { Thermometer } from './core-temperature.js';
 import { parseSelector, type DeviceChoice } from './devices.js';
 import { AxllmError, UsageError, asAxllmError } from './errors.js';
@@ -20,6 +21,7 @@ export interface OpenRequest {
   readonly tokenizerDir?: string | undefined;
   readonly threads?: number | undefined;
   readonly cpu?: string | undefined;
+  readonly dtype?: string | undefined;
   /** Follow the temperature of a card that does not tell it itself. */
   readonly temperature?: boolean;
 }
@@ -33,6 +35,7 @@ export function requestOf(card: Card, values: OptionValues): OpenRequest {
     tokenizerDir: values['tokenizer-dir'],
     threads: values.threads,
     cpu: values.cpu,
+    dtype: values.dtype,
     temperature: values['show-temp'] ?? values['show-stats'],
   };
 }
@@ -107,11 +110,13 @@ async function whyNoDevice(): Promise<string | undefined> {
 }
 
 async function loadOnCpu(request: OpenRequest, context: FetchContext): Promise<NativeModel> {
-  const { card, threads, cpu, tokenizerDir } = request;
+  const { card, threads, cpu, dtype, tokenizerDir } = request;
   const weights = await weightsOf(card, context);
   const { contextLength, minResponseSpace } = card;
   const options = { weights, contextLength, minResponseSpace, tokenizerDir, threads, isa: cpu };
-  return load({ pipeline: 'transformers', ...options });
+  // rounded weights, which the next start maps instead of rounding again
+  const cacheDir = join(context.root, 'packed');
+  return load({ pipeline: 'transformers', ...options, dtype, cacheDir });
 }
 
 async function loadOnAipu(

@@ -6,7 +6,7 @@ import type { ExecutionContext } from 'ava';
 export type Answer = (request: IncomingMessage, response: ServerResponse, count: number) => void;
 
 /** A real HTTP server on the loopback; `answer` is told how many requests came before. */
-export async function serve(t: ExecutionContext, answer: Answer) {
+export async function serve(t: Pick<ExecutionContext, 'teardown'>, answer: Answer) {
   const seen: IncomingMessage[] = [];
   const server = createServer((request, response) => {
     seen.push(request);

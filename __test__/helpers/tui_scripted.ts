@@ -1,5 +1,5 @@
 /**
- * The full-screen chat as it is, but for the model: its replies come from SCRIPT, `{ text, chunk, everyMs }`; with
+ * The full-screen chat as it is, but for the model: its replies come from SCRIPT, `{ text, times, chunk, everyMs }`; with
  * several texts, one after the other. TURNS and ROWS say how long the conversation before is.
  */
 import { writeFileSync } from 'node:fs';
@@ -13,21 +13,32 @@ import { newConversation } from '../../ts/chat/conversation.js';
 
 const script = JSON.parse(process.env.SCRIPT ?? '{}') as {
   text?: string | string[];
+  times?: number | number[];
   chunk?: number;
   everyMs?: number;
 };
 const { chunk = 4, everyMs = 5 } = script;
-const texts = [script.text ?? 'Hello.'].flat();
+const times = [script.times ?? 1].flat();
+const texts = [script.text ?? 'Hello.']
+  .flat()
+  .map((text, at) => Buffer.from(text.repeat(times[at] ?? 1)).toString());
 let replies = 0;
 
 function reply(): NativeReply {
   const text = texts[replies++ % texts.length]!;
   let at = 0;
   let cancelled = false;
+  let started: number | undefined;
+  let pieces = 0;
   return {
     async next() {
       if (cancelled || at >= text.length) return null;
-      await new Promise((done) => setTimeout(done, everyMs));
+      // by the clock, so that what a timer comes late does not add up
+      started ??= performance.now();
+      pieces += 1;
+      await new Promise((done) =>
+        setTimeout(done, Math.max(0, started! + pieces * everyMs - performance.now())),
+      );
       const part = text.slice(at, at + chunk);
       at += chunk;
       return { text: part, tokens: 1 };
@@ -48,11 +59,18 @@ if (process.env.CRASH === 'exception')
   setTimeout(() => {
     throw crash;
   }, 1000);
+const chat = new Chat(session, {
+  conversation: longHistory(Number(process.env.TURNS ?? 0), Number(process.env.ROWS ?? 2)),
+});
 const { MEMORY } = process.env;
 if (MEMORY)
   process.on('SIGUSR2', () => {
     globalThis.gc!();
-    writeFileSync(MEMORY, String(process.memoryUsage().heapUsed));
+    const said = chat.conversation.turns.reduce(
+      (sum, turn) => sum + turn.user.length + turn.assistant.length,
+      0,
+    );
+    writeFileSync(MEMORY, JSON.stringify({ heap: process.memoryUsage().heapUsed, said }));
   });
 await runTui({
   context: {
@@ -77,9 +95,7 @@ await runTui({
         countTokens: (counted: string) => Math.ceil(counted.length / 4),
         coreTemperature: () => 34,
       },
-      chat: new Chat(session, {
-        conversation: longHistory(Number(process.env.TURNS ?? 0), Number(process.env.ROWS ?? 2)),
-      }),
+      chat,
     }),
 }).catch((error: Error) => {
   process.stderr.write(`${error.message}\n`);

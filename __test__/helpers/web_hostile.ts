@@ -72,7 +72,7 @@ const inline = (script: string): string[] => [
 ];
 
 const blocks = (script: string): string[] => [
-  '```html\n' + `<img src=x onerror='${script}'>` + '\n```',
+  `\`\`\`html\n<img src=x onerror='${script}'>\n\`\`\``,
   '```"><img src=x onerror=window.hit=1>\ncode\n```',
   '```javascript\n</code></pre><script>window.hit=1</script>',
   '```mermaid\ngraph TD; A["<img src=x onerror=window.hit=1>"]-->B\n```',

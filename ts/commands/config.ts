@@ -4,7 +4,9 @@ import { configPath } from '../config-file.js';
 import { settings, type Context } from '../context.js';
 import { allOptions } from '../options.js';
 import type { Resolved } from '../resolve.js';
+import { defaultModel, findCard } from '../store/cards.js';
 import { oneLine, write, writeJson } from '../terminal.js';
+import { placesOf } from './files.js';
 import { yargsOptions } from './yargs-options.js';
 
 export const configCommand = (context: Context): CommandModule => ({
@@ -13,12 +15,14 @@ export const configCommand = (context: Context): CommandModule => ({
   builder: (yargs) =>
     yargs
       .options(yargsOptions('config'))
-      .example('$0 config --json', 'for programs; takes the flags of a run'),
+      .example('$0 config -m MODEL --json', 'for programs; takes the flags of a run'),
   handler: (argv) => run(argv, context),
 });
 
 async function run(argv: ArgumentsCamelCase, context: Context): Promise<void> {
-  const resolved = await settings(context, 'config', argv);
+  const first = await settings(context, 'config', argv);
+  const card = findCard(first.values.model ?? defaultModel, placesOf(context, first.values));
+  const resolved = await settings(context, 'config', argv, card.options);
   const path = configPath(context.env);
   const rows = describe(resolved);
   if (resolved.values.json) {

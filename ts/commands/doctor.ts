@@ -71,9 +71,14 @@ async function examine(
   const system = choice.simulated
     ? unreached(['pci card', 'kernel module', 'device node', 'permission'], 'the simulated card has none')
     : systemLinks(chain, root);
-  const { links: runtime, device } = await runtimeLinks(choice);
-  const found = [...system, ...runtime];
-  if (device) found.push(versionLink(device, choice.simulated ? { pci: [], nodes: [] } : chain));
+  const { links: ofRuntime, device, path: runtime } = await runtimeLinks(choice);
+  const found = [...system, ...ofRuntime];
+  const around = {
+    chain: choice.simulated ? { pci: [], nodes: [] } : chain,
+    runtime,
+    builds: card.precompiled?.builds ?? [],
+  };
+  if (device) found.push(versionLink(device, around));
   else found.push(...unreached(['versions', 'memory'], 'needs a device'));
   if (device) found.push(memoryLink(device, card.requiredMemoryGb, card.name));
   const last: LinkName = choice.simulated ? 'token on the simulated card' : 'token on the AIPU';

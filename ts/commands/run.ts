@@ -17,17 +17,12 @@ interface Words {
   words?: string[];
 }
 
-/** The head of the help, with and without `run`. */
-export const runUsage =
-  '$0 [MODEL] [PROMPT] [options]\n\nRuns small language models on the Axelera Metis AIPU and on the CPU.';
-
 /** The default command; `verbs` are the names of the others, for whoever mistypes one. */
 export const runCommand = (context: Context, verbs: readonly string[]): CommandModule<object, Words> => ({
   command: ['$0 [words..]', 'run [words..]', 'chat [words..]'],
   describe: 'Answer one prompt, or chat',
   builder: (yargs) =>
     yargs
-      .usage(runUsage)
       .positional('words', {
         type: 'string',
         array: true,

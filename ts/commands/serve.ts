@@ -9,7 +9,7 @@ import type { OptionValues } from '../options.js';
 import type { Resolved } from '../resolve.js';
 import type { ServedModel } from '../server/served.js';
 import { defaultModel, findCard, type Card } from '../store/cards.js';
-import { write, type Log } from '../terminal.js';
+import { write, writeJson, type Log } from '../terminal.js';
 import { filesOf, placesOf } from './files.js';
 import { yargsOptions } from './yargs-options.js';
 
@@ -66,7 +66,7 @@ async function run(argv: ArgumentsCamelCase<Words>, context: Context): Promise<v
         models: models.map(({ id }) => id),
         ...(madeKey ? { key: madeKey } : {}),
       };
-      await write(context.stdout, `${JSON.stringify(line)}\n`);
+      await writeJson(context.stdout, line);
     }
     if (!context.signal.aborted) await once(context.signal, 'abort');
     log.info('Ending: replies under way may finish');

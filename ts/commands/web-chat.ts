@@ -17,7 +17,7 @@ import { buildRoot } from '../store/build-root.js';
 import type { Card } from '../store/cards.js';
 import { progressOn } from '../store/progress.js';
 import { paint, wantsColour, write, type Log } from '../terminal.js';
-import type { UiState } from '../web/protocol.js';
+import type { UiState } from '../server/page-state.js';
 
 /** Longer than a page waits between two looks. */
 const lastWordsMs = 1000;

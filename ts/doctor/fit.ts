@@ -1,16 +1,35 @@
 /** Whether parts that are there also fit each other: firmware, driver, memory. */
+import { axmodelWanted } from '../axmodel.js';
 import type { DeviceInfo, SystemChain } from '../native.js';
+import type { Build } from '../store/cards.js';
 import { failed, ok, type Link } from './links.js';
 
 /** The oldest driver that SDK 1.8 accepts. */
 const oldestDriver = '1.6.2';
 
-/** Firmware and driver against each other; the archive is judged by the runtime when it loads it. */
-export function versionLink(device: DeviceInfo, chain: SystemChain): Link {
+/** What has to fit the device. */
+export interface Around {
+  readonly chain: SystemChain;
+  /** The runtime library's path: its folder tells the SDK's version. */
+  readonly runtime: string | undefined;
+  /** What the model has for Metis; none where it is compiled here. */
+  readonly builds: readonly Build[];
+}
+
+/** Firmware, driver, runtime and the model's archive against each other, as one matrix. */
+export function versionLink(device: DeviceInfo, { chain, runtime, builds }: Around): Link {
   const { firmwareVersion, flashedFirmwareVersion } = device;
-  const driver = chain.driverVersion;
-  const seen = `firmware ${firmwareVersion || 'unknown'} (flashed ${flashedFirmwareVersion || 'unknown'}), driver ${driver ?? 'unknown'}`;
-  if (driver !== undefined && driver !== null && older(driver, oldestDriver)) {
+  const driver = chain.driverVersion ?? undefined;
+  const wanted = runtime === undefined ? undefined : axmodelWanted(runtime);
+  const archives = builds.flatMap(({ axmodel }) => axmodel ?? []);
+  const seen = [
+    `firmware ${firmwareVersion || 'unknown'} (flashed ${flashedFirmwareVersion || 'unknown'})`,
+    `driver ${driver ?? 'unknown'}`,
+    ...(wanted === undefined ? [] : [`runtime for AxModel ${wanted}`]),
+    ...(archives.length === 0 ? [] : [`archives for AxModel ${archives.join(' and ')}`]),
+  ].join(', ');
+  // a runtime that wants AxModel 4 is older than this rule
+  if (wanted !== 4 && driver !== undefined && older(driver, oldestDriver)) {
     return failed('versions', seen, `update the driver: SDK 1.8 refuses those before ${oldestDriver}`);
   }
   if (flashedFirmwareVersion && firmwareVersion && flashedFirmwareVersion !== firmwareVersion) {
@@ -19,6 +38,10 @@ export function versionLink(device: DeviceInfo, chain: SystemChain): Link {
       seen,
       'switch the machine off and on: the card then starts the flashed firmware',
     );
+  }
+  if (wanted !== undefined && archives.length > 0 && !archives.includes(wanted)) {
+    const remedy = `choose a model with an archive for AxModel ${wanted}, or install the SDK that takes ${archives.join(' or ')}`;
+    return failed('versions', seen, remedy);
   }
   return ok('versions', seen);
 }

@@ -101,15 +101,16 @@ function mayOpen(path: string): boolean {
 /** What the runtime says: library, version, devices; and the device that a run would use. */
 export async function runtimeLinks(
   choice: DeviceChoice,
-): Promise<{ links: Link[]; device: DeviceInfo | undefined }> {
+): Promise<{ links: Link[]; device: DeviceInfo | undefined; path: string | undefined }> {
   const install = 'install the Voyager SDK, or name its libaxruntime.so in AXLLM_RUNTIME_LIB';
   let version = '';
+  let path: string | undefined;
   const library = await tried(
     'runtime library',
     async () => {
       const runtime = await probeRuntime(choice.runtimeLibrary);
-      version = runtime.version;
-      return runtime.path;
+      ({ version, path } = runtime);
+      return path;
     },
     install,
   );
@@ -120,7 +121,7 @@ export async function runtimeLinks(
       ? [ok('runtime library', 'found'), { ...library, link: 'runtime version' }]
       : [library, skipped('runtime version', 'needs the runtime library')];
     const why = foreign ? 'needs the runtime version' : 'needs the runtime library';
-    return { links: [...links, skipped('device list', why)], device: undefined };
+    return { links: [...links, skipped('device list', why)], device: undefined, path };
   }
   let device: DeviceInfo | undefined;
   const list = await tried(
@@ -134,7 +135,7 @@ export async function runtimeLinks(
     },
     'see axllm devices',
   );
-  return { links: [library, ok('runtime version', version), list], device };
+  return { links: [library, ok('runtime version', version), list], device, path };
 }
 
 function choose(devices: readonly DeviceInfo[], selector: string | undefined): DeviceInfo {

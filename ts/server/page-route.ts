@@ -1,5 +1,5 @@
 /** `GET /ui/page`: what the page shows of the model, while it loads and after. */
-import type { ShareState, UiState } from '../web/protocol.js';
+import type { ShareState, UiState } from './page-state.js';
 import { json, route, type Route, type Server } from './route.js';
 
 /** What whoever starts the server knows of its page. */

@@ -5,7 +5,7 @@ import type { OptionValues } from '../options.js';
 import type { Door } from '../server/door.js';
 import type { RunningServer } from '../server/start.js';
 import type { Env, Log } from '../terminal.js';
-import type { ShareState } from '../web/protocol.js';
+import type { ShareState } from '../server/page-state.js';
 import { planFor } from './plan.js';
 import { qrRows } from './qr.js';
 import { openTunnel, type Tunnel } from './tunnel.js';

@@ -1,11 +1,12 @@
 /** A model as the simulated card wants it: compiled on first use, complete or not there at all. */
-import { mkdir, mkdtemp, readFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, relative } from 'node:path';
 import { AxllmError } from '../errors.js';
 import { compile, type CompiledModel } from '../native.js';
 import { packageVersion } from '../package-root.js';
 import { isAlive, ownerMark, ownerPattern, withLock } from './lock.js';
 import { syncFolder } from './part-file.js';
+import { makeFolder } from './disk.js';
 
 /** What the AIPU pipeline opens. */
 export interface CompiledFiles {
@@ -59,7 +60,7 @@ export async function compileInto(
   folder: string,
   { weights, name, context, signal }: CompileRequest,
 ): Promise<CompiledFiles> {
-  await mkdir(dirname(folder), { recursive: true });
+  await makeFolder(dirname(folder));
   return withLock(folder, { signal }, async () => {
     const ready = await readCompiled(folder, weights);
     if (ready) return ready;
@@ -88,7 +89,7 @@ export async function compileApart(
   { weights, name, context }: CompileRequest,
   use: (part: string, made: CompiledModel) => Promise<void>,
 ): Promise<void> {
-  await mkdir(dirname(target), { recursive: true });
+  await makeFolder(dirname(target));
   await removeStale(target);
   const part = await mkdtemp(`${target}.${ownerMark}.part-`);
   try {

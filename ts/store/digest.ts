@@ -26,6 +26,7 @@ export class Digest {
   private readonly sha256 = createHash('sha256');
   private readonly git: Hash | undefined;
   private sums: Sums | undefined;
+  private gitSha1: string | undefined;
 
   constructor(private readonly expected: Expected = {}) {
     if (expected.gitSha1 !== undefined) this.git = createHash('sha1').update(`blob ${expected.size}\0`);
@@ -40,6 +41,7 @@ export class Digest {
 
   /** The end: nothing can be added after it. */
   finish(): Sums {
+    this.gitSha1 ??= this.git?.digest('hex');
     this.sums ??= { size: this.bytes, sha256: this.sha256.digest('hex'), md5: this.md5.digest('hex') };
     return this.sums;
   }
@@ -47,9 +49,8 @@ export class Digest {
   /** Throws `checksum_mismatch`, with both values, when what was read is not what was expected. */
   check(what: string): Sums {
     const got = this.finish();
-    const gitSha1 = this.git?.digest('hex');
     for (const key of ['size', 'sha256', 'md5', 'gitSha1'] as const) {
-      const value = key === 'gitSha1' ? gitSha1 : got[key];
+      const value = key === 'gitSha1' ? this.gitSha1 : got[key];
       if (this.expected[key] !== undefined && this.expected[key] !== value) {
         throw mismatch(what, key, value, this.expected[key]);
       }

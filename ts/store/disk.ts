@@ -1,5 +1,6 @@
-/** Room on the disk. */
-import { statfs } from 'node:fs/promises';
+/** Room on the disk, folders, and which errors are the disk's own. */
+import { mkdir, statfs } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { AxllmError } from '../errors.js';
 
 /** Throws `enospc` when `folder`'s disk has no room for `bytes` more. */
@@ -11,4 +12,24 @@ export async function requireRoom(folder: string, bytes: number): Promise<void> 
   throw new AxllmError('enospc', `${folder} has ${free} bytes free, ${Math.ceil(bytes)} are needed`, {
     hint: 'free some disk space, or choose another place with --build-root',
   });
+}
+
+/** Whether no other source and no other try would mend it. */
+export function isDiskFault(error: unknown): boolean {
+  const { code } = error as { code?: unknown };
+  return /^(enospc|edquot|eio|erofs|eacces|eperm|emfile|enotdir)$/i.test(String(code));
+}
+
+/** A folder and those above it. On a read-only disk Node says ENOENT; this says what it is. */
+export async function makeFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT' && dirname(path) !== path) {
+      await makeFolder(dirname(path));
+      await mkdir(path);
+      return;
+    }
+    throw error;
+  }
 }

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { AxllmError } from '../errors.js';
 import type { Env } from '../terminal.js';
 import { mismatch, type Expected, type Sums } from './digest.js';
-import { requireRoom } from './disk.js';
+import { isDiskFault, requireRoom } from './disk.js';
 import { HttpFault, faultOf, get, statusFault, type HttpAnswer, type Token } from './http.js';
 import { PartFile } from './part-file.js';
 import type { StartProgress } from './progress.js';
@@ -73,7 +73,7 @@ export async function download(
     }
   } catch (error) {
     const { code } = error as { code?: string };
-    const useless = ['checksum_mismatch', 'enospc', 'ENOSPC', 'EDQUOT'].includes(code ?? '');
+    const useless = code === 'checksum_mismatch' || isDiskFault(error);
     await (useless ? part.discard() : part.keep()).catch(() => undefined);
     throw error;
   } finally {
@@ -223,7 +223,7 @@ async function* chunksOf({ body }: HttpAnswer, part: PartFile): AsyncGenerator<B
 }
 
 /** The hub says in a header what a status leaves open. */
-function refusal(answer: HttpAnswer): AxllmError {
+export function refusal(answer: HttpAnswer): AxllmError {
   const reason = answer.header('x-error-code');
   if (reason === 'GatedRepo' || (reason === undefined && answer.status === 401)) {
     return new AxllmError('gated', `HTTP ${answer.status}: access has to be asked for`);

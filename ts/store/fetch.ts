@@ -5,6 +5,7 @@ import { oneLine, type Log } from '../terminal.js';
 import type { RemoteFile, Source } from './cards.js';
 import type { Sums } from './digest.js';
 import { download, type DownloadOptions } from './download.js';
+import { isDiskFault } from './disk.js';
 import { cachedFile } from './hub-cache.js';
 import { gatedHint, hubUrl, tokenFor } from './hub-host.js';
 import { sweepLock, withLock } from './lock.js';
@@ -93,7 +94,7 @@ async function fetchFromAny(remote: RemoteFile, path: string, context: FetchCont
     } catch (thrown) {
       context.signal?.throwIfAborted();
       const error = asAxllmError(thrown);
-      if (['enospc', 'eacces', 'erofs', 'edquot'].includes(error.code))
+      if (isDiskFault(error))
         throw new AxllmError(error.code, error.message, { hint: error.hint, cause: thrown });
       attempts.push({ text: `${describe(source)}: ${oneLine(error.message)}`, error });
       if (!isLast)

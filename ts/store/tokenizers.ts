@@ -1,6 +1,6 @@
 /** The tokenizer of a card: the user's folder, the card's zip, the hub; each in turn, and all named when none works. */
 import { existsSync } from 'node:fs';
-import { mkdir, readFile, readdir, rm, stat } from 'node:fs/promises';
+import { readFile, readdir, rm, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { AxllmError, asAxllmError } from '../errors.js';
 import { extractArchive } from './archive/extract.js';
@@ -11,6 +11,7 @@ import { ensureRepository } from './hub.js';
 import { sweepLock, withLock } from './lock.js';
 import { replaceFile } from './part-file.js';
 import { VerifiedFiles, type Depth, type FileState } from './verified.js';
+import { isDiskFault, makeFolder } from './disk.js';
 
 /** What the engine cannot do without. */
 const needed = 'tokenizer.json';
@@ -29,6 +30,7 @@ export async function ensureTokenizer(
       return await work();
     } catch (error) {
       context.signal?.throwIfAborted();
+      if (isDiskFault(error)) throw error;
       last = asAxllmError(error);
       attempts.push(`${what}: ${last.message}`);
     }
@@ -109,7 +111,7 @@ async function unpack(
   log.info(`Extracting ${file}`);
   try {
     await rm(markerOf(folder), { force: true });
-    await mkdir(folder, { recursive: true });
+    await makeFolder(folder);
     const files = await extractArchive(
       archive,
       (entries) => {

@@ -5,6 +5,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { join, relative, resolve } from 'node:path';
 import { digestOf, type Expected, type Sums } from './digest.js';
+import { isDiskFault } from './disk.js';
 import { withLock } from './lock.js';
 import { replaceFile } from './part-file.js';
 
@@ -114,8 +115,7 @@ export class VerifiedFiles {
         await replaceFile(target, `${JSON.stringify(edit(await this.read()), null, 1)}\n`);
       });
     } catch (error) {
-      if (!['EROFS', 'EACCES', 'ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException).code ?? ''))
-        throw error;
+      if (!isDiskFault(error)) throw error;
     }
   }
 

@@ -1,6 +1,7 @@
 /** Which rows of the transcript are in view. Lays out only what it meets on its way. */
+import type { Turn } from '../chat/conversation.js';
 import { textOf, type Line } from './cells.js';
-import { itemsOf, layout } from './items.js';
+import { itemsOf, layout, type Item } from './items.js';
 import type { Anchor, State } from './state.js';
 
 const top: Anchor = { item: 0, row: 0 };
@@ -56,13 +57,33 @@ export function visible(state: State, height: number): Line[] {
   return lines;
 }
 
+/** Marks inside a word, and characters by name: rows of such a source hold words that it does not. */
+const broken = /[\p{L}\p{N}][*~`\\]+[\p{L}\p{N}]|&#?\w+;/u;
+const brokenTurns = new WeakMap<Turn, boolean>();
+const numbered = /^\s*\d+[.)]/m;
+
+/** Whether a row of the item may hold `word`, without laying it out. */
+function mayHold(item: Item, word: string): boolean {
+  if (item.kind !== 'turn') return true;
+  const { turn } = item;
+  if (turn.user.toLowerCase().includes(word) || turn.assistant.toLowerCase().includes(word)) return true;
+  // a list counts on from its first number, whatever is written
+  if (/\d/.test(word) && numbered.test(turn.assistant)) return true;
+  let known = brokenTurns.get(turn);
+  if (known === undefined) brokenTurns.set(turn, (known = broken.test(turn.assistant)));
+  return known;
+}
+
 /** The next row that holds `query`, whatever the case, from `from` on in direction `step`; goes round once. */
 export function find(state: State, query: string, from: Anchor, step: 1 | -1): Anchor | undefined {
   const wanted = query.toLowerCase();
   const items = itemsOf(state);
   if (wanted === '' || items.length === 0) return undefined;
+  // a row of a long transcript is not made to be looked at in vain
+  const word = (wanted.match(/[\p{L}\p{N}]+/gu) ?? ['']).reduce((a, b) => (b.length > a.length ? b : a));
   for (let n = 0; n <= items.length; n += 1) {
     const item = (((from.item + step * n) % items.length) + items.length) % items.length;
+    if (!mayHold(items[item]!, word)) continue;
     const { rows, lines } = layout(items[item]!, state);
     const hits = lines(0, rows).flatMap((line, row) =>
       textOf(line).toLowerCase().includes(wanted) ? [row] : [],

@@ -1,6 +1,6 @@
 /** The server, as the page uses it. */
 import type { Message } from '../native.js';
-import type { ErrorBody, SessionRequest, UiState } from './protocol.js';
+import type { ErrorBody, SessionRequest, UiState } from '../server/page-state.js';
 import { readEvents } from './sse.js';
 import type { Sampling } from './state/settings.js';
 

@@ -71,7 +71,7 @@ impl Model {
         }
         let isa = settings.isa.as_deref().map(str::parse).transpose();
         let isa = isa.map_err(|error| Failure::configuration(format!("AXSIM_ISA: {error}")))?;
-        let options = LoadOptions { threads: settings.threads, isa };
+        let options = LoadOptions { threads: settings.threads, isa, ..LoadOptions::default() };
         let weights = transformer::Model::open(&self.payload, &options)
             .map_err(|error| Failure::value(error.to_string()))?;
         let config = weights.config();
@@ -101,7 +101,7 @@ impl Model {
 
     /// Bytes of device memory that an instance takes.
     pub fn memory(&self, weights: &transformer::Model) -> u64 {
-        weights.gguf().file_size() + weights.config().kv_bytes(self.file.context_length)
+        weights.checkpoint().file_size() + weights.config().kv_bytes(self.file.context_length)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Embedding rows of some tokens: a copy, to be compared with the memory's bandwidth.
 
 use criterion::{Criterion, Throughput, criterion_group};
-use engine::Embeddings;
+use engine::{Embeddings, EmbeddingsError};
 use half::f16;
 
 /// Llama 3.2 1B's width; the vocabulary is larger than the caches.
@@ -14,8 +14,15 @@ const ROWS: [usize; 3] = [1, 64, 1024];
 fn gather(criterion: &mut Criterion) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("embeddings.npz");
-    Embeddings::write_npz(&path, VOCABULARY, COLUMNS, |id, row| row.fill(f16::from_f32((id % 64) as f32)))
-        .expect("a writable folder");
+    let mut state = 1u32;
+    let numbers = |_, row: &mut [f16]| -> Result<(), EmbeddingsError> {
+        for number in row {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            *number = f16::from_f32((state >> 16) as f32 / 65536.0);
+        }
+        Ok(())
+    };
+    Embeddings::write_npz(&path, VOCABULARY, COLUMNS, numbers).expect("a writable folder");
     let embeddings = Embeddings::open(&path).expect("the archive just written");
     let mut group = criterion.benchmark_group("gather");
     for rows in ROWS {

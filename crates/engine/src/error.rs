@@ -108,7 +108,12 @@ impl Error {
             Self::Isa(_) | Self::Weights(LoadError::Isa(_)) => {
                 "leave the instruction set out to get the machine's best"
             }
-            Self::Weights(_) => "fetch the file again, or use a GGUF file that this version supports",
+            Self::Weights(LoadError::NoWeights { .. }) => {
+                "a model folder needs safetensors weights; pickled ones (.bin, .pt) are programs and never opened"
+            }
+            Self::Weights(_) => {
+                "fetch the files again, or use a model whose format and architecture this version supports"
+            }
             Self::Tokenizer(error) => return error.hint(),
             Self::Prompt(error) => return error.hint(),
             Self::Sampler(error) => return error.hint(),

@@ -20,11 +20,13 @@ mod stream;
 
 mod cancel;
 mod cpu_time;
+mod draft;
 mod model;
 mod session;
 mod timing;
 
 mod compile;
+mod extract;
 
 pub use axruntime_sys::Device;
 pub use backend::{AipuOptions, Place};
@@ -36,6 +38,7 @@ pub use devices::{
 };
 pub use embeddings::{Embeddings, EmbeddingsError};
 pub use error::Error;
+pub use extract::{EmbeddingShape, extract_embeddings, extract_tokenizer};
 pub use model::{Model, ModelOptions, Source};
 pub use prompt::{
     ChatTemplate, Message, Overflow, Prompt, PromptBuilder, PromptError, PromptOptions, Rendered, Role,
@@ -47,4 +50,4 @@ pub use session::{Reply, Session};
 pub use stream::TextStream;
 pub use timing::Timings;
 pub use tokenizer::{Segment, Tokenizer, TokenizerError};
-pub use transformer::{Isa, LoadOptions, UnavailableIsa};
+pub use transformer::{Dtype, Isa, LoadOptions, UnavailableIsa, UnknownDtype};

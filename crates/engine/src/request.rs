@@ -5,6 +5,9 @@ use crate::{Overflow, SamplerOptions};
 /// Parameters of one reply.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Request {
+    /// Never guess ahead: greedy replies on the CPU are the same without, only slower where they repeat themselves or
+    /// the prompt.
+    pub no_drafts: bool,
     /// How tokens are chosen.
     pub sampler: SamplerOptions,
     /// Most tokens of the reply; `None`: as many as the context has room for.

@@ -6,6 +6,7 @@ use crate::{
     Cancel, Chunk, Error, Finish, Message, Prompt, Request, Sampler, Step, TextStream, TokenLogprob,
     backend::Cache,
     cpu_time::{CpuMeter, CpuShare},
+    draft::Drafter,
     model::Model,
     prompt::PromptOptions,
     sampler::Likelihood,
@@ -130,12 +131,13 @@ impl Session {
             if cancel.is_set() {
                 break;
             }
-            device.0.run(piece, n == last)?;
+            device.0.run(piece, usize::from(n == last))?;
         }
         watch.prompted();
 
         let mut text = Text::new(&request.stop, &self.model, emit);
         let mut seen = prompt.ids;
+        let mut drafter = Drafter::new(!request.no_drafts && sampler.is_greedy() && device.0.takes_back());
         let mut generate = || {
             loop {
                 if cancel.is_set() {
@@ -160,13 +162,14 @@ impl Session {
                     return Ok(if text.stopped() { Finish::Stop } else { Finish::Cancelled });
                 }
                 if reply.completion_tokens < limit {
-                    device.0.run(&[token], true)?;
+                    drafter.step(&mut *device.0, &seen, limit - reply.completion_tokens - 1)?;
                 }
             }
         };
         let end: Result<Finish, Error> = generate();
         // what was held back was said, also where the next step has failed
         text.finish();
+        drafter.settle(&mut *device.0);
         reply.finish = end?;
         drop(device);
         reply.timings = watch.end();

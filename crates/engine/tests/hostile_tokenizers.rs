@@ -2,6 +2,11 @@
 #![allow(clippy::unwrap_used)]
 
 use engine::{Tokenizer, TokenizerError};
+use test_support::memory;
+use transformer::Gguf;
+
+#[global_allocator]
+static ALLOCATOR: memory::Counting = memory::Counting;
 use serde_json::{Value, json};
 use std::fs::write;
 use std::time::{Duration, Instant};
@@ -147,4 +152,118 @@ fn a_link_out_of_the_folder_is_refused() {
         .unwrap();
     let error = Tokenizer::from_dir(folder.path()).unwrap_err();
     assert!(matches!(error, TokenizerError::OutsideFolder { .. }), "{error}");
+}
+
+fn fixtures() -> std::path::PathBuf {
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../test-support/tokenizers").into()
+}
+
+/// An error or a tokenizer that encodes, within four times the file and what the splitters' tables take, which does not
+/// depend on the file.
+fn survives(size: usize, case: &str, load: impl Fn() -> Result<Tokenizer, TokenizerError>) -> bool {
+    let (loaded, peak) = memory::peak(|| {
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            load().and_then(|tokenizer| tokenizer.encode_text("it's 12 <|e|>\u{e9}\n")).is_ok()
+        }))
+    });
+    assert!(peak <= 4 * size + (16 << 20), "{case}: {peak} bytes for a file of {size}");
+    loaded.unwrap_or_else(|_| panic!("panicked: {case}"))
+}
+
+#[test]
+fn a_tokenizer_file_cut_at_any_byte_is_an_error() {
+    for name in ["llama3", "smollm2", "qwen2", "qwen3", "gpt2", "tekken", "mistral", "phi3", "metaspace"] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("tokenizer.json");
+        std::fs::copy(fixtures().join(name).join("tokenizer.json"), &file).unwrap();
+        let handle = std::fs::OpenOptions::new().write(true).open(&file).unwrap();
+        let whole = handle.metadata().unwrap().len() as usize;
+        assert!(survives(whole, name, || Tokenizer::from_dir(folder.path())));
+        for len in (0..whole).rev() {
+            handle.set_len(len as u64).unwrap();
+            let case = format!("{name} cut at {len}");
+            assert!(!survives(whole, &case, || Tokenizer::from_dir(folder.path())), "{case}");
+        }
+    }
+}
+
+#[test]
+fn a_damaged_tokenizer_file_never_panics() {
+    for (name, file) in
+        [("gpt2", "tokenizer.json"), ("phi3", "tokenizer.json"), ("smollm2", "tokenizer_config.json")]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        for file in ["tokenizer.json", "tokenizer_config.json"] {
+            std::fs::copy(fixtures().join(name).join(file), folder.path().join(file)).unwrap();
+        }
+        let path = folder.path().join(file);
+        let bytes = std::fs::read(&path).unwrap();
+        let size = std::fs::metadata(folder.path().join("tokenizer.json")).unwrap().len() as usize;
+        for at in 0..bytes.len() {
+            let mut broken = bytes.clone();
+            broken[at] ^= [0x01, 0x80, 0x10][at % 3];
+            write(&path, broken).unwrap();
+            survives(size, &format!("{name}/{file} byte {at}"), || Tokenizer::from_dir(folder.path()));
+        }
+    }
+}
+
+#[test]
+fn damaged_tokenizer_metadata_never_panics() {
+    for name in ["smollm2", "mistral"] {
+        let bytes = std::fs::read(fixtures().join(format!("{name}.gguf"))).unwrap();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let load = || match Gguf::open(file.path()) {
+            Ok(gguf) => Tokenizer::from_gguf(&gguf),
+            Err(error) => Err(error.into()),
+        };
+        for at in 0..bytes.len() {
+            let mut broken = bytes.clone();
+            broken[at] ^= [0xff, 0x01, 0x80][at % 3];
+            write(file.path(), broken).unwrap();
+            survives(bytes.len(), &format!("{name}.gguf byte {at}"), load);
+        }
+        // the last bytes only fill up to the alignment
+        for len in (0..bytes.len() - 32).step_by(3) {
+            write(file.path(), &bytes[..len]).unwrap();
+            assert!(
+                !survives(bytes.len(), &format!("{name}.gguf cut at {len}"), load),
+                "{name}.gguf cut at {len}"
+            );
+        }
+    }
+}
+
+#[test]
+fn long_and_odd_texts_are_encoded_in_time() {
+    let texts = [
+        "a".repeat(1_000_000),
+        "\u{1f468}\u{200d}".repeat(100_000),
+        "\u{fffd}".repeat(100_000),
+        " ".repeat(1_000_000),
+        "1".repeat(100_000),
+        "\n".repeat(100_000),
+    ];
+    for name in ["smollm2", "qwen2", "llama3", "tekken", "mistral", "metaspace"] {
+        let tokenizer = Tokenizer::from_dir(&fixtures().join(name)).unwrap();
+        for text in &texts {
+            let started = Instant::now();
+            let shown: String = text.chars().take(1).collect();
+            // a splitter that would look back too often says so
+            let outcome = match tokenizer.encode_text(text) {
+                Ok(ids) => format!("{} ids", ids.len()),
+                Err(error) => {
+                    assert_eq!(error.code(), "tokenizer_failed", "{name} {shown:?}: {error}");
+                    error.to_string()
+                }
+            };
+            println!("{name} {} × {shown:?}: {outcome} in {:?}", text.len(), started.elapsed());
+            // two seconds on an idle machine
+            assert!(started.elapsed() < Duration::from_secs(60), "{name} {shown:?}: {:?}", started.elapsed());
+            assert!(matches!(
+                tokenizer.encode_text_limited(text, 8),
+                Err(TokenizerError::TooLong { limit: 8, .. })
+            ));
+        }
+    }
 }

@@ -63,6 +63,33 @@ fn greedy_replies_equal_the_oracles() {
 }
 
 #[test]
+fn guessing_ahead_changes_no_reply_and_no_cache() {
+    let prose = &test_support::oracle().texts[0].text;
+    let prose: String = prose.chars().take(700).collect();
+    let list = "one two three four five six seven eight nine ten ".repeat(6);
+    let tasks = [
+        format!("Repeat this text word for word:\n\n{prose}"),
+        format!("Continue this list:\n{list}"),
+        "Write a C function that adds two numbers, then the same function for three numbers.".to_owned(),
+    ];
+    for task in tasks {
+        let messages = vec![Message::user(task)];
+        for stop in [vec![], vec![" the".to_owned()]] {
+            let plain = Request { no_drafts: true, stop, ..most(70) };
+            let ahead = Request { no_drafts: false, ..plain.clone() };
+            let (mut one, mut other) = (MODEL.session(), MODEL.session());
+            let (want, got) = (say(&mut one, &messages, &plain), say(&mut other, &messages, &ahead));
+            assert_eq!((&got.text, got.reply.finish), (&want.text, want.reply.finish));
+            assert_eq!(got.reply.completion_tokens, want.reply.completion_tokens);
+            // what was guessed and not chosen is not in the cache
+            let next = then(messages.clone(), &want.text, "Thanks. Once more?");
+            let (want, got) = (say(&mut one, &next, &plain), say(&mut other, &next, &ahead));
+            assert_eq!((&got.text, got.reply.cached_tokens), (&want.text, want.reply.cached_tokens));
+        }
+    }
+}
+
+#[test]
 fn a_second_turn_keeps_what_the_cache_holds() {
     let mut session = MODEL.session();
     let first = say(&mut session, &sky(), &most(12));

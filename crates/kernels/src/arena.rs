@@ -4,19 +4,69 @@
 //! taken, they stream.
 #![allow(unsafe_code)]
 
-use std::{io, ops::Deref, slice, sync::Arc};
+use std::{fs::File, io, ops::Deref, path::Path, slice, sync::Arc};
 
-use memmap2::MmapMut;
+use memmap2::{Mmap, MmapMut};
 
 /// What a region holds at least: 16 huge pages.
 const REGION: usize = 32 << 20;
 /// Every piece begins at a cache line.
 const ALIGN: usize = 64;
 
+/// Memory that pieces lie in.
+#[derive(Debug)]
+pub enum Region {
+    /// Anonymous and writable.
+    Own(MmapMut),
+    /// A file's, read-only.
+    File(Mmap),
+}
+
+impl Region {
+    /// Maps a file of packed weights.
+    ///
+    /// # Errors
+    /// When there is no such file, or it is empty.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let file = File::open(path)?;
+        if file.metadata()?.len() == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        // SAFETY: the map is read-only and private. Such files are only ever written under a temporary name and
+        // renamed, so nobody of ours changes a mapped one.
+        Ok(Self::File(unsafe { Mmap::map(&file)? }))
+    }
+
+    /// All bytes of a file.
+    ///
+    /// # Panics
+    /// For memory of an arena, whose pieces may be written to.
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Self::File(map) => map,
+            Self::Own(_) => panic!("pieces of an arena are seen through themselves"),
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Own(map) => map.len(),
+            Self::File(map) => map.len(),
+        }
+    }
+
+    fn as_ptr(&self) -> *const u8 {
+        match self {
+            Self::Own(map) => map.as_ptr(),
+            Self::File(map) => map.as_ptr(),
+        }
+    }
+}
+
 /// Gives out zeroed memory. What it gave out lives on without it.
 #[derive(Debug, Default)]
 pub struct Arena {
-    region: Option<Arc<MmapMut>>,
+    region: Option<Arc<Region>>,
     used: usize,
     expected: usize,
 }
@@ -38,7 +88,7 @@ impl Arena {
             let region = MmapMut::map_anon(size)?;
             #[cfg(target_os = "linux")]
             let _ = region.advise(memmap2::Advice::HugePage); // a kernel without them still works
-            self.region = Some(Arc::new(region));
+            self.region = Some(Arc::new(Region::Own(region)));
             self.used = 0;
         }
         let Some(region) = &self.region else { return Err(io::ErrorKind::OutOfMemory.into()) };
@@ -49,10 +99,10 @@ impl Arena {
     }
 }
 
-/// Bytes of a region that nobody else has.
+/// Bytes of a region; of an arena's nobody else has them.
 #[derive(Debug)]
 pub(crate) struct Piece {
-    region: Arc<MmapMut>,
+    region: Arc<Region>,
     start: usize,
     len: usize,
 }
@@ -62,13 +112,23 @@ impl Deref for Piece {
 
     fn deref(&self) -> &[u8] {
         // SAFETY: the range lies within the region, which lives as long as this piece; `Arena::take` gives no byte
-        // out twice, so only this piece's own `&mut` writes to it.
+        // out twice, so only this piece's own `&mut` writes to it; nobody writes to a file's.
         unsafe { slice::from_raw_parts(self.region.as_ptr().add(self.start), self.len) }
     }
 }
 
 impl Piece {
+    /// Bytes of a mapped file; `None` where they are not within it.
+    pub(crate) fn mapped(region: Arc<Region>, range: std::ops::Range<usize>) -> Option<Self> {
+        let fits =
+            matches!(*region, Region::File(_)) && range.start <= range.end && range.end <= region.len();
+        fits.then(|| Self { region, start: range.start, len: range.len() })
+    }
+
+    /// # Panics
+    /// For bytes of a file.
     pub(crate) fn as_mut(&mut self) -> &mut [u8] {
+        assert!(matches!(*self.region, Region::Own(_)), "a file is not written to");
         // SAFETY: as above, and `&mut self` excludes other views. The region is mapped writable; the pointer comes
         // from the map itself, not from a Rust reference to its bytes.
         unsafe { slice::from_raw_parts_mut(self.region.as_ptr().cast_mut().add(self.start), self.len) }

@@ -77,9 +77,23 @@ impl Compute {
     /// # Errors
     /// When the system has no memory.
     pub fn pack(&self, source: &Matrix<'_>, arena: &mut Arena) -> io::Result<Packed> {
-        let kind = Kind::of(source.format());
+        self.pack_as(source, Kind::of(source.format()), &|row| row, arena)
+    }
+
+    /// Packs a matrix as `kind`, rounding where the file stores it otherwise; row `n` is the file's row `order(n)`.
+    ///
+    /// # Errors
+    /// When the system has no memory.
+    pub fn pack_as(
+        &self,
+        source: &Matrix<'_>,
+        kind: Kind,
+        order: &(dyn Fn(usize) -> usize + Sync),
+        arena: &mut Arena,
+    ) -> io::Result<Packed> {
+        let from = pack::Source { matrix: source, order, kind };
         self.pack_groups(kind, source.rows(), source.cols(), arena, &|group, out| {
-            pack::group(source, group, out)
+            pack::group(from, group, out)
         })
     }
 
@@ -209,7 +223,7 @@ impl Compute {
             work if work < WORTH_SHARING => 1,
             _ => self.threads() * PIECES,
         };
-        let step = groups.div_ceil(pieces);
+        let step = groups.div_ceil(pieces).next_multiple_of(2); // two groups share loads
         let targets: Vec<Target<'_>> = jobs
             .iter_mut()
             .map(|job| Target { weights: job.weights, base: job.out.as_mut_ptr(), add: job.add })

@@ -1,9 +1,13 @@
 //! The block formats of weight files, as they lie in memory.
 //!
-//! Layouts are ggml's (`ggml-common.h`): little-endian, 32 weights a block for the quantised ones, the low nibbles
-//! of a 4-bit block holding weights 0–15 and the high nibbles 16–31.
+//! Layouts are ggml's (`ggml-common.h`): little-endian, 32 or 256 weights a block for the quantised ones.
 
 use half::{bf16, f16};
+
+use crate::{
+    blocks::{self, Parts},
+    packed::{Kind, Layout},
+};
 
 /// Weights in one quantised block.
 pub const BLOCK: usize = 32;
@@ -23,14 +27,49 @@ pub enum Format {
     Q4_0,
     /// 32 × 4 bit with f16 scale and minimum: `w = d·q + m`.
     Q4_1,
+    /// 32 × 5 bit with one f16 scale: `w = d·(q − 16)`.
+    Q5_0,
+    /// 32 × 5 bit with f16 scale and minimum: `w = d·q + m`.
+    Q5_1,
+    /// 256 × 2 bit, 4-bit scales and minima for every 16.
+    Q2K,
+    /// 256 × 3 bit, 6-bit scales for every 16.
+    Q3K,
+    /// 256 × 4 bit, 6-bit scales and minima for every 32.
+    Q4K,
+    /// 256 × 5 bit, 6-bit scales and minima for every 32.
+    Q5K,
+    /// 256 × 6 bit, 8-bit scales for every 16.
+    Q6K,
+    /// 32 × one of sixteen values with one f16 scale.
+    Iq4Nl,
 }
 
 impl Format {
+    /// Every format, in no particular order.
+    pub const ALL: [Self; 14] = [
+        Self::F32,
+        Self::F16,
+        Self::Bf16,
+        Self::Q8_0,
+        Self::Q4_0,
+        Self::Q4_1,
+        Self::Q5_0,
+        Self::Q5_1,
+        Self::Q2K,
+        Self::Q3K,
+        Self::Q4K,
+        Self::Q5K,
+        Self::Q6K,
+        Self::Iq4Nl,
+    ];
+
     /// Weights in the smallest unit of storage.
     pub const fn block_len(self) -> usize {
         match self {
             Self::F32 | Self::F16 | Self::Bf16 => 1,
-            Self::Q8_0 | Self::Q4_0 | Self::Q4_1 => BLOCK,
+            Self::Q8_0 | Self::Q4_0 | Self::Q4_1 | Self::Q5_0 | Self::Q5_1 | Self::Iq4Nl => BLOCK,
+            Self::Q2K | Self::Q3K | Self::Q4K | Self::Q5K | Self::Q6K => 8 * BLOCK,
         }
     }
 
@@ -40,8 +79,15 @@ impl Format {
             Self::F32 => 4,
             Self::F16 | Self::Bf16 => 2,
             Self::Q8_0 => 34,
-            Self::Q4_0 => 18,
+            Self::Q4_0 | Self::Iq4Nl => 18,
             Self::Q4_1 => 20,
+            Self::Q5_0 => 22,
+            Self::Q5_1 => 24,
+            Self::Q2K => 84,
+            Self::Q3K => 110,
+            Self::Q4K => 144,
+            Self::Q5K => 176,
+            Self::Q6K => 210,
         }
     }
 
@@ -81,34 +127,48 @@ impl Format {
                     *w = bf16::from_le_bytes([b[0], b[1]]).to_f32();
                 }
             }
-            Self::Q8_0 => {
-                for (w, b) in out.chunks_exact_mut(BLOCK).zip(blocks) {
-                    let d = half_at(b, 0);
-                    for (w, &q) in w.iter_mut().zip(&b[2..]) {
-                        *w = d * f32::from(q.cast_signed());
-                    }
-                }
-            }
-            Self::Q4_0 | Self::Q4_1 => {
-                for (w, b) in out.chunks_exact_mut(BLOCK).zip(blocks) {
-                    let d = half_at(b, 0);
-                    let m = if self == Self::Q4_1 { half_at(b, 2) } else { -8.0 * d };
-                    let (low, high) = w.split_at_mut(BLOCK / 2);
-                    for ((low, high), &q) in low.iter_mut().zip(high).zip(&b[self.codes_at()..]) {
-                        *low = d * f32::from(q & 15) + m;
-                        *high = d * f32::from(q >> 4) + m;
+            quantised => {
+                let Kind::Codes(layout) = Kind::of(quantised) else { return };
+                let mut codes = [0; 8 * BLOCK];
+                let (mut scales, mut minima) = ([0.0; 16], [0.0; 16]);
+                let (len, width) = (self.block_len(), layout.width());
+                for (w, block) in out.chunks_exact_mut(len).zip(blocks) {
+                    let parts = Parts { codes: &mut codes[..len], scales: &mut scales, minima: &mut minima };
+                    blocks::decode(self, block, parts);
+                    for (n, (w, code)) in w.iter_mut().zip(&codes).enumerate() {
+                        *w = scales[n / width] * f32::from(*code) + minima[n / width];
                     }
                 }
             }
         }
     }
 
-    /// Where in a block the codes begin.
-    pub(crate) const fn codes_at(self) -> usize {
+    /// Where the codes begin in a block whose bytes lie as the packed layout wants them: ggml's nibbles (weights 0–15
+    /// low, 16–31 high) and bytes do. `None` for the others, which are decoded.
+    pub(crate) const fn codes_at(self) -> Option<usize> {
         match self {
-            Self::F32 | Self::F16 | Self::Bf16 => 0,
-            Self::Q8_0 | Self::Q4_0 => 2,
-            Self::Q4_1 => 4,
+            Self::Q8_0 | Self::Q4_0 => Some(2),
+            Self::Q4_1 => Some(4),
+            _ => None,
+        }
+    }
+
+    /// The layout that holds this format's blocks without loss; for quantised ones.
+    pub(crate) const fn layout(self) -> Layout {
+        const fn layout(nibbles: bool, halves: bool, minima: bool, wide: bool) -> Layout {
+            Layout { nibbles, halves, minima, wide }
+        }
+        match self {
+            Self::Q4_0 => layout(true, false, false, false),
+            Self::Q4_1 => layout(true, false, true, false),
+            Self::Q5_1 => layout(false, false, true, false),
+            // a product of two factors of the file: exact in 32 bits only
+            Self::Q2K => layout(true, true, true, true),
+            Self::Q3K => layout(true, true, false, true),
+            Self::Q4K => layout(true, false, true, true),
+            Self::Q5K => layout(false, false, true, true),
+            Self::Q6K => layout(false, true, false, true),
+            _ => layout(false, false, false, false),
         }
     }
 }

@@ -8,6 +8,7 @@
 mod activations;
 mod arena;
 mod attention;
+mod blocks;
 mod compute;
 mod format;
 mod isa;
@@ -16,13 +17,14 @@ mod matrix;
 mod pack;
 mod packed;
 mod pool;
+mod quantise;
 mod scalar;
 mod table;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
 pub use activations::Activations;
-pub use arena::Arena;
+pub use arena::{Arena, Region};
 pub use attention::{Attention, Lane};
 pub use compute::{Compute, Linear};
 pub use format::{BLOCK, Format};

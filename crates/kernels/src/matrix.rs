@@ -74,6 +74,15 @@ impl<'a> Matrix<'a> {
         &self.bytes[row * self.row_bytes..][..self.row_bytes]
     }
 
+    /// The rows of `range` alone, as a file stores several matrices in one.
+    ///
+    /// # Panics
+    /// When there are no such rows.
+    pub fn part(&self, range: std::ops::Range<usize>) -> Matrix<'a> {
+        let bytes = &self.bytes[range.start * self.row_bytes..range.end * self.row_bytes];
+        Matrix { rows: range.len(), bytes, ..*self }
+    }
+
     /// Decodes row `row` into `out` (as many values as there are columns).
     ///
     /// # Panics

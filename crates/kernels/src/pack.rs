@@ -1,10 +1,12 @@
 //! Packing: from rows as files store them to groups of sixteen.
 
-use half::f16;
+use half::{bf16, f16};
 
 use crate::{
     BLOCK, Format, Matrix,
+    blocks::{self, Parts},
     packed::{Kind, Layout, ROWS},
+    quantise,
 };
 
 /// One row of weights on its way into a packed matrix, see [`Compute::pack_rows`](crate::Compute::pack_rows).
@@ -38,35 +40,88 @@ impl RowCodes {
     }
 }
 
+/// Where packed rows come from.
+#[derive(Clone, Copy)]
+pub(crate) struct Source<'a> {
+    pub(crate) matrix: &'a Matrix<'a>,
+    /// Row of the matrix that becomes a row of the packed one.
+    pub(crate) order: &'a (dyn Fn(usize) -> usize + Sync),
+    /// What it is packed as.
+    pub(crate) kind: Kind,
+}
+
 /// Packs the rows from `16·group` on that `source` has into `out`, zeroed.
-pub(crate) fn group(source: &Matrix<'_>, group: usize, out: &mut [u8]) {
-    let first = group * ROWS;
-    for (lane, row) in (first..source.rows().min(first + ROWS)).enumerate() {
-        let row = source.row(row);
-        match Kind::of(source.format()) {
-            Kind::Codes(layout) => {
-                let blocks = row.chunks_exact(source.format().block_bytes());
+pub(crate) fn group(source: Source<'_>, group: usize, out: &mut [u8]) {
+    let Source { matrix, order, kind } = source;
+    let (format, first) = (matrix.format(), group * ROWS);
+    let as_it_is = kind == Kind::of(format);
+    let (mut codes, mut values) = (None, vec![0.0; if as_it_is { 0 } else { matrix.cols() }]);
+    for (lane, index) in (first..matrix.rows().min(first + ROWS)).enumerate() {
+        let row = matrix.row(order(index));
+        if !as_it_is {
+            format.dequantise(row, &mut values);
+        }
+        match (kind, format.codes_at()) {
+            (Kind::Codes(layout), Some(at)) if as_it_is => {
+                let blocks = row.chunks_exact(format.block_bytes());
                 for (block, out) in blocks.zip(out.chunks_exact_mut(layout.block_bytes())) {
-                    pack_block(source.format(), layout, block, lane, out);
+                    pack_block(layout, block, at, lane, out);
                 }
             }
-            Kind::F32 => floats::<4>(row, lane, out),
-            Kind::F16 | Kind::Bf16 => floats::<2>(row, lane, out),
+            (Kind::Codes(layout), _) => {
+                let codes = codes.get_or_insert_with(|| RowCodes::new(layout, matrix.cols()));
+                if as_it_is {
+                    decode(format, layout, row, codes)
+                } else {
+                    quantise::row(layout, &values, codes)
+                }
+                store_row(layout, codes, lane, out);
+            }
+            (Kind::F32, _) if as_it_is => floats::<4>(row, lane, out),
+            (_, _) if as_it_is => floats::<2>(row, lane, out),
+            (Kind::F32, _) => encoded(&values, f32::to_le_bytes, lane, out),
+            (Kind::F16, _) => encoded(&values, |value| f16::from_f32(value).to_le_bytes(), lane, out),
+            (Kind::Bf16, _) => encoded(&values, |value| bf16::from_f32(value).to_le_bytes(), lane, out),
         }
     }
 }
 
 /// ggml's nibbles (weights 0–15 low, 16–31 high) and bytes lie in our order already: quads are moved as they are.
 #[inline]
-fn pack_block(format: Format, layout: Layout, block: &[u8], lane: usize, out: &mut [u8]) {
+fn pack_block(layout: Layout, block: &[u8], codes_at: usize, lane: usize, out: &mut [u8]) {
     let (codes, rest) = out.split_at_mut(layout.code_bytes());
-    let quads = block[format.codes_at()..].as_chunks::<4>().0;
+    let quads = block[codes_at..].as_chunks::<4>().0;
     for (quad, out) in quads.iter().zip(codes.chunks_exact_mut(4 * ROWS)) {
         out[4 * lane..][..4].copy_from_slice(quad);
     }
     rest[2 * lane..][..2].copy_from_slice(&block[..2]);
     if layout.minima {
         rest[layout.scale_bytes() + 2 * lane..][..2].copy_from_slice(&block[2..4]);
+    }
+}
+
+/// One row of blocks taken apart.
+fn decode(format: Format, layout: Layout, row: &[u8], out: &mut RowCodes) {
+    let (len, scales) = (format.block_len(), format.block_len() / layout.width());
+    for (n, block) in row.chunks_exact(format.block_bytes()).enumerate() {
+        let minima = if layout.minima { &mut out.minima[n * scales..][..scales] } else { &mut [][..] };
+        let parts = Parts {
+            codes: &mut out.codes[n * len..][..len],
+            scales: &mut out.scales[n * scales..][..scales],
+            minima,
+        };
+        blocks::decode(format, block, parts);
+    }
+}
+
+fn encoded<const SIZE: usize>(
+    values: &[f32],
+    encode: impl Fn(f32) -> [u8; SIZE],
+    lane: usize,
+    out: &mut [u8],
+) {
+    for (value, out) in values.iter().zip(out.chunks_exact_mut(SIZE * ROWS)) {
+        out[SIZE * lane..][..SIZE].copy_from_slice(&encode(*value));
     }
 }
 
@@ -87,30 +142,45 @@ pub(crate) fn group_of(
     for (lane, index) in rows.enumerate() {
         row.clear();
         fill(index, row);
-        let scales = layout.scales();
-        for (n, out) in out.chunks_exact_mut(layout.block_bytes()).enumerate() {
-            let (codes, rest) = out.split_at_mut(layout.code_bytes());
-            store_codes(layout, &row.codes[n * BLOCK..][..BLOCK], lane, codes);
-            let (s, m) = rest.split_at_mut(layout.scale_bytes());
-            for half in 0..scales {
-                real(layout, row.scales[n * scales + half], half * ROWS + lane, s);
-                if layout.minima {
-                    real(layout, row.minima[n * scales + half], half * ROWS + lane, m);
-                }
+        store_row(layout, row, lane, out);
+    }
+}
+
+/// Writes a row's codes, scales and minima into a group.
+fn store_row(layout: Layout, row: &RowCodes, lane: usize, out: &mut [u8]) {
+    let scales = layout.scales();
+    for (n, out) in out.chunks_exact_mut(layout.block_bytes()).enumerate() {
+        let (codes, rest) = out.split_at_mut(layout.code_bytes());
+        store_codes(layout, &row.codes[n * BLOCK..][..BLOCK], lane, codes);
+        let (s, m) = rest.split_at_mut(layout.scale_bytes());
+        for half in 0..scales {
+            real(layout, row.scales[n * scales + half], half * ROWS + lane, s);
+            if layout.minima {
+                real(layout, row.minima[n * scales + half], half * ROWS + lane, m);
             }
         }
     }
 }
 
 fn store_codes(layout: Layout, codes: &[i8], lane: usize, out: &mut [u8]) {
-    for (column, code) in codes.iter().enumerate() {
-        let (quad, within) = (column / 4, column % 4);
-        if layout.nibbles {
+    let quads = out.chunks_exact_mut(4 * ROWS).map(|quad| &mut quad[4 * lane..][..4]);
+    if layout.nibbles {
+        let code = |code: i8| {
             let code = code.wrapping_add(if layout.minima { 0 } else { 8 }).cast_unsigned();
             debug_assert!(code < 16, "a code of more than 4 bits");
-            out[(quad % 4) * 4 * ROWS + 4 * lane + within] |= (code & 15) << if quad < 4 { 0 } else { 4 };
-        } else {
-            out[quad * 4 * ROWS + 4 * lane + within] = code.cast_unsigned();
+            code & 15
+        };
+        let (low, high) = codes.split_at(BLOCK / 2);
+        for (out, (low, high)) in quads.zip(low.chunks_exact(4).zip(high.chunks_exact(4))) {
+            for (out, (low, high)) in out.iter_mut().zip(low.iter().zip(high)) {
+                *out = code(*low) | code(*high) << 4;
+            }
+        }
+    } else {
+        for (out, codes) in quads.zip(codes.chunks_exact(4)) {
+            for (out, code) in out.iter_mut().zip(codes) {
+                *out = code.cast_unsigned();
+            }
         }
     }
 }

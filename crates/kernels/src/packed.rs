@@ -11,9 +11,11 @@
 //! Float weights have no blocks: a group holds sixteen rows' values of column 0, of column 1, and so on.
 //! Rows are padded with zeros to whole groups, columns to whole blocks.
 
+use std::{ops::Range, sync::Arc};
+
 use half::{bf16, f16};
 
-use crate::{BLOCK, Format, arena::Piece};
+use crate::{BLOCK, Format, Region, arena::Piece};
 
 /// Rows in a group: the lanes of a vector.
 pub(crate) const ROWS: usize = 16;
@@ -38,6 +40,11 @@ impl Layout {
     /// Scales (and minima) of a row in one block.
     pub(crate) const fn scales(self) -> usize {
         if self.halves { 2 } else { 1 }
+    }
+
+    /// Columns that share a scale.
+    pub(crate) const fn width(self) -> usize {
+        BLOCK / self.scales()
     }
 
     pub(crate) const fn code_bytes(self) -> usize {
@@ -68,16 +75,18 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// 8-bit codes with one f16 scale for 32 weights.
+    pub const Q8: Self = Self::Codes(Format::Q8_0.layout());
+    /// 4-bit codes with f16 scale and minimum for 32 weights.
+    pub const Q4: Self = Self::Codes(Format::Q4_1.layout());
+
     /// How weights of a file's `format` are packed.
     pub fn of(format: Format) -> Self {
-        let codes = |nibbles, minima| Self::Codes(Layout { nibbles, minima, halves: false, wide: false });
         match format {
             Format::F32 => Self::F32,
             Format::F16 => Self::F16,
             Format::Bf16 => Self::Bf16,
-            Format::Q8_0 => codes(false, false),
-            Format::Q4_0 => codes(true, false),
-            Format::Q4_1 => codes(true, true),
+            quantised => Self::Codes(quantised.layout()),
         }
     }
 
@@ -113,6 +122,26 @@ pub struct Packed {
 }
 
 impl Packed {
+    /// A matrix that was packed before, `range` of a mapped file; `None` where the file does not have as many bytes as
+    /// the shape takes, or they are not aligned.
+    pub fn mapped(
+        kind: Kind,
+        rows: usize,
+        cols: usize,
+        region: Arc<Region>,
+        range: Range<usize>,
+    ) -> Option<Self> {
+        let fits =
+            kind.bytes(rows, cols)? == range.len() && range.start.is_multiple_of(64) && !range.is_empty();
+        let bytes = Piece::mapped(region, range).filter(|_| fits)?;
+        Some(Self { kind, rows, cols, bytes })
+    }
+
+    /// The packed bytes, to be kept and [mapped](Self::mapped) again.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// What it consists of.
     pub fn kind(&self) -> Kind {
         self.kind
@@ -151,7 +180,7 @@ impl Packed {
                 let blocks = group.chunks_exact(layout.block_bytes());
                 for (block, out) in blocks.zip(out.chunks_mut(BLOCK)) {
                     for (column, out) in out.iter_mut().enumerate() {
-                        let half = column / (BLOCK / layout.scales());
+                        let half = column / layout.width();
                         let code = code(layout, block, lane, column) as f32;
                         *out = scale(layout, block, lane, half) * code + minimum(layout, block, lane, half);
                     }

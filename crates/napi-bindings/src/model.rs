@@ -18,13 +18,13 @@ pub struct LoadOptions {
     /// `transformers` (the CPU) or `transformers-aipu`.
     #[napi(ts_type = "'transformers' | 'transformers-aipu'")]
     pub pipeline: String,
-    /// The GGUF file (`transformers`).
+    /// The GGUF file, or the folder in Hugging Face layout (`transformers`).
     pub weights: Option<String>,
     /// `model.json` of a compiled model (`transformers-aipu`).
     pub compiled_model: Option<String>,
     /// The `.npz` with the embedding rows (`transformers-aipu`).
     pub embeddings: Option<String>,
-    /// Folder with `tokenizer.json`; absent: the tokenizer inside the GGUF file.
+    /// Folder with `tokenizer.json`; absent: the tokenizer inside the GGUF file, or the weights' own folder.
     pub tokenizer_dir: Option<String>,
     /// `libaxruntime.so`; absent: AXLLM_RUNTIME_LIB, AXELERA_RUNTIME_DIR, then the loader's own search.
     pub runtime_library: Option<String>,
@@ -40,6 +40,10 @@ pub struct LoadOptions {
     pub threads: Option<u32>,
     /// Instruction set of the CPU kernels: `scalar`, `avx2` or `avx512`; absent: the machine's best.
     pub isa: Option<String>,
+    /// What weights are rounded to: `f32`, `bf16`, `q8` or `q4`; absent: as a GGUF file stores them, `q8` for a folder.
+    pub dtype: Option<String>,
+    /// Folder where rounded weights are kept for the next start; absent: nowhere.
+    pub cache_dir: Option<String>,
 }
 
 /// What was loaded, and where it runs.
@@ -163,6 +167,8 @@ impl LoadOptions {
                 options: engine::LoadOptions {
                     threads: self.threads.unwrap_or(0) as usize,
                     isa: self.isa.as_deref().map(isa).transpose()?,
+                    dtype: self.dtype.as_deref().map(dtype).transpose()?,
+                    cache: self.cache_dir.map(PathBuf::from),
                 },
             },
             "transformers-aipu" => engine::Source::Aipu(engine::AipuOptions {
@@ -185,4 +191,8 @@ impl LoadOptions {
 
 fn isa(name: &str) -> napi::Result<engine::Isa> {
     name.parse().map_err(|error: engine::UnavailableIsa| from_engine(error.into()))
+}
+
+fn dtype(name: &str) -> napi::Result<engine::Dtype> {
+    name.parse().map_err(|_| invalid("dtype", name, "f32, bf16, q8 or q4"))
 }

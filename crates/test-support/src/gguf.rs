@@ -14,8 +14,10 @@ pub struct GgufWriter {
 /// ggml's type codes, as far as tests need them.
 pub mod kind {
     /// `GGUF_METADATA_VALUE_TYPE_*`
-    pub const U32: u32 = 4;
+    pub const U16: u32 = 2;
     /// As above; so for the others.
+    pub const U32: u32 = 4;
+    /// As above.
     pub const I32: u32 = 5;
     /// 32-bit float.
     pub const F32: u32 = 6;
@@ -81,6 +83,19 @@ impl GgufWriter {
     pub fn tensor(mut self, name: &str, dims: &[u64], code: u32, data: Vec<u8>) -> Self {
         self.tensors.push((name.into(), dims.into(), code, data));
         self
+    }
+
+    /// The same as `parts` files: all metadata in the first, tensors shared out.
+    pub fn split(&self, parts: usize) -> Vec<Self> {
+        let number =
+            |writer: Self, key: &str, value: usize| writer.raw(key, kind::U16, &(value as u16).to_le_bytes());
+        let of = |part: usize| {
+            let entries = if part == 0 { self.entries.clone() } else { Vec::new() };
+            let tensors = self.tensors.iter().skip(part).step_by(parts).cloned().collect();
+            let writer = Self { entries, tensors, ..self.clone() };
+            number(number(writer, "split.no", part), "split.count", parts)
+        };
+        (0..parts).map(of).collect()
     }
 
     /// The file.

@@ -1,10 +1,13 @@
 //! What the tests of several crates need: the default model and the reference outputs computed from it.
 #![allow(clippy::unwrap_used)] // a broken fixture is a failed test
 
+mod families;
 mod gguf;
+pub mod memory;
 
 use std::{env, path::PathBuf};
 
+pub use families::{Blocks, Family, Short, blocks, families, family_folder, family_gguf};
 pub use gguf::{GgufWriter, kind, string, tiny};
 
 use serde::Deserialize;

@@ -19,7 +19,9 @@ fn main() {
     let sequences = number(7).max(1);
     let isa = std::env::var("AXLLM_CPU").ok().map(|name| name.parse().unwrap());
     let started = Instant::now();
-    let model = Model::open(&PathBuf::from(&args[1]), &LoadOptions { threads, isa }).unwrap();
+    let model =
+        Model::open(&PathBuf::from(&args[1]), &LoadOptions { threads, isa, ..LoadOptions::default() })
+            .unwrap();
     let load = started.elapsed().as_secs_f64();
     let vocab = model.config().vocab_size;
     let ids: Vec<u32> = (0..depth + prompt + generate).map(|n| (n * 7919 % vocab) as u32).collect();
@@ -41,9 +43,8 @@ fn main() {
             for id in &ids[depth + prompt..] {
                 let tokens = [*id];
                 let parts = all.iter_mut();
-                let mut parts: Vec<_> = parts
-                    .map(|(sequence, logits)| Part { sequence, tokens: &tokens, logits: Some(logits) })
-                    .collect();
+                let mut parts: Vec<_> =
+                    parts.map(|(sequence, logits)| Part { sequence, tokens: &tokens, logits }).collect();
                 model.step(&mut parts).unwrap();
             }
             steps.push(started.rates(sequences * generate));

@@ -75,20 +75,20 @@ impl Decoder<'_> {
     /// the sequences. What is left in `s.x` are the rows `wanted`, in ascending order: the last block computes no others.
     pub(crate) fn blocks(
         &self,
-        caches: &mut [&mut KvCache],
+        (caches, capacities): (&mut [&mut KvCache], &[usize]),
         mut lanes: Vec<Lane>,
         wanted: &[usize],
         s: &mut Scratch,
     ) {
         for (lane, angles) in lanes.iter().zip(&mut s.angles) {
-            self.rope.angles(lane.position, angles);
+            self.rope.angles(capacities[lane.sequence], lane.position, angles);
         }
         let last = self.weights.blocks.len() - 1;
         for (layer, block) in self.weights.blocks.iter().enumerate() {
             self.normed(&s.x, &block.attn_norm, &[&block.q, &block.k, &block.v], &mut s.activations);
             if layer == last && wanted.len() < lanes.len() {
                 product(self.compute, &s.activations, [(&block.k, &mut s.k[..]), (&block.v, &mut s.v)]);
-                self.store(layer, caches, &lanes, s);
+                self.store(layer, block, caches, &lanes, s);
                 s.keep(wanted, self.config);
                 lanes = wanted.iter().map(|row| lanes[*row]).collect();
                 if lanes.is_empty() {
@@ -99,7 +99,7 @@ impl Decoder<'_> {
             } else {
                 let products = [(&block.q, &mut s.q[..]), (&block.k, &mut s.k), (&block.v, &mut s.v)];
                 product(self.compute, &s.activations, products);
-                self.store(layer, caches, &lanes, s);
+                self.store(layer, block, caches, &lanes, s);
             }
             self.attend(layer, block, caches, &lanes, s);
             self.feed_forward(block, s);
@@ -122,9 +122,24 @@ impl Decoder<'_> {
     }
 
     /// Turns the keys and stores them with the values.
-    fn store(&self, layer: usize, caches: &mut [&mut KvCache], lanes: &[Lane], s: &mut Scratch) {
+    fn store(
+        &self,
+        layer: usize,
+        block: &Block,
+        caches: &mut [&mut KvCache],
+        lanes: &[Lane],
+        s: &mut Scratch,
+    ) {
         let (angles, head_dim) = (&s.angles, self.config.head_dim);
+        if let Some([.., bias]) = &block.biases {
+            s.v.chunks_exact_mut(bias.len()).for_each(|values| add(values, bias));
+        }
         self.compute.store(caches, layer, lanes, (&mut s.k, &s.v), |n, keys| {
+            self.prepared(
+                keys,
+                block.biases.as_ref().map(|[_, k, _]| k),
+                block.head_norms.as_ref().map(|[_, k]| k),
+            );
             rotate(keys, head_dim, &angles[n]);
         });
     }
@@ -139,11 +154,18 @@ impl Decoder<'_> {
     ) {
         let (head_dim, q_dim) = (self.config.head_dim, self.config.q_dim());
         let angles = &s.angles;
-        self.compute.rows(&mut s.q, q_dim, |n, row| rotate(row, head_dim, &angles[n]));
+        self.compute.rows(&mut s.q, q_dim, |n, row| {
+            self.prepared(
+                row,
+                block.biases.as_ref().map(|[q, ..]| q),
+                block.head_norms.as_ref().map(|[q, _]| q),
+            );
+            rotate(row, head_dim, &angles[n]);
+        });
         let caches: Vec<_> = caches.iter().map(|cache| &**cache).collect();
         let scale = 1.0 / (head_dim as f32).sqrt();
         let (caches, queries) = (&caches[..], &s.q[..]);
-        let job = Attention { caches, layer, lanes, window: None, queries, scale };
+        let job = Attention { caches, layer, lanes, window: self.config.window(layer), queries, scale };
         self.compute.attend(&job, &mut s.attended);
         let attended = &s.attended;
         let kinds = [block.attn_output.kind()];
@@ -151,6 +173,19 @@ impl Decoder<'_> {
             row.copy_from_slice(&attended[token * q_dim..][..q_dim]);
         });
         add_product(self.compute, &s.activations, &block.attn_output, &mut s.x);
+    }
+
+    /// Adds the bias to a position's queries or keys and norms each head, where the model does.
+    fn prepared(&self, heads: &mut [f32], bias: Option<&Vec<f32>>, norm: Option<&Vec<f32>>) {
+        if let Some(bias) = bias {
+            add(heads, bias);
+        }
+        if let Some(norm) = norm {
+            for head in heads.chunks_exact_mut(norm.len()) {
+                let own = head.to_vec();
+                self.compute.rms_norm(&own, norm, self.config.norm_eps, head);
+            }
+        }
     }
 
     fn feed_forward(&self, block: &Block, s: &mut Scratch) {
@@ -165,6 +200,10 @@ impl Decoder<'_> {
         });
         add_product(self.compute, &s.activations, &block.down, &mut s.x);
     }
+}
+
+fn add(values: &mut [f32], bias: &[f32]) {
+    values.iter_mut().zip(bias).for_each(|(value, bias)| *value += bias);
 }
 
 /// `out = weights · input` for each pair, all in one loop.

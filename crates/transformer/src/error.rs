@@ -10,6 +10,36 @@ pub enum LoadError {
     /// The file itself.
     #[error(transparent)]
     Gguf(#[from] GgufError),
+    /// A file of a folder that could not be read.
+    #[error("could not read {path:?}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A folder without weights that may be opened.
+    #[error("{path:?} has neither model.safetensors nor model.safetensors.index.json")]
+    NoWeights {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A JSON file that is none, or lacks what it should hold.
+    #[error("{path:?} is invalid: {source}")]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// Line, column and reason.
+        source: serde_json::Error,
+    },
+    /// A safetensors file that is none.
+    #[error("{path:?} is damaged: {reason}")]
+    Safetensors {
+        /// The file.
+        path: PathBuf,
+        /// What the library said.
+        reason: String,
+    },
     /// An architecture that the decoder does not have.
     #[error("{path:?} holds a model of architecture {found:?}, this build runs {known}")]
     Architecture {

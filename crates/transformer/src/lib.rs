@@ -1,11 +1,14 @@
-//! GGUF weight files and the Llama-family decoder on the CPU.
+//! Weight files (GGUF and safetensors) and one decoder for the Llama, Mistral, Phi-3 and Qwen families on the CPU.
 //!
 //! Read in the order of a token's way: file → configuration → weights → KV cache → decoder → logits.
 
+mod checkpoint;
 mod gguf;
 mod mapped;
+mod tensor;
 
 mod config;
+mod dtype;
 mod error;
 mod weights;
 
@@ -16,10 +19,14 @@ mod decoder;
 mod logits;
 mod model;
 
-pub use config::Config;
+pub use checkpoint::{Checkpoint, Folder};
+pub use config::{Config, LongRope, RopeScaling};
+pub use dtype::{Dtype, UnknownDtype};
 pub use error::{ForwardError, LoadError};
-pub use gguf::{Gguf, GgufError, Tensor};
+pub use gguf::{Gguf, GgufError};
 pub use kernels::{Isa, UnavailableIsa};
 pub use logits::quantise_logits;
+pub use mapped::Mapped;
 pub use model::{Input, LoadOptions, Model, Part};
 pub use sequence::Sequence;
+pub use tensor::Tensor;

@@ -5,16 +5,22 @@ use std::{
     fs::File,
     io,
     ops::{Deref, Range},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 /// The bytes of a file, mapped read-only.
 #[derive(Debug)]
-pub(crate) struct Mapped(memmap2::Mmap);
+pub struct Mapped {
+    path: PathBuf,
+    map: memmap2::Mmap,
+}
 
 impl Mapped {
     /// Maps the file at `path`; an empty file is an error of kind `InvalidData`.
-    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// When it cannot be opened or mapped, or is no regular file.
+    pub fn open(path: &Path) -> io::Result<Self> {
         let file = File::open(path)?;
         let metadata = file.metadata()?;
         if !metadata.is_file() {
@@ -26,7 +32,13 @@ impl Mapped {
         // SAFETY: the map is read-only and private. That no other process shortens or rewrites the file while it is
         // mapped cannot be enforced: the store writes weight files only under a temporary name and renames them, so
         // our own writers never touch a mapped inode.
-        Ok(Self(unsafe { memmap2::Mmap::map(&file)? }))
+        let map = unsafe { memmap2::Mmap::map(&file)? };
+        Ok(Self { path: path.into(), map })
+    }
+
+    /// The file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Lets the memory of the whole pages within `range` go.
@@ -37,7 +49,7 @@ impl Mapped {
         if start < end {
             // SAFETY: the map is read-only and of a file, so the pages hold nothing that the file does not.
             let advised = unsafe {
-                self.0.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, start, end - start)
+                self.map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, start, end - start)
             };
             let _ = advised; // only memory is at stake
         }
@@ -48,6 +60,6 @@ impl Deref for Mapped {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        &self.0
+        &self.map
     }
 }

@@ -1,15 +1,19 @@
 //! A loaded model: weights that any number of sequences share.
 
-use std::{ops::Range, path::Path, sync::Arc};
+use std::{
+    ops::Range,
+    path::{Path, PathBuf},
+};
 
 use half::f16;
 use kernels::{Compute, Isa, Lane};
 
 use crate::{
+    Dtype,
+    checkpoint::Checkpoint,
     config::Config,
     decoder::{Decoder, Scratch},
     error::{ForwardError, LoadError},
-    gguf::Gguf,
     rope::Rope,
     sequence::Sequence,
     weights::Weights,
@@ -19,12 +23,16 @@ use crate::{
 const BATCH: usize = 256;
 
 /// How to run a model.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct LoadOptions {
     /// Threads that share the work; 0: one per core.
     pub threads: usize,
     /// The instruction set; `None`: the best that the machine has.
     pub isa: Option<Isa>,
+    /// What the matrices are rounded to; `None`: as a GGUF file stores them, and `Q8` for a folder.
+    pub dtype: Option<Dtype>,
+    /// Where rounded weights are kept for the next start; `None`: nowhere.
+    pub cache: Option<PathBuf>,
 }
 
 /// What a forward pass reads.
@@ -43,8 +51,8 @@ pub struct Part<'a> {
     pub sequence: &'a mut Sequence,
     /// At least one token.
     pub tokens: &'a [u32],
-    /// Logits of the last of them (`vocab_size` values), where they are wanted.
-    pub logits: Option<&'a mut [f32]>,
+    /// `[wanted, vocab_size]`: logits of the last of them, of as many as there is room for.
+    pub logits: &'a mut [f32],
 }
 
 /// A piece of input on its way through the blocks.
@@ -59,7 +67,7 @@ struct Slice<'a> {
 /// A decoder with its weights, packed.
 #[derive(Debug)]
 pub struct Model {
-    gguf: Arc<Gguf>,
+    checkpoint: Checkpoint,
     config: Config,
     weights: Weights,
     rope: Rope,
@@ -67,24 +75,28 @@ pub struct Model {
 }
 
 impl Model {
-    /// Opens the GGUF file at `path`.
+    /// Opens the GGUF file or the Hugging Face folder at `path`.
     ///
     /// # Errors
     /// [`LoadError`] naming the file and the field, tensor or option that stands in the way.
     pub fn open(path: &Path, options: &LoadOptions) -> Result<Self, LoadError> {
-        Self::from_gguf(Arc::new(Gguf::open(path)?), options)
+        Self::of(Checkpoint::open(path)?, options)
     }
 
-    /// A model over an open file.
+    /// A model of open files.
     ///
     /// # Errors
     /// As [`Model::open`].
-    pub fn from_gguf(gguf: Arc<Gguf>, options: &LoadOptions) -> Result<Self, LoadError> {
-        let config = Config::read(&gguf)?;
+    pub fn of(checkpoint: Checkpoint, options: &LoadOptions) -> Result<Self, LoadError> {
+        let config = checkpoint.config()?;
         let compute = Compute::new(options.isa, options.threads)?;
-        let weights = Weights::read(&gguf, &config, &compute)?;
-        let rope = Rope::new(config.rope_dim, config.rope_base, weights.rope_factors.as_deref());
-        Ok(Self { gguf, config, weights, rope, compute })
+        let mut options = options.clone();
+        if let Checkpoint::Folder(_) = checkpoint {
+            options.dtype = options.dtype.or(Some(Dtype::Q8));
+        }
+        let weights = Weights::read(&checkpoint, &config, &compute, &options)?;
+        let rope = Rope::new(&config);
+        Ok(Self { checkpoint, config, weights, rope, compute })
     }
 
     /// The model's shape.
@@ -92,9 +104,9 @@ impl Model {
         &self.config
     }
 
-    /// The file.
-    pub fn gguf(&self) -> &Gguf {
-        &self.gguf
+    /// The files.
+    pub fn checkpoint(&self) -> &Checkpoint {
+        &self.checkpoint
     }
 
     /// The instruction set in use.
@@ -123,7 +135,7 @@ impl Model {
         let vocab_size = self.config.vocab_size;
         match usize::try_from(id) {
             Ok(row) if row < vocab_size => {
-                self.weights.embedding(&self.gguf, row, out);
+                self.weights.embedding(&self.checkpoint, row, out);
                 Ok(())
             }
             _ => Err(ForwardError::UnknownToken { id, vocab_size }),
@@ -178,9 +190,11 @@ impl Model {
         for part in parts {
             let input = Input::Tokens(part.tokens);
             let tokens = self.check(part.sequence, input)?;
-            let logits = part.logits.as_deref_mut().unwrap_or_default();
-            if !logits.is_empty() && logits.len() != self.config.vocab_size {
-                let expected = self.config.vocab_size;
+            let logits = &mut *part.logits;
+            let vocab_size = self.config.vocab_size;
+            let wanted = logits.len() / vocab_size;
+            if !logits.len().is_multiple_of(vocab_size) || wanted > tokens {
+                let expected = vocab_size * wanted.min(tokens);
                 return Err(ForwardError::LogitsLength { len: logits.len(), expected });
             }
             slices.push(Slice { sequence: part.sequence, input, range: 0..tokens, logits });
@@ -235,8 +249,9 @@ impl Model {
             compute: &self.compute,
         };
         {
+            let capacities: Vec<_> = slices.iter().map(|slice| slice.sequence.capacity()).collect();
             let mut caches: Vec<_> = slices.iter_mut().map(|slice| slice.sequence.cache()).collect();
-            decoder.blocks(&mut caches, lanes, &wanted, &mut scratch);
+            decoder.blocks((&mut caches, &capacities), lanes, &wanted, &mut scratch);
         }
         for slice in slices.iter_mut() {
             slice.sequence.advance(slice.range.len());

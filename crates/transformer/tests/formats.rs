@@ -41,6 +41,7 @@ fn encode(format: Format, values: &[f32]) -> (u32, Vec<u8>) {
             let d = (high - low) / 15.0;
             [&half(d)[..], &half(low), &pack(block, &|v| (v - low) / d)].concat()
         }),
+        other => panic!("{other:?} is decoded as the fixture says, see below"),
     }
 }
 
@@ -68,6 +69,58 @@ fn every_format_gives_what_its_weights_give_as_floats() {
         let tolerance = if format.is_quantised() { 0.03 } else { 1e-5 };
         assert!(error <= tolerance, "{format:?}: relative error {error}");
     }
+}
+
+#[test]
+fn every_block_type_of_a_file_is_read_as_llama_cpp_reads_it() {
+    let codes = [
+        ("Q4_0", 2),
+        ("Q4_1", 3),
+        ("Q5_0", 6),
+        ("Q5_1", 7),
+        ("Q8_0", 8),
+        ("Q2_K", 10),
+        ("Q3_K", 11),
+        ("Q4_K", 12),
+        ("Q5_K", 13),
+        ("Q6_K", 14),
+        ("IQ4_NL", 20),
+    ];
+    for fixture in test_support::blocks() {
+        let (_, code) = codes.iter().find(|(name, _)| *name == fixture.name).expect("a known type");
+        let (cols, rows) = (fixture.values.len() as u64 / 4, 4);
+        let writer = GgufWriter::default().tensor("t", &[cols, rows], *code, fixture.bytes);
+        let file = tempfile::NamedTempFile::new().expect("a temporary file");
+        std::fs::write(file.path(), writer.bytes()).expect("room for a tiny file");
+        let gguf = transformer::Gguf::open(file.path()).expect("it opens");
+        let tensor = gguf.tensor("t").expect("its type is read").expect("it is there");
+        let mut row = vec![0.0; cols as usize];
+        for (n, want) in fixture.values.chunks(cols as usize).enumerate() {
+            tensor.matrix().dequantise_row(n, &mut row);
+            assert_eq!(row, want, "{} row {n}", fixture.name);
+        }
+    }
+}
+
+#[test]
+fn a_split_file_is_one_model() {
+    let whole = tiny::model(tiny::floats);
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let part = |n: usize| folder.path().join(format!("tiny-{:05}-of-00003.gguf", n + 1));
+    for (n, writer) in whole.split(3).into_iter().enumerate() {
+        std::fs::write(part(n), writer.bytes()).expect("room for a tiny model");
+    }
+    let open = |path: &std::path::Path| Model::open(path, &LoadOptions::default());
+    for n in 0..3 {
+        let model = open(&part(n)).unwrap_or_else(|error| panic!("part {n}: {error}"));
+        assert_eq!(logits(&model), logits(&load(&whole)), "opened by part {n}");
+    }
+    std::fs::rename(part(1), folder.path().join("elsewhere.gguf")).expect("it can be renamed");
+    assert!(open(&part(0)).unwrap_err().to_string().contains("tiny-00002-of-00003.gguf"));
+    let error = open(&folder.path().join("elsewhere.gguf")).unwrap_err().to_string();
+    assert!(error.contains("-00001-of-00003.gguf"), "{error}");
+    std::fs::copy(part(2), part(1)).expect("it can be copied");
+    assert!(open(&part(0)).unwrap_err().to_string().contains("split.no"));
 }
 
 #[test]

@@ -114,8 +114,8 @@ fn hostile_shapes_are_refused() {
     // no whole blocks
     assert!(with(&[33], 8).is_err());
     // a type that is not read is an error only for whoever asks for the tensor
-    let unknown = with(&[256], 14).expect("the file opens");
-    assert!(unknown.tensor("t").unwrap_err().to_string().contains("Q6_K"));
+    let unknown = with(&[256], 23).expect("the file opens");
+    assert!(unknown.tensor("t").unwrap_err().to_string().contains("IQ4_XS"));
 }
 
 #[test]
@@ -132,8 +132,10 @@ fn tensors_that_share_bytes_are_refused() {
 fn missing_and_misshapen_tensors_are_named() {
     let (code, data) = tiny::floats(&[0.0; 64]);
     assert!(message(&tiny::metadata()).contains("token_embd.weight"));
-    let bias = tiny::model(tiny::floats).tensor("blk.0.attn_q.bias", &[64], code, data.clone());
-    assert!(message(&bias).contains("blk.0.attn_q.bias"));
+    let bias = tiny::model(tiny::floats).tensor("blk.0.attn_output.bias", &[64], code, data.clone());
+    assert!(message(&bias).contains("blk.0.attn_output.bias"));
+    let alone = tiny::model(tiny::floats).tensor("blk.0.attn_q.bias", &[64], code, data.clone());
+    assert!(message(&alone).contains("blk.0.attn_k.bias"));
     let narrow = tiny::metadata().tensor("token_embd.weight", &[32, 2], code, data);
     assert!(message(&narrow).contains("shape"));
     let factors = tiny::model(tiny::floats).tensor("rope_freqs.weight", &[3], 0, vec![0; 12]);

@@ -5,7 +5,7 @@ use test_support::{argmax, default_model, oracle};
 use transformer::{Input, Isa, LoadOptions, Model, Part};
 
 fn model(isa: Isa) -> Model {
-    Model::open(&default_model(), &LoadOptions { threads: 0, isa: Some(isa) })
+    Model::open(&default_model(), &LoadOptions { isa: Some(isa), ..LoadOptions::default() })
         .expect("the default model loads")
 }
 
@@ -115,8 +115,11 @@ fn logits_do_not_depend_on_how_the_prompt_is_cut_nor_on_the_threads() {
         let prompt = if isa == Isa::Scalar { &short[..20] } else { long };
         let mut whole: Option<Vec<f32>> = None;
         for threads in [1, 2, 3] {
-            let model =
-                Model::open(&default_model(), &LoadOptions { threads, isa: Some(isa) }).expect("loads");
+            let model = Model::open(
+                &default_model(),
+                &LoadOptions { threads, isa: Some(isa), ..LoadOptions::default() },
+            )
+            .expect("loads");
             let cuts: &[usize] = if threads == 2 { &[1, 7, 32, 512] } else { &[512] };
             for cut in cuts {
                 let logits = cut_logits(&model, prompt, *cut);
@@ -158,9 +161,7 @@ fn sequences_in_one_batch_get_the_bits_that_they_get_alone() {
     for feed in feeds {
         let parts = sequences.iter_mut().zip(&mut logits).zip(feed);
         let mut parts: Vec<_> = parts
-            .filter_map(|((sequence, logits), tokens)| {
-                Some(Part { sequence, tokens: tokens?, logits: Some(logits) })
-            })
+            .filter_map(|((sequence, logits), tokens)| Some(Part { sequence, tokens: tokens?, logits }))
             .collect();
         model.step(&mut parts).expect("fits");
     }

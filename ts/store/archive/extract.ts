@@ -3,7 +3,7 @@ import { lstat, mkdir, mkdtemp, open, readdir, rename, rm, stat, type FileHandle
 import { basename, join } from 'node:path';
 import { AxllmError } from '../../errors.js';
 import { Digest, type Sums } from '../digest.js';
-import { requireRoom } from '../disk.js';
+import { makeFolder, requireRoom } from '../disk.js';
 import { isAlive, ownerMark, ownerPattern } from '../lock.js';
 import { syncFolder } from '../part-file.js';
 import { gunzip } from './gzip.js';
@@ -37,7 +37,7 @@ export async function extractArchive(
   const plan = new Plan(bounds);
   await read(archive, plan, guarded(signal));
   const folder = typeof into === 'string' ? into : into(plan.entries);
-  await mkdir(folder, { recursive: true });
+  await makeFolder(folder);
   await removeStale(folder);
   const needed = plan.entries.reduce((sum, { size }) => sum + size, 0);
   await requireRoom(folder, needed);

@@ -1,72 +1,89 @@
 /** The lines of a growing Markdown text: finished blocks are laid out once, the open tail at each drawing. */
-import remend from 'remend';
 import type { Line } from '../cells.js';
-import { grow, noBlocks, type Block, type Blocks } from './blocks.js';
+import { Blocks, type Block } from './blocks.js';
 import { markdownLines } from './layout.js';
 import { settled } from './tail.js';
 
 /** Blocks whose lines are kept; the others' are made again when they come into view. */
-const keptBlocks = 200;
+const keptBlocks = 100;
 
 interface Placed {
   readonly width: number;
   readonly lines: readonly Line[];
 }
 
-const kept = new Map<Block, Placed>();
-/** Rows of a block at the last width asked for: all that is remembered of what is out of view. */
-const heights = new WeakMap<Block, { readonly width: number; readonly rows: number }>();
+/** By the number of the text and that of the block in it. */
+const kept = new Map<number, Placed>();
+const mostBlocks = 2 ** 20;
+let texts = 0;
+
+/** A text in blocks, and the rows of each at the last width asked for: all that is remembered of what is out of view. */
+class Laid {
+  readonly blocks = new Blocks();
+  private readonly number = mostBlocks * (texts += 1);
+  private rows: number[] = [];
+  private width = 0;
+
+  constructor(public text: string) {}
+
+  lines(index: number, width: number): readonly Line[] {
+    const key = this.number + index;
+    const found = kept.get(key);
+    if (found?.width === width) {
+      kept.delete(key);
+      kept.set(key, found);
+      return found.lines;
+    }
+    // after the last finished block, what is left of a text that does not grow any more
+    const isTail = index === this.blocks.count;
+    const block = isTail ? this.blocks.tail(this.text) : this.blocks.at(index, this.text);
+    const lines = spaced(block, block.source, width);
+    kept.set(key, { width, lines });
+    if (kept.size > keptBlocks) kept.delete(kept.keys().next().value!);
+    return lines;
+  }
+
+  height(index: number, width: number): number {
+    if (width !== this.width) this.rows = [];
+    this.width = width;
+    return (this.rows[index] ??= this.lines(index, width).length);
+  }
+}
+
+/** The lines of a block, with a blank one above where it begins anew. */
+function spaced({ joined, reopened }: Block, source: string, width: number): readonly Line[] {
+  if (source.trim() === '') return [];
+  const lines = markdownLines(source, width);
+  if (joined || lines.length === 0) return reopened ? lines.slice(1) : lines;
+  return [[], ...lines];
+}
+
 /** Texts whose blocks are kept; of others only the number of rows is, and their blocks are found again when seen. */
 const keptDocuments = 50;
-const documents = new Map<object, { text: string; blocks: Blocks }>();
+const documents = new Map<object, Laid>();
 const totals = new WeakMap<
   object,
   { readonly text: string; readonly width: number; readonly rows: number }
 >();
+/** The text that grows, for a frame asks several times. */
+const open = new WeakMap<object, { text: string; width: number; document: Document }>();
 
-function linesOfBlock(block: Block, width: number): readonly Line[] {
-  const found = kept.get(block);
-  if (found?.width === width) {
-    kept.delete(block);
-    kept.set(block, found);
-    return found.lines;
-  }
-  const own = markdownLines(block.source, width);
-  const lines = block.joined || own.length === 0 ? own : [[], ...own];
-  kept.set(block, { width, lines });
-  heights.set(block, { width, rows: lines.length });
-  if (kept.size > keptBlocks) kept.delete(kept.keys().next().value!);
-  return lines;
-}
-
-function rowsOfBlock(block: Block, width: number): number {
-  const known = heights.get(block);
-  return known?.width === width ? known.rows : linesOfBlock(block, width).length;
-}
-
-/** The blocks of `text`; `key` stands for the message, and what was done for its earlier text is used again. */
-function blocksOf(key: object, text: string): Blocks {
-  const known = documents.get(key);
-  if (known?.text === text) return known.blocks;
-  const start = known && text.startsWith(known.text) ? known : { text: '', blocks: noBlocks };
-  const blocks = grow(start.blocks, text.slice(start.text.length));
+/** `text` in blocks; `key` stands for the message, and what was done for its earlier text is used again. */
+function laidOf(key: object, text: string): Laid {
+  let laid = documents.get(key);
+  if (!laid || !text.startsWith(laid.text)) laid = new Laid('');
+  if (laid.text.length < text.length) laid.blocks.grow(text);
+  laid.text = text;
   documents.delete(key);
-  documents.set(key, { text, blocks });
+  documents.set(key, laid);
   if (documents.size > keptDocuments) documents.delete(documents.keys().next().value!);
-  return blocks;
+  return laid;
 }
 
 /** Marks that are open are closed for the eye, and those that may become one wait: none shows and vanishes. */
-function tailLines({ source, joined }: Block, width: number): readonly Line[] {
-  const shown = settled(source);
-  if (shown.trim() === '') return [];
-  const own = markdownLines(remend(shown, { linkMode: 'text-only' }), width);
-  return joined || own.length === 0 ? own : [[], ...own];
+function tailLines(block: Block, width: number): readonly Line[] {
+  return spaced(block, settled(block.source), width);
 }
-
-/** What is left of a text that does not grow any more is a block like the others. */
-const closedLines = (tail: Block, width: number) =>
-  tail.source.trim() === '' ? [] : linesOfBlock(tail, width);
 
 /** A laid-out text: rows without lines, and lines where they are seen. */
 export interface Document {
@@ -75,46 +92,46 @@ export interface Document {
   lines(from: number, to: number): Line[];
 }
 
-/** The text that grows, for a frame asks several times. */
-let latest: { key: object; text: string; width: number; document: Document } | undefined;
-
-/** Lays `text` out; `open` says that it still grows. `key` stands for the message. */
-export function documentOf(key: object, text: string, width: number, open: boolean): Document {
+/** Lays `text` out; `grows` says that more may come. `key` stands for the message. */
+export function documentOf(key: object, text: string, width: number, grows: boolean): Document {
+  if (grows) {
+    const found = open.get(key);
+    if (found?.text === text && found.width === width) return found.document;
+    const document = made(key, text, width, true);
+    open.set(key, { text, width, document });
+    return document;
+  }
+  open.delete(key);
   const known = totals.get(key);
-  if (!open && known?.width === width && known.text === text) {
+  if (known?.width === width && known.text === text) {
     return { rows: known.rows, lines: (from, to) => made(key, text, width, false).lines(from, to) };
   }
-  if (open && latest?.key === key && latest.text === text && latest.width === width) return latest.document;
-  const document = made(key, text, width, open);
-  if (open) latest = { key, text, width, document };
-  else totals.set(key, { text, width, rows: document.rows });
+  const document = made(key, text, width, false);
+  totals.set(key, { text, width, rows: document.rows });
   return document;
 }
 
-function made(key: object, text: string, width: number, open: boolean): Document {
-  const { finished, tail } = blocksOf(key, text);
-  const last = open ? tailLines(tail, width) : closedLines(tail, width);
+function made(key: object, text: string, width: number, grows: boolean): Document {
+  const laid = laidOf(key, text);
+  const { count } = laid.blocks;
+  const tail = grows ? tailLines(laid.blocks.tail(text), width) : undefined;
+  const height = (index: number) => (index === count && tail ? tail.length : laid.height(index, width));
+  let total = 0;
+  for (let index = 0; index <= count; index += 1) total += height(index);
   // the first block has no blank line above it
-  const parts: { rows: number; lines: () => readonly Line[] }[] = [
-    ...finished.map((block) => ({
-      rows: rowsOfBlock(block, width),
-      lines: () => linesOfBlock(block, width),
-    })),
-    { rows: last.length, lines: () => last },
-  ];
-  const total = parts.reduce((sum, { rows }) => sum + rows, 0);
   const skip = total > 0 ? 1 : 0;
   return {
     rows: total - skip,
     lines(from, to) {
       const found: Line[] = [];
       let row = -skip;
-      for (const part of parts) {
-        if (row >= to) break;
-        if (row + part.rows > from) {
-          found.push(...part.lines().slice(Math.max(0, from - row), to - row));
+      for (let index = 0; index <= count && row < to; index += 1) {
+        const rows = height(index);
+        if (row + rows > from) {
+          const lines = index === count && tail ? tail : laid.lines(index, width);
+          found.push(...lines.slice(Math.max(0, from - row), to - row));
         }
-        row += part.rows;
+        row += rows;
       }
       return found;
     },

@@ -1,6 +1,6 @@
 /** Everything that the page shows, as one value, and what can be read out of it. */
 import { branch, lastTurn, type Turn } from '../../chat/conversation.js';
-import type { ErrorBody, UiState } from '../protocol.js';
+import type { ErrorBody, UiState } from '../../server/page-state.js';
 import { entryOf, newEntry, type Entry, type Library, type TurnStats } from './library.js';
 import type { PageSettings } from './settings.js';
 

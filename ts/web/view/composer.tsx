@@ -15,7 +15,7 @@ export function Composer({ app }: { readonly app: App }) {
   const { editing, open, reply } = state;
 
   // an edited message comes into the field; leaving the edit empties it
-  useEffect(() => {
+  useLayoutEffect(() => {
     setText(editing === undefined ? '' : (open.conversation.turns[editing]?.user ?? ''));
     field.current?.focus();
   }, [editing, open.id]);

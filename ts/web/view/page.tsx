@@ -30,13 +30,13 @@ export function Page({ app }: { readonly app: App }) {
   return (
     <div class={server?.simple ? 'page simple' : 'page'}>
       {server && !server.simple && <Sidebar app={app} />}
-      <div class="chat">
+      <main class="chat">
         <Header app={app} />
         {link === 'down' && <Down app={app} />}
         <Transcript app={app} />
         {server?.simple && <Temperature app={app} />}
         <Composer app={app} />
-      </div>
+      </main>
       {panel === 'settings' && <SettingsDialog app={app} />}
       {panel === 'share' && server?.share && <ShareDialog app={app} share={server.share} />}
       <Announcer app={app} />

@@ -1,7 +1,7 @@
 /** The public link, for the one who opened it. */
 import type { App } from '../app.js';
 import { copyText } from '../copy.js';
-import type { ShareState } from '../protocol.js';
+import type { ShareState } from '../../server/page-state.js';
 import { Dialog } from './controls.js';
 
 export function ShareDialog({ app, share }: { readonly app: App; readonly share: ShareState }) {

@@ -17,7 +17,7 @@ export function Transcript({ app }: { readonly app: App }) {
   const follow = useFollowing(state.open.id, reply?.text);
   const empty = turns.length === 0 && !reply && !failure;
   return (
-    <main class="transcript" id="transcript" ref={follow.ref} onScroll={follow.onScroll} tabIndex={-1}>
+    <div class="transcript" ref={follow.ref} onScroll={follow.onScroll} tabIndex={-1}>
       <h1 class="off-screen">Chat with {state.server?.name ?? 'the model'}</h1>
       {empty ? (
         <Welcome app={app} />
@@ -41,13 +41,13 @@ export function Transcript({ app }: { readonly app: App }) {
           ↓ Newest
         </button>
       )}
-    </main>
+    </div>
   );
 }
 
 /** Stays at the end while text comes, unless the reader has scrolled up. */
 function useFollowing(id: string, text: string | undefined) {
-  const ref = useRef<HTMLElement>(null);
+  const ref = useRef<HTMLDivElement>(null);
   const [away, setAway] = useState(false);
   const atEnd = useRef(true);
   const toEnd = () => ref.current?.scrollTo({ top: ref.current.scrollHeight });

@@ -1,6 +1,6 @@
 /** What is shown before anything was said: the state of the model, and ways to begin. */
 import type { App } from '../app.js';
-import type { UiState } from '../protocol.js';
+import type { UiState } from '../../server/page-state.js';
 
 const beginnings = [
   'Explain how a rainbow forms, in three sentences.',

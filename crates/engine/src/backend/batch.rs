@@ -23,9 +23,8 @@ const PATIENCE: u32 = 4;
 pub(super) struct Job {
     pub(super) sequence: Sequence,
     pub(super) tokens: Vec<u32>,
-    /// `[vocab_size]`, written where `wanted`.
+    /// `[wanted, vocab_size]`
     pub(super) logits: Vec<f32>,
-    pub(super) wanted: bool,
 }
 
 type Done = (Job, Result<(), ForwardError>);
@@ -150,8 +149,8 @@ impl Batcher {
 type Entry = (Arc<Ticket>, Job, Result<(), ForwardError>);
 
 fn of(job: &mut Job) -> Part<'_> {
-    let Job { sequence, tokens, logits, wanted } = job;
-    Part { sequence, tokens, logits: wanted.then_some(&mut logits[..]) }
+    let Job { sequence, tokens, logits } = job;
+    Part { sequence, tokens, logits }
 }
 
 /// All single tokens, and prompts in the order of their coming as long as they fit; always the oldest.

@@ -2,7 +2,7 @@
 
 use std::{mem, path::Path, sync::Arc};
 
-use transformer::{Gguf, LoadOptions, Model, Sequence};
+use transformer::{LoadOptions, Model, Sequence};
 
 use super::{
     Backend, Cache, Place, Plan,
@@ -22,7 +22,7 @@ pub struct Cpu {
 }
 
 impl Cpu {
-    /// Opens the GGUF file at `path`; `context_length` may be less than the model's own, never more.
+    /// Opens the GGUF file or the Hugging Face folder at `path`; `context_length` may be less than the model's own, never more.
     ///
     /// # Errors
     /// When the file is no model that the decoder runs.
@@ -38,11 +38,6 @@ impl Cpu {
         };
         let context_length = context_length.map_or(trained, |asked| asked.min(trained));
         Ok(Self { batcher: Arc::new(Batcher::new(Arc::new(model))), context_length, place })
-    }
-
-    /// The weight file, which also holds the tokenizer.
-    pub fn gguf(&self) -> &Gguf {
-        self.batcher.model().gguf()
     }
 }
 
@@ -66,7 +61,9 @@ impl Backend for Cpu {
     fn cache(&self) -> Box<dyn Cache> {
         Box::new(CpuCache {
             sequence: Some(self.batcher.model().sequence(self.context_length)),
-            logits: vec![0.0; self.vocab_size()],
+            vocab_size: self.vocab_size(),
+            logits: Vec::new(),
+            row: 0,
             held: Vec::new(),
             batcher: Arc::clone(&self.batcher),
             acquired: false,
@@ -78,8 +75,11 @@ struct CpuCache {
     batcher: Arc<Batcher>,
     /// `None` while a step has it, and ever after where that step panicked.
     sequence: Option<Sequence>,
-    /// `[vocab_size]`
+    vocab_size: usize,
+    /// `[wanted, vocab_size]`
     logits: Vec<f32>,
+    /// Which of them is asked for.
+    row: usize,
     /// The tokens whose keys and values `sequence` holds.
     held: Vec<u32>,
     acquired: bool,
@@ -109,10 +109,12 @@ impl Cache for CpuCache {
         Ok(Plan { cached, step: STEP })
     }
 
-    fn run(&mut self, tokens: &[u32], wanted: bool) -> Result<(), Error> {
+    fn run(&mut self, tokens: &[u32], wanted: usize) -> Result<(), Error> {
         let sequence = self.sequence.take().expect("a step that panicked ends its conversation");
-        let logits = mem::take(&mut self.logits);
-        let (job, result) = self.batcher.run(Job { sequence, tokens: tokens.to_vec(), logits, wanted });
+        let mut logits = mem::take(&mut self.logits);
+        logits.resize(wanted * self.vocab_size, 0.0);
+        self.row = 0;
+        let (job, result) = self.batcher.run(Job { sequence, tokens: tokens.to_vec(), logits });
         self.sequence = Some(job.sequence);
         self.logits = job.logits;
         result?;
@@ -121,7 +123,19 @@ impl Cache for CpuCache {
     }
 
     fn logits(&self) -> Logits<'_> {
-        Logits::F32(&self.logits)
+        Logits::F32(&self.logits[self.row * self.vocab_size..][..self.vocab_size])
+    }
+
+    fn takes_back(&self) -> bool {
+        true
+    }
+
+    fn look_at(&mut self, n: usize) {
+        self.row = n;
+    }
+
+    fn take_back(&mut self, tokens: usize) {
+        self.keep(self.held.len().saturating_sub(tokens));
     }
 
     fn release(&mut self) {

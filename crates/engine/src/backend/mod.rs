@@ -72,14 +72,30 @@ pub trait Cache: Send {
     /// When the prompt has an unknown token or is longer than the context.
     fn begin(&mut self, prompt: &[u32]) -> Result<Plan, Error>;
 
-    /// Adds tokens; `wanted` says whether [`Cache::logits`] will be asked for.
+    /// Adds tokens; the logits after the last `wanted` of them are asked for. A place that cannot take back what it has
+    /// read gives those after the last only.
     ///
     /// # Errors
     /// When the device fails. The cache then holds nothing that a later reply would build on.
-    fn run(&mut self, tokens: &[u32], wanted: bool) -> Result<(), Error>;
+    fn run(&mut self, tokens: &[u32], wanted: usize) -> Result<(), Error>;
 
-    /// Logits after the last token of the last `run` that wanted them.
+    /// Logits after the last run's first wanted token, or the one that [`Cache::look_at`] says.
     fn logits(&self) -> Logits<'_>;
+
+    /// Whether tokens can be taken back, and logits of several asked for.
+    fn takes_back(&self) -> bool {
+        false
+    }
+
+    /// Makes [`Cache::logits`] those after the n-th of the last run's wanted tokens.
+    fn look_at(&mut self, n: usize) {
+        debug_assert_eq!(n, 0, "there are logits of one token only");
+    }
+
+    /// Forgets the last `tokens`.
+    fn take_back(&mut self, tokens: usize) {
+        debug_assert_eq!(tokens, 0, "nothing can be taken back here");
+    }
 
     /// Lets others have the device. Called however the reply ended.
     fn release(&mut self);

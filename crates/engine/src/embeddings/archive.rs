@@ -1,6 +1,7 @@
 //! The `.npz` container: a zip of `.npy` arrays, nothing of which is believed before it is checked.
 
 use super::EmbeddingsError;
+use half::f16;
 use npyz::NpyHeader;
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
@@ -13,19 +14,49 @@ const MAX_MEMBERS: usize = 64;
 const MAX_HEADER: u64 = 4 << 10;
 /// Bytes of a zip's directory of [`MAX_MEMBERS`].
 const MAX_DIRECTORY: u64 = 64 << 10;
+/// Largest matrix that is read: more than twice the largest published one.
+const MAX_BYTES: u64 = 8 << 30;
+/// How far a matrix may have shrunk, and what a small one may have beyond that. Numbers of a trained model keep nine
+/// tenths of their size; what shrinks more is made to fill memories and disks.
+const MAX_SHRINKING: u64 = 4;
+const ALLOWANCE: u64 = 1 << 20;
+/// The member with the rows.
+const ROWS: &str = "embeddings";
 
 pub(super) struct Archive {
     path: PathBuf,
     zip: ZipArchive<BufReader<File>>,
+    file_size: u64,
+}
+
+/// What an archive says of its rows, all of it checked but the rows themselves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Matrix {
+    pub vocab_size: usize,
+    pub dim: usize,
+    /// CRC-32 of the array with its header, which inflating verifies.
+    pub checksum: u32,
+}
+
+impl Matrix {
+    /// Bytes of the numbers.
+    pub fn size(&self) -> usize {
+        self.vocab_size * self.dim * size_of::<f16>()
+    }
+
+    pub fn shape(&self) -> [u64; 2] {
+        [self.vocab_size as u64, self.dim as u64]
+    }
 }
 
 /// One array: its header is read, its numbers follow.
 pub(super) struct Array<'a> {
     path: &'a Path,
     member: &'static str,
-    pub header: NpyHeader,
+    header: NpyHeader,
     /// Bytes after the header by the archive's directory.
     size: u64,
+    checksum: u32,
     reader: Box<dyn Read + 'a>,
 }
 
@@ -33,10 +64,12 @@ impl Archive {
     pub fn open(path: &Path) -> Result<Self, EmbeddingsError> {
         let io = |source| EmbeddingsError::Io { path: path.to_owned(), source };
         let invalid = |reason: String| EmbeddingsError::Archive { path: path.to_owned(), reason };
-        if !path.metadata().map_err(io)?.is_file() {
+        let metadata = path.metadata().map_err(io)?;
+        if !metadata.is_file() {
             return Err(io(std::io::Error::other("not a regular file")));
         }
-        let mut file = BufReader::new(File::open(path).map_err(io)?);
+        let buffer = metadata.len().min(1 << 18) as usize;
+        let mut file = BufReader::with_capacity(buffer, File::open(path).map_err(io)?);
         let zip = ZipArchive::new(&mut file).map_err(|error| invalid(error.to_string()))?;
         let (members, directory) = (zip.len(), zip.central_directory_start());
         drop(zip);
@@ -49,10 +82,41 @@ impl Archive {
             return Err(invalid(format!("{listed} members under {members} names")));
         }
         let zip = ZipArchive::new(file).map_err(|error| invalid(error.to_string()))?;
-        Ok(Self { path: path.to_owned(), zip })
+        Ok(Self { path: path.to_owned(), zip, file_size: metadata.len() })
     }
 
-    pub fn array(&mut self, member: &'static str) -> Result<Array<'_>, EmbeddingsError> {
+    /// Checks the scalars and the header of the rows against each other, and all sizes against the file's.
+    pub fn matrix(&mut self) -> Result<Matrix, EmbeddingsError> {
+        let vocab_size = self.integer("vocab_size")?;
+        let dim = self.integer("embedding_dim")?;
+        let dtype = self.text("dtype")?;
+        if dtype != "float16" {
+            return Err(self.invalid("dtype", format!("`{dtype}`"), "`float16`".into()));
+        }
+        let most = (self.file_size.saturating_mul(MAX_SHRINKING) + ALLOWANCE).min(MAX_BYTES);
+        let rows = self.array(ROWS)?;
+        let size = vocab_size.checked_mul(dim).and_then(|count| count.checked_mul(2));
+        let Some(size) = size.filter(|&size| (1..=MAX_BYTES).contains(&size)) else {
+            let got = format!("{vocab_size} rows of {dim} numbers");
+            return Err(rows.invalid(got, format!("1 to {MAX_BYTES} bytes")));
+        };
+        if size > most {
+            let expected = format!("at most {most}: numbers of a model do not shrink so far");
+            return Err(rows.invalid(format!("{size} bytes in so small a file"), expected));
+        }
+        let shape = [vocab_size, dim];
+        rows.expect_layout(shape)?;
+        rows.expect_size(size)?;
+        let checksum = rows.checksum;
+        Ok(Matrix { vocab_size: vocab_size as usize, dim: dim as usize, checksum })
+    }
+
+    /// The rows, for reading.
+    pub fn rows(&mut self) -> Result<Array<'_>, EmbeddingsError> {
+        self.array(ROWS)
+    }
+
+    fn array(&mut self, member: &'static str) -> Result<Array<'_>, EmbeddingsError> {
         let name = format!("{member}.npy");
         if self.zip.index_for_name(&name).is_none() {
             return Err(EmbeddingsError::MissingMember { path: self.path.clone(), member });
@@ -60,7 +124,7 @@ impl Archive {
         let path = self.path.as_path();
         let invalid = |reason| EmbeddingsError::Archive { path: path.to_owned(), reason };
         let file = self.zip.by_name(&name).map_err(|error| invalid(format!("`{name}`: {error}")))?;
-        let total = file.size();
+        let (total, checksum) = (file.size(), file.crc32());
         let mut reader = Counted { inner: file, read: 0 };
         let header = NpyHeader::from_reader((&mut reader).take(MAX_HEADER))
             .map_err(|error| invalid(format!("`{name}`: {error}")))?;
@@ -68,11 +132,11 @@ impl Archive {
             return Err(EmbeddingsError::Pickle { path: path.to_owned(), member });
         }
         let size = total.saturating_sub(reader.read);
-        Ok(Array { path, member, header, size, reader: Box::new(reader) })
+        Ok(Array { path, member, header, size, checksum, reader: Box::new(reader) })
     }
 
     /// A scalar of any whole-number type, as NumPy's platforms differ.
-    pub fn integer(&mut self, member: &'static str) -> Result<u64, EmbeddingsError> {
+    fn integer(&mut self, member: &'static str) -> Result<u64, EmbeddingsError> {
         let mut array = self.array(member)?;
         let dtype = array.dtype();
         let (signed, bytes) = match dtype.as_str() {
@@ -93,7 +157,7 @@ impl Archive {
     }
 
     /// A scalar of text: NumPy writes four bytes a character (`U`) or one (`S`).
-    pub fn text(&mut self, member: &'static str) -> Result<String, EmbeddingsError> {
+    fn text(&mut self, member: &'static str) -> Result<String, EmbeddingsError> {
         let mut array = self.array(member)?;
         let dtype = array.dtype();
         let wide = dtype.starts_with("<U");
@@ -114,29 +178,33 @@ impl Archive {
         Ok(text.trim_end_matches('\0').to_owned())
     }
 
-    pub fn invalid(&self, member: &'static str, got: String, expected: String) -> EmbeddingsError {
+    fn invalid(&self, member: &'static str, got: String, expected: String) -> EmbeddingsError {
         EmbeddingsError::InvalidArray { path: self.path.clone(), member, got, expected }
     }
 }
 
 impl Array<'_> {
     fn dtype(&self) -> String {
-        match self.header.dtype() {
-            npyz::DType::Plain(plain) => plain.to_string(),
-            other => other.descr().chars().take(64).collect(),
-        }
+        dtype(&self.header)
     }
 
-    pub fn expect_dtype(&self, expected: &str) -> Result<(), EmbeddingsError> {
-        let got = self.dtype();
-        if got == expected {
-            return Ok(());
+    /// Rows first, of half-precision numbers, the least significant byte first.
+    fn expect_layout(&self, shape: [u64; 2]) -> Result<(), EmbeddingsError> {
+        if self.header.shape() != shape {
+            return Err(self.invalid(format!("shape {:?}", self.header.shape()), format!("{shape:?}")));
         }
-        Err(self.invalid(format!("type {got}"), format!("type {expected}")))
+        let dtype = self.dtype();
+        if dtype != "<f2" {
+            return Err(self.invalid(format!("type {dtype}"), "type <f2".into()));
+        }
+        if self.header.order() == npyz::Order::Fortran {
+            return Err(self.invalid("columns first".into(), "rows first".into()));
+        }
+        Ok(())
     }
 
     /// Checks the bytes that the archive's directory announces, before any is inflated.
-    pub fn expect_size(&self, expected: u64) -> Result<(), EmbeddingsError> {
+    fn expect_size(&self, expected: u64) -> Result<(), EmbeddingsError> {
         if self.size == expected {
             return Ok(());
         }
@@ -167,8 +235,16 @@ impl Array<'_> {
         self.expect_end()
     }
 
-    pub fn invalid(&self, got: String, expected: String) -> EmbeddingsError {
+    fn invalid(&self, got: String, expected: String) -> EmbeddingsError {
         EmbeddingsError::InvalidArray { path: self.path.to_owned(), member: self.member, got, expected }
+    }
+}
+
+/// As NumPy writes it: `<f2`.
+pub(super) fn dtype(header: &NpyHeader) -> String {
+    match header.dtype() {
+        npyz::DType::Plain(plain) => plain.to_string(),
+        other => other.descr().chars().take(64).collect(),
     }
 }
 

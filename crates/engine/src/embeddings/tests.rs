@@ -1,6 +1,11 @@
 use super::*;
-use std::fs::File;
-use std::io::Cursor;
+use std::fs::{self, File};
+use std::io::{Cursor, Write};
+use std::path::PathBuf;
+use std::thread;
+use tempfile::TempDir;
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
 
 fn npy(dtype: &str, order: &str, shape: &str, data: &[u8]) -> Vec<u8> {
     let mut header = format!("{{'descr': {dtype}, 'fortran_order': {order}, 'shape': {shape}, }}");
@@ -41,9 +46,36 @@ fn zip(members: &[(&str, Vec<u8>)]) -> Vec<u8> {
 }
 
 fn open(bytes: &[u8]) -> Result<Embeddings, EmbeddingsError> {
-    let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), bytes).unwrap();
-    Embeddings::open(file.path())
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("e.npz");
+    fs::write(&path, bytes).unwrap();
+    Embeddings::open(&path)
+}
+
+/// An archive in a folder of its own, of `rows` × 8 numbers.
+fn written(rows: usize) -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("some.model_embeddings.npz");
+    write(&path, rows, 8, 1);
+    (folder, path)
+}
+
+fn write(path: &Path, rows: usize, dim: usize, factor: usize) {
+    Embeddings::write_npz(path, rows, dim, |id, row| -> Result<(), EmbeddingsError> {
+        row.iter_mut().enumerate().for_each(|(column, out)| *out = number(id as usize * factor, column));
+        Ok(())
+    })
+    .unwrap();
+}
+
+fn number(id: usize, column: usize) -> f16 {
+    f16::from_f32((id * 7 + column) as f32)
+}
+
+/// Names in a folder but the archive's.
+fn beside(folder: &TempDir) -> Vec<String> {
+    let names = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    names.map(|name| name.into_string().unwrap()).filter(|name| !name.ends_with(".npz")).collect()
 }
 
 fn replaced(name: &'static str, bytes: Vec<u8>) -> Result<Embeddings, EmbeddingsError> {
@@ -70,15 +102,11 @@ fn rows_are_gathered_by_id() {
 fn what_is_written_is_read_and_is_numpys_format() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("e.npz");
-    let number = |id: usize, column: usize| f16::from_f32((id * 7 + column) as f32);
-    Embeddings::write_npz(&path, 500, 33, |id, row| {
-        row.iter_mut().enumerate().for_each(|(column, out)| *out = number(id as usize, column));
-    })
-    .unwrap();
+    write(&path, 500, 33, 1);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     let embeddings = Embeddings::open(&path).unwrap();
     assert_eq!((embeddings.vocab_size(), embeddings.dim()), (500, 33));
     assert_eq!(embeddings.row(499).unwrap()[32], number(499, 32));
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
 
     let mut zip = zip::ZipArchive::new(File::open(&path).unwrap()).unwrap();
     let mut start = |name: &str| {
@@ -100,6 +128,103 @@ fn what_is_written_is_read_and_is_numpys_format() {
     let (header, value) = start("dtype.npy");
     assert!(header.contains("'descr':'<U7'"), "{header}");
     assert_eq!(value, utf32("float16"));
+}
+
+#[test]
+fn the_first_open_leaves_a_copy_that_later_ones_map() {
+    let (folder, path) = written(300);
+    let first = Embeddings::open(&path).unwrap();
+    let [copy] = beside(&folder).try_into().unwrap();
+    assert!(copy.starts_with("some.model_embeddings.") && copy.ends_with(".npy"), "{copy}");
+    let copy = folder.path().join(copy);
+    let made = copy.metadata().unwrap().modified().unwrap();
+    let second = Embeddings::open(&path).unwrap();
+    for embeddings in [&first, &second] {
+        assert_eq!(embeddings.why_resident(), None);
+        for id in 0..300 {
+            let expected: Vec<_> = (0..8).map(|column| number(id, column)).collect();
+            assert_eq!(embeddings.row(id as u32).unwrap().to_vec(), expected);
+        }
+        assert!(embeddings.row(300).is_none());
+    }
+    assert_eq!(copy.metadata().unwrap().modified().unwrap(), made);
+    // it is what is read: a number changed there is a number changed
+    let mut bytes = fs::read(&copy).unwrap();
+    let last = bytes.len() - 2;
+    bytes[last..].copy_from_slice(&f16::from_f32(0.5).to_le_bytes());
+    fs::write(&copy, bytes).unwrap();
+    assert_eq!(Embeddings::open(&path).unwrap().row(299).unwrap()[7], f16::from_f32(0.5));
+}
+
+#[test]
+fn a_copy_of_another_archive_or_a_broken_one_is_replaced() {
+    let (folder, path) = written(300);
+    Embeddings::open(&path).unwrap();
+    let old = beside(&folder);
+    let copy = folder.path().join(&old[0]);
+    for damage in [0, 1, 60, 127, 4000] {
+        let whole = fs::read(&copy).unwrap();
+        fs::write(&copy, &whole[..damage]).unwrap();
+        assert_eq!(Embeddings::open(&path).unwrap().row(299).unwrap()[7], number(299, 7));
+        assert_eq!(fs::read(&copy).unwrap(), whole);
+    }
+    // left by a process that was killed; the others are not ours
+    fs::write(folder.path().join(format!(".{}.x1y2z3.part", old[0])), "half").unwrap();
+    fs::write(folder.path().join("some.model_embeddings.letter.npy"), "mine").unwrap();
+    fs::write(folder.path().join("some.model_embeddings.12345678.npy.txt"), "mine").unwrap();
+    write(&path, 300, 8, 3);
+    assert_eq!(Embeddings::open(&path).unwrap().row(299).unwrap()[7], number(299 * 3, 7));
+    let mut now = beside(&folder);
+    now.retain(|name| !name.contains("letter") && !name.ends_with(".txt"));
+    assert!(now.len() == 1 && now != old, "{now:?} after {old:?}");
+    assert_eq!(beside(&folder).len(), 3);
+}
+
+#[test]
+fn several_at_once_make_one_sound_copy() {
+    let (folder, path) = written(20_000);
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                let embeddings = Embeddings::open(&path).unwrap();
+                assert_eq!(embeddings.row(19_999).unwrap()[7], number(19_999, 7));
+                assert_eq!(embeddings.why_resident(), None);
+            });
+        }
+    });
+    assert_eq!(beside(&folder).len(), 1);
+}
+
+#[test]
+fn without_a_place_for_the_copy_the_rows_are_in_memory() {
+    let (folder, path) = written(300);
+    // a folder of the copy's name cannot be replaced by a file, whoever asks: tests may run as root
+    let copy = {
+        Embeddings::open(&path).unwrap();
+        folder.path().join(&beside(&folder)[0])
+    };
+    fs::remove_file(&copy).unwrap();
+    fs::create_dir(&copy).unwrap();
+    fs::write(copy.join("inside"), "").unwrap();
+    let embeddings = Embeddings::open(&path).unwrap();
+    assert!(embeddings.why_resident().is_some());
+    assert_eq!(embeddings.row(299).unwrap()[7], number(299, 7));
+    let mut out = vec![];
+    embeddings.gather(&[1, 299], &mut out).unwrap();
+    assert_eq!((out[0], out[15]), (number(1, 0), number(299, 7)));
+    assert_eq!(beside(&folder).len(), 1, "no unfinished file stays");
+}
+
+#[test]
+fn a_matrix_that_shrank_too_far_is_refused_before_it_is_inflated() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bomb.npz");
+    let zeros = |_, _: &mut [f16]| Ok::<(), EmbeddingsError>(());
+    Embeddings::write_npz(&path, 1 << 14, 1 << 11, zeros).unwrap();
+    let error = Embeddings::open(&path).unwrap_err();
+    assert_eq!(error.code(), "embeddings_invalid");
+    assert!(error.to_string().contains("67108864 bytes in so small a file"), "{error}");
+    assert!(beside(&folder).is_empty());
 }
 
 #[test]

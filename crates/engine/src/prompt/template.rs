@@ -1,9 +1,11 @@
 //! The model's own chat template, run on data that it cannot be tricked by.
 
+mod additions;
+
 use super::{Message, PromptError, filters};
 use crate::tokenizer::{AddedTokens, Segment};
 use minijinja::syntax::SyntaxConfig;
-use minijinja::{Environment, Error, Value, context};
+use minijinja::{Environment, Error, ErrorKind, Value, context};
 use std::io::Write;
 use std::time::SystemTime;
 
@@ -61,11 +63,14 @@ impl ChatTemplate {
         environment.set_fuel(Some(FUEL));
         environment.set_recursion_limit(MAX_DEPTH);
         let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
-        environment.set_syntax(syntax.map_err(|error| failed(model, &error))?);
+        let syntax = syntax.map_err(|error| failed(model, &error))?;
+        environment.set_syntax(syntax.clone());
         environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
         environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
         filters::install(&mut environment);
-        environment.add_template_owned("chat", source.to_owned()).map_err(|error| failed(model, &error))?;
+        additions::install(&mut environment);
+        let source = additions::replace(source, syntax).map_err(|error| failed(model, &error))?;
+        environment.add_template_owned("chat", source).map_err(|error| failed(model, &error))?;
         Ok(Self { environment, model: model.to_owned(), bos: bos.to_owned(), eos: eos.to_owned() })
     }
 
@@ -130,6 +135,10 @@ impl ChatTemplate {
 }
 
 fn failed(model: &str, error: &Error) -> PromptError {
+    if error.kind() == ErrorKind::OutOfFuel {
+        let reason = "it takes too many steps, or too much memory".into();
+        return PromptError::Template { model: model.to_owned(), reason };
+    }
     // The engine's detail without its kind is what `raise_exception` was given.
     let text = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
     let line = error.line().map(|line| format!(" (line {line})")).unwrap_or_default();

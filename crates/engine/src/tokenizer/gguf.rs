@@ -71,7 +71,7 @@ impl Tokenizer {
                     let words = words::named(gguf.string("tokenizer.ggml.pre")?)?;
                     let merges = required("tokenizer.ggml.merges", gguf.strings("tokenizer.ggml.merges")?)?;
                     let model = byte_level(&metadata, &merges, words.ignore_merges)?;
-                    let pipeline = Pipeline::new(None, Some(words.split), model.into());
+                    let pipeline = Pipeline::new(words.normalizer, Some(words.split), model.into());
                     (pipeline, Alphabet::ByteLevel, words.add_bos, false)
                 }
                 "llama" => {
@@ -127,10 +127,15 @@ impl Tokenizer {
             let too_large = TokenizerError::VocabularyTooLarge { got: vocab_size, limit: MAX_VOCABULARY };
             pieces.push(&bytes).ok_or(too_large)?;
         }
+        // Phi-3's marks swallow the white space behind them, which its file has no way to say
+        let phi_3 =
+            alphabet == Alphabet::SentencePiece && gguf.string("general.architecture")? == Some("phi3");
+        let swallows = |text: &str| phi_3 && !["<s>", "<unk>", "<|endoftext|>"].contains(&text);
         let added = (0..vocab_size).filter(|&at| metadata.is_added(at)).map(|at| AddedToken {
             id: at as u32,
             text: metadata.tokens[at].to_owned(),
             control: metadata.kind(at) == kind::CONTROL,
+            rstrip: swallows(metadata.tokens[at]),
             ..AddedToken::default()
         });
         let special = |id: Option<u32>| id.map(|id| (id, metadata.tokens[id as usize].to_owned()));

@@ -53,7 +53,7 @@ impl Tokenizer {
 
     /// How pieces become text again: byte-level BPE splits into words, SentencePiece replaces spaces beforehand.
     fn decoder(&self) -> Value {
-        if self.pipeline.normalizer.is_none() {
+        if self.pipeline.words().is_some() {
             return json!({
                 "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": false, "use_regex": false,
             });

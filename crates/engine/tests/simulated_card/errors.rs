@@ -202,7 +202,11 @@ fn parts_that_do_not_belong_together_are_refused() {
     machine(parts_that_do_not_belong_together_are_refused, &[], || {
         let folder = tempfile::tempdir().unwrap();
         let npz = folder.path().join("small.npz");
-        engine::Embeddings::write_npz(&npz, 100, 576, |_, row| row.fill(half::f16::ONE)).unwrap();
+        let ones = |_, row: &mut [half::f16]| -> Result<(), engine::EmbeddingsError> {
+            row.fill(half::f16::ONE);
+            Ok(())
+        };
+        engine::Embeddings::write_npz(&npz, 100, 576, ones).unwrap();
         let error = open_error(&options_with(|aipu| aipu.embeddings = npz));
         assert_eq!(error.code(), "mismatch");
         assert!(told(&error).contains("100"), "{error}");

@@ -88,7 +88,8 @@ const SHORT: usize = 60;
 
 fn equals_the_cpu(isa: Isa) {
     let mut device = Device::open();
-    let model = Model::open(&default_model(), &LoadOptions { threads: 0, isa: Some(isa) }).unwrap();
+    let model =
+        Model::open(&default_model(), &LoadOptions { isa: Some(isa), ..LoadOptions::default() }).unwrap();
     let mut cpu = Cpu { sequence: model.sequence(CONTEXT), model };
     let mut compared = 0;
     let mut same = |name: &str, ids: &[u32]| {

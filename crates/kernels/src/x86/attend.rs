@@ -3,6 +3,8 @@
 //! Every query has accumulators of its own and adds in the order of the positions, whatever shares its tile. What a
 //! query does not see is computed where a neighbour needs it and weighs exactly nothing.
 
+#![allow(clippy::needless_range_loop)] // one index walks several arrays of registers
+
 use super::{
     rows::exp,
     vector::{LANES, Vector},

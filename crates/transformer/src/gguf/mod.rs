@@ -4,6 +4,7 @@
 
 mod cursor;
 mod error;
+mod split;
 mod tensor;
 mod value;
 
@@ -14,11 +15,13 @@ use std::{
 
 use cursor::Cursor;
 pub use error::GgufError;
-pub use tensor::Tensor;
 use tensor::TensorInfo;
 use value::Value;
 
-use crate::mapped::Mapped;
+use crate::{
+    mapped::Mapped,
+    tensor::{Span, Tensor},
+};
 
 /// Alignment of tensor data where the file names none.
 const DEFAULT_ALIGNMENT: u64 = 32;
@@ -27,24 +30,34 @@ const MOST_ENTRIES: u64 = 65_536;
 /// The longest key or tensor name: the specification's limit for keys.
 const MOST_NAME_BYTES: usize = 65_535;
 
-/// An open GGUF file.
+/// An open GGUF file, or all files of a split one.
 #[derive(Debug)]
 pub struct Gguf {
     path: PathBuf,
-    bytes: Mapped,
+    /// The file; of a split one all parts, the first of which has the metadata.
+    parts: Vec<Mapped>,
     metadata: HashMap<String, Value>,
     tensors: HashMap<String, TensorInfo>,
 }
 
 impl Gguf {
-    /// Maps `path` and reads its header. Tensor data is not touched.
+    /// Maps `path` and reads its header; of a split file (`…-00001-of-00003.gguf`) any part may be named. Tensor data
+    /// is not touched.
     ///
     /// # Errors
     /// [`GgufError`] when the file is no GGUF, is truncated or breaks the format; the message names the field.
     pub fn open(path: &Path) -> Result<Self, GgufError> {
+        let one = Self::open_one(path)?;
+        match one.unsigned("split.count")? {
+            Some(count) if count > 1 => split::open(one, count),
+            _ => Ok(one),
+        }
+    }
+
+    fn open_one(path: &Path) -> Result<Self, GgufError> {
         let bytes = Mapped::open(path).map_err(|source| GgufError::Open { path: path.into(), source })?;
         let (metadata, tensors) = read(path, &bytes)?;
-        Ok(Self { path: path.into(), bytes, metadata, tensors })
+        Ok(Self { path: path.into(), parts: vec![bytes], metadata, tensors })
     }
 
     /// The file.
@@ -52,9 +65,18 @@ impl Gguf {
         &self.path
     }
 
-    /// Length of the file in bytes.
+    /// Length of the file in bytes, of all parts of a split one.
     pub fn file_size(&self) -> u64 {
-        self.bytes.len() as u64
+        self.parts.iter().map(|part| part.len() as u64).sum()
+    }
+
+    pub(crate) fn parts(&self) -> &[Mapped] {
+        &self.parts
+    }
+
+    /// The bytes that have the metadata.
+    fn bytes(&self) -> &[u8] {
+        &self.parts[0]
     }
 
     /// The text at `key`; `None` where the file has no such key.
@@ -64,7 +86,7 @@ impl Gguf {
     pub fn string(&self, key: &str) -> Result<Option<&str>, GgufError> {
         match self.metadata.get(key) {
             None => Ok(None),
-            Some(Value::String(range)) => Ok(std::str::from_utf8(&self.bytes[range.clone()]).ok()),
+            Some(Value::String(range)) => Ok(std::str::from_utf8(&self.bytes()[range.clone()]).ok()),
             Some(other) => Err(self.wrong_type(key, other, "a string")),
         }
     }
@@ -100,7 +122,7 @@ impl Gguf {
     /// The strings of the array at `key`, borrowed from the file.
     pub fn strings(&self, key: &str) -> Result<Option<Vec<&str>>, GgufError> {
         self.array(key, "an array of strings", |value| match value {
-            Value::String(range) => std::str::from_utf8(&self.bytes[range]).ok(),
+            Value::String(range) => std::str::from_utf8(&self.bytes()[range]).ok(),
             _ => None,
         })
     }
@@ -128,17 +150,7 @@ impl Gguf {
     /// # Errors
     /// When its type is one that this build cannot read.
     pub fn tensor(&self, name: &str) -> Result<Option<Tensor<'_>>, GgufError> {
-        self.tensors.get(name).map(|info| info.view(&self.path, name, &self.bytes)).transpose()
-    }
-
-    /// Bytes of the file; `range` comes from one of its tensors.
-    pub(crate) fn slice(&self, range: std::ops::Range<usize>) -> &[u8] {
-        &self.bytes[range]
-    }
-
-    /// Lets the memory of `range` go; the file is read again where it is asked for again.
-    pub(crate) fn let_go(&self, range: std::ops::Range<usize>) {
-        self.bytes.let_go(range);
+        self.tensors.get(name).map(|info| info.view(&self.path, name, &self.parts)).transpose()
     }
 
     fn array<T>(
@@ -152,7 +164,7 @@ impl Gguf {
             Some(Value::Array { kind, count, start }) => (*kind, *count, *start),
             Some(other) => return Err(self.wrong_type(key, other, expected)),
         };
-        let mut cursor = Cursor { path: &self.path, bytes: &self.bytes, at: start };
+        let mut cursor = Cursor { path: &self.path, bytes: self.bytes(), at: start };
         // the count was checked against the file when the header was read
         let mut values = Vec::with_capacity(count as usize);
         for _ in 0..count {

@@ -4,7 +4,7 @@ use std::{collections::HashMap, ops::Range, path::Path};
 
 use kernels::Format;
 
-use super::{GgufError, cursor::Cursor};
+use super::{GgufError, Mapped, Span, Tensor, cursor::Cursor};
 
 /// Dimensions that GGUF allows.
 const MOST_DIMENSIONS: usize = 4;
@@ -18,19 +18,8 @@ pub(super) struct TensorInfo {
     /// From the start of the data section until [`place`] turns it into a place in the file.
     offset: u64,
     range: Range<usize>,
-}
-
-/// A tensor's bytes in the mapped file.
-#[derive(Clone, Debug)]
-pub struct Tensor<'a> {
-    /// How the weights are stored.
-    pub format: Format,
-    /// Innermost (contiguous) dimension first: `[columns, rows]` for a matrix.
-    pub dims: &'a [usize],
-    /// The weights.
-    pub bytes: &'a [u8],
-    /// Where in the file the bytes lie.
-    pub range: Range<usize>,
+    /// Which part of a split file.
+    pub(super) part: usize,
 }
 
 impl TensorInfo {
@@ -55,24 +44,30 @@ impl TensorInfo {
             let expected = format_args!("a multiple of {alignment}").to_string();
             return Err(cursor.invalid(&of("the offset"), offset, expected));
         }
-        Ok(Self { dims, type_code, offset, range: 0..0 })
+        Ok(Self { dims, type_code, offset, range: 0..0, part: 0 })
     }
 
     pub(super) fn view<'a>(
         &'a self,
         path: &Path,
         name: &str,
-        file: &'a [u8],
+        parts: &'a [Mapped],
     ) -> Result<Tensor<'a>, GgufError> {
         let Some(format) = format(self.type_code) else {
             return Err(GgufError::Invalid {
                 path: path.into(),
                 what: format!("the type of tensor {name:?}"),
                 found: type_name(self.type_code),
-                expected: "F32, F16, BF16, Q8_0, Q4_0 or Q4_1".into(),
+                expected: "F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K to Q6_K or IQ4_NL".into(),
             });
         };
-        Ok(Tensor { format, dims: &self.dims, bytes: &file[self.range.clone()], range: self.range.clone() })
+        let bytes = &parts[self.part][self.range.clone()];
+        Ok(Tensor {
+            format,
+            dims: self.dims.clone(),
+            bytes,
+            span: Span { part: self.part, range: self.range.clone() },
+        })
     }
 
     /// Bytes of the tensor; `None` for a type that this build cannot read.
@@ -132,23 +127,35 @@ fn format(code: u32) -> Option<Format> {
         1 => Format::F16,
         2 => Format::Q4_0,
         3 => Format::Q4_1,
+        6 => Format::Q5_0,
+        7 => Format::Q5_1,
         8 => Format::Q8_0,
+        10 => Format::Q2K,
+        11 => Format::Q3K,
+        12 => Format::Q4K,
+        13 => Format::Q5K,
+        14 => Format::Q6K,
+        20 => Format::Iq4Nl,
         30 => Format::Bf16,
         _ => return None,
     })
 }
 
+/// Types that files in use may have and this build does not read.
 fn type_name(code: u32) -> String {
     let name = match code {
-        6 => "Q5_0",
-        7 => "Q5_1",
-        10 => "Q2_K",
-        11 => "Q3_K",
-        12 => "Q4_K",
-        13 => "Q5_K",
-        14 => "Q6_K",
-        20 => "IQ4_NL",
+        16 => "IQ2_XXS",
+        17 => "IQ2_XS",
+        18 => "IQ3_XXS",
+        19 => "IQ1_S",
+        21 => "IQ3_S",
+        22 => "IQ2_S",
+        23 => "IQ4_XS",
+        29 => "IQ1_M",
+        34 => "TQ1_0",
+        35 => "TQ2_0",
+        39 => "MXFP4",
         _ => return format!("unknown type {code}"),
     };
-    format!("{name}, which this build does not read yet")
+    format!("{name}, which this build does not read")
 }

@@ -64,7 +64,7 @@ impl Cache for AipuCache {
         Ok(plan)
     }
 
-    fn run(&mut self, tokens: &[u32], _: bool) -> Result<(), Error> {
+    fn run(&mut self, tokens: &[u32], _: usize) -> Result<(), Error> {
         let Self { shared, seat, rows, next, logits, step } = self;
         let seat = seat.as_mut().expect(ACQUIRED);
         let (len, added, dim) = (seat.held.len(), tokens.len(), shared.embeddings.dim());

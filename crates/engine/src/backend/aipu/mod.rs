@@ -79,6 +79,9 @@ impl Aipu {
         notes.extend(devices::firmware_note(&device));
         let (vocab_size, dim) = (embeddings.vocab_size(), embeddings.dim());
         notes.push(format!("Loaded embeddings: vocab_size={vocab_size}, embedding_dim={dim}"));
+        if let Some(why) = embeddings.why_resident() {
+            notes.push(format!("The embeddings stay in memory and are inflated at each start: {why}"));
+        }
         notes.push(format!("EmbeddingProcessor initialized with file: {}", options.embeddings.display()));
         notes.push(format!("AxInstance initialized with model: {}", options.model.display()));
         let place =

@@ -1,0 +1,110 @@
+//! Probes of what the machine can do at most, shared by `examples/limits.rs` and the benches.
+#![allow(unsafe_code, dead_code, clippy::unwrap_used)] // measuring programs; each uses its part
+
+use std::{hint::black_box, sync::Barrier, thread, time::Instant};
+
+use memmap2::{Advice, MmapMut};
+
+const ROUNDS: usize = 5;
+const BYTES: usize = 1 << 30;
+
+/// 8-bit products and sums on `threads` threads, in operations a second.
+pub fn int8(threads: usize) -> f64 {
+    best(|| rate(threads, |_| (0..200).map(|_| products()).sum::<u64>() as f64))
+}
+
+/// Bytes a second that `threads` threads read from memory, in huge pages or small ones.
+pub fn read(threads: usize, huge: bool) -> f64 {
+    let mut memory = MmapMut::map_anon(BYTES).unwrap();
+    #[cfg(target_os = "linux")]
+    let _ = memory.advise(if huge { Advice::HugePage } else { Advice::NoHugePage });
+    memory.fill(1);
+    let part = BYTES / threads / 4096 * 4096;
+    best(|| rate(threads, |n| sum(&memory[n * part..][..part]) as f64))
+}
+
+fn best(measure: impl Fn() -> f64) -> f64 {
+    (0..ROUNDS).map(|_| measure()).fold(0.0, f64::max)
+}
+
+/// Units of work a second when every thread does `work(n)`, which returns how much it was.
+fn rate(threads: usize, work: impl Fn(usize) -> f64 + Sync) -> f64 {
+    let start = Barrier::new(threads);
+    thread::scope(|scope| {
+        let run = |n| {
+            let (start, work) = (&start, &work);
+            scope.spawn(move || {
+                start.wait();
+                let started = Instant::now();
+                work(n) / started.elapsed().as_secs_f64()
+            })
+        };
+        let handles: Vec<_> = (0..threads).map(run).collect();
+        handles.into_iter().map(|handle| handle.join().unwrap()).sum()
+    })
+}
+
+/// Reads all of it; returns how many bytes that was.
+fn sum(bytes: &[u8]) -> u64 {
+    let mut sums = [0u64; 8];
+    for chunk in bytes.as_chunks::<64>().0 {
+        for (sum, word) in sums.iter_mut().zip(chunk.as_chunks::<8>().0) {
+            *sum ^= u64::from_ne_bytes(*word);
+        }
+    }
+    black_box(sums);
+    bytes.len() as u64
+}
+
+/// 8-bit dot products in registers with the widest instruction there is; returns the operations done.
+#[cfg(target_arch = "x86_64")]
+fn products() -> u64 {
+    const STEPS: u64 = 20_000;
+    #[target_feature(enable = "avx512f,avx512vnni")]
+    fn vnni() -> u64 {
+        use std::arch::x86_64::*;
+        let mut sums = [_mm512_setzero_si512(); 16];
+        let (a, b) = (_mm512_set1_epi8(black_box(3)), _mm512_set1_epi8(black_box(1)));
+        for _ in 0..STEPS {
+            for sum in &mut sums {
+                *sum = _mm512_dpbusd_epi32(*sum, a, b);
+            }
+        }
+        black_box(sums);
+        STEPS * 16 * 128
+    }
+    #[target_feature(enable = "avx2")]
+    fn pairs() -> u64 {
+        use std::arch::x86_64::*;
+        let mut sums = [_mm256_setzero_si256(); 8];
+        let (a, b) = (_mm256_set1_epi8(black_box(3)), _mm256_set1_epi8(black_box(1)));
+        for _ in 0..STEPS {
+            for sum in &mut sums {
+                *sum = _mm256_add_epi16(*sum, _mm256_maddubs_epi16(a, black_box(b)));
+            }
+        }
+        black_box(sums);
+        STEPS * 8 * 64
+    }
+    if is_x86_feature_detected!("avx512vnni") {
+        // SAFETY: just detected.
+        unsafe { vnni() }
+    } else if is_x86_feature_detected!("avx2") {
+        // SAFETY: just detected.
+        unsafe { pairs() }
+    } else {
+        plain()
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn products() -> u64 {
+    plain()
+}
+
+fn plain() -> u64 {
+    let (a, b) = (black_box([3i8; 4096]), black_box([1i8; 4096]));
+    let sum: i32 = a.iter().zip(&b).map(|(a, b)| i32::from(*a) * i32::from(*b)).sum();
+    black_box(sum);
+    8192
+}

@@ -1,0 +1,162 @@
+//! Quantised blocks taken apart: integer codes, scales and minima, without loss.
+//!
+//! A weight is `scale · code + minimum`. Layouts and the order of the bits are ggml's (`ggml-common.h`,
+//! `ggml-quants.c`); block lengths and sizes are in [`Format`](crate::Format).
+
+use half::f16;
+
+use crate::Format;
+
+/// The sixteen values of IQ4_NL.
+const NON_LINEAR: [i8; 16] = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];
+
+/// Where the parts of one block go: as many codes as it has weights, a scale for each 32 (or 16) of them, and as many
+/// minima where the format has any.
+pub(crate) struct Parts<'a> {
+    pub(crate) codes: &'a mut [i8],
+    pub(crate) scales: &'a mut [f32],
+    pub(crate) minima: &'a mut [f32],
+}
+
+/// Takes one block apart; `block` and `out` have the lengths of the format, which is a quantised one.
+pub(crate) fn decode(format: Format, block: &[u8], out: Parts<'_>) {
+    match format {
+        Format::F32 | Format::F16 | Format::Bf16 => unreachable!("floats have no codes"),
+        Format::Q8_0 => {
+            out.scales[0] = half_at(block, 0);
+            for (code, byte) in out.codes.iter_mut().zip(&block[2..]) {
+                *code = byte.cast_signed();
+            }
+        }
+        Format::Q4_0 => {
+            out.scales[0] = half_at(block, 0);
+            nibbles(&block[2..], out.codes, |nibble, _| nibble as i8 - 8);
+        }
+        Format::Q4_1 => {
+            (out.scales[0], out.minima[0]) = (half_at(block, 0), half_at(block, 2));
+            nibbles(&block[4..], out.codes, |nibble, _| nibble as i8);
+        }
+        Format::Q5_0 => {
+            out.scales[0] = half_at(block, 0);
+            let high = u32_at(block, 2);
+            nibbles(&block[6..], out.codes, |nibble, at| (nibble | fifth(high, at)) as i8 - 16);
+        }
+        Format::Q5_1 => {
+            (out.scales[0], out.minima[0]) = (half_at(block, 0), half_at(block, 2));
+            let high = u32_at(block, 4);
+            nibbles(&block[8..], out.codes, |nibble, at| (nibble | fifth(high, at)) as i8);
+        }
+        Format::Iq4Nl => {
+            out.scales[0] = half_at(block, 0);
+            nibbles(&block[2..], out.codes, |nibble, _| NON_LINEAR[usize::from(nibble)]);
+        }
+        Format::Q2K => q2_k(block, out),
+        Format::Q3K => q3_k(block, out),
+        Format::Q4K => q4_k(block, out),
+        Format::Q5K => q5_k(block, out),
+        Format::Q6K => q6_k(block, out),
+    }
+}
+
+/// 16 bytes to 32 codes: the low nibbles are weights 0–15, the high ones 16–31. `code` gets the weight's place too.
+fn nibbles(bytes: &[u8], codes: &mut [i8], code: impl Fn(u8, usize) -> i8) {
+    for (at, byte) in bytes.iter().enumerate() {
+        codes[at] = code(byte & 15, at);
+        codes[at + 16] = code(byte >> 4, at + 16);
+    }
+}
+
+fn fifth(bits: u32, at: usize) -> u8 {
+    (bits >> at & 1) as u8 * 16
+}
+
+/// Two bits a weight: 32 bytes hold four runs of 32 weights, 128 in all.
+fn two_bits(bytes: &[u8], at: usize) -> u8 {
+    let (half, run, column) = (at / 128, at % 128 / 32, at % 32);
+    bytes[32 * half + column] >> (2 * run) & 3
+}
+
+fn q2_k(block: &[u8], out: Parts<'_>) {
+    let (scales, rest) = block.split_at(16);
+    let (d, minimum) = (half_at(rest, 64), half_at(rest, 66));
+    for (n, packed) in scales.iter().enumerate() {
+        out.scales[n] = d * f32::from(packed & 15);
+        out.minima[n] = -(minimum * f32::from(packed >> 4));
+    }
+    for (at, code) in out.codes.iter_mut().enumerate() {
+        *code = two_bits(rest, at) as i8;
+    }
+}
+
+fn q3_k(block: &[u8], out: Parts<'_>) {
+    let (high, low, scales) = (&block[..32], &block[32..96], &block[96..108]);
+    let d = half_at(block, 108);
+    for n in 0..16 {
+        let four = if n < 8 { scales[n] & 15 } else { scales[n - 8] >> 4 };
+        let two = scales[8 + n % 4] >> (2 * (n / 4)) & 3;
+        out.scales[n] = d * f32::from((four | two << 4) as i8 - 32);
+    }
+    for (at, code) in out.codes.iter_mut().enumerate() {
+        let third = high[at % 32] >> (at / 32) & 1;
+        *code = (two_bits(low, at) | third << 2) as i8 - 4;
+    }
+}
+
+/// Scales and minima of Q4_K and Q5_K: eight of six bits each in twelve bytes.
+fn six_bits(block: &[u8], out: &mut Parts<'_>) {
+    let (d, minimum, packed) = (half_at(block, 0), half_at(block, 2), &block[4..16]);
+    for n in 0..8 {
+        let (scale, least) = if n < 4 {
+            (packed[n] & 63, packed[n + 4] & 63)
+        } else {
+            (
+                packed[n + 4] & 15 | packed[n - 4] >> 6 << 4, //
+                packed[n + 4] >> 4 | packed[n] >> 6 << 4,
+            )
+        };
+        out.scales[n] = d * f32::from(scale);
+        out.minima[n] = -(minimum * f32::from(least));
+    }
+}
+
+/// The nibble of weight `at`: each 32 bytes hold 32 weights low and the next 32 high.
+fn long_nibble(bytes: &[u8], at: usize) -> u8 {
+    bytes[at / 64 * 32 + at % 32] >> (4 * (at / 32 % 2)) & 15
+}
+
+fn q4_k(block: &[u8], mut out: Parts<'_>) {
+    six_bits(block, &mut out);
+    for (at, code) in out.codes.iter_mut().enumerate() {
+        *code = long_nibble(&block[16..], at) as i8;
+    }
+}
+
+fn q5_k(block: &[u8], mut out: Parts<'_>) {
+    six_bits(block, &mut out);
+    let (high, low) = (&block[16..48], &block[48..]);
+    for (at, code) in out.codes.iter_mut().enumerate() {
+        let fifth = high[at % 32] >> (at / 32) & 1;
+        *code = (long_nibble(low, at) | fifth << 4) as i8;
+    }
+}
+
+fn q6_k(block: &[u8], out: Parts<'_>) {
+    let (low, high, scales) = (&block[..128], &block[128..192], &block[192..208]);
+    let d = half_at(block, 208);
+    for (scale, packed) in out.scales.iter_mut().zip(scales) {
+        *scale = d * f32::from(packed.cast_signed());
+    }
+    for (at, code) in out.codes.iter_mut().enumerate() {
+        // 64 bytes hold 128 weights: columns 0–63 low, 64–127 high
+        let four = low[at / 128 * 64 + at % 64] >> (4 * (at / 64 % 2)) & 15;
+        *code = (four | two_bits(high, at) << 4) as i8 - 32;
+    }
+}
+
+fn half_at(block: &[u8], at: usize) -> f32 {
+    f16::from_le_bytes([block[at], block[at + 1]]).to_f32()
+}
+
+fn u32_at(block: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes([block[at], block[at + 1], block[at + 2], block[at + 3]])
+}

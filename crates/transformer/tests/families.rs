@@ -1,0 +1,103 @@
+//! Every family against Hugging Face transformers: logits as 32-bit floats, and what is chosen.
+
+use std::path::{Path, PathBuf};
+
+use test_support::{argmax, families, family_folder, family_gguf};
+use transformer::{Dtype, Input, LoadOptions, Model};
+
+fn load(path: &Path, dtype: Dtype) -> Model {
+    let options = LoadOptions { threads: 1, dtype: Some(dtype), ..LoadOptions::default() };
+    Model::open(path, &options).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// A family's model in both kinds of file.
+fn files(name: &str) -> [PathBuf; 2] {
+    [family_folder(name), family_gguf(name)]
+}
+
+/// ‖got − want‖ / ‖want‖
+fn distance(got: &[f32], want: &[f32]) -> f32 {
+    let norm = |values: &mut dyn Iterator<Item = f32>| values.map(|v| v * v).sum::<f32>().sqrt();
+    norm(&mut got.iter().zip(want).map(|(g, w)| g - w)) / norm(&mut want.iter().copied())
+}
+
+#[test]
+fn logits_match_to_a_thousandth() {
+    for (name, family) in families() {
+        for path in files(&name) {
+            let model = load(&path, Dtype::F32);
+            let vocab = model.config().vocab_size;
+            let mut logits = vec![0.0; family.prompt.len() * vocab];
+            let mut sequence = model.sequence(64);
+            model.forward_all(&mut sequence, Input::Tokens(&family.prompt), &mut logits).expect("it fits");
+            for (position, want) in family.positions.iter().zip(&family.logits) {
+                let error = distance(&logits[position * vocab..][..vocab], want);
+                println!("{path:?} position {position}: relative error {error:.1e}");
+                assert!(error <= 1e-3, "{path:?} position {position}: relative error {error}");
+            }
+            if let Some(short) = &family.short {
+                // room for no more positions than the short factors are for
+                let mut sequence = model.sequence(short.len);
+                let mut logits = vec![0.0; vocab];
+                let input = Input::Tokens(&family.prompt[..short.len]);
+                model.forward(&mut sequence, input, &mut logits).expect("it fits");
+                let error = distance(&logits, &short.logits);
+                assert!(error <= 1e-3, "{path:?} with the short factors: relative error {error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn thirty_two_greedy_tokens_are_the_same() {
+    for (name, family) in families() {
+        for path in files(&name) {
+            let model = load(&path, Dtype::F32);
+            let mut sequence = model.sequence(64);
+            let (mut logits, mut ids) = (vec![0.0; model.config().vocab_size], Vec::new());
+            model.forward(&mut sequence, Input::Tokens(&family.prompt), &mut logits).expect("it fits");
+            while ids.len() < family.greedy.len() {
+                let id = argmax(&logits);
+                ids.push(id);
+                model.forward(&mut sequence, Input::Tokens(&[id]), &mut logits).expect("it fits");
+            }
+            assert_eq!(ids, family.greedy, "{path:?}");
+        }
+    }
+}
+
+#[test]
+fn both_files_of_a_family_give_the_same_bits() {
+    for (name, family) in families() {
+        let [folder, gguf] = files(&name).map(|path| {
+            let model = load(&path, Dtype::Bf16);
+            let mut logits = vec![0.0; model.config().vocab_size];
+            let input = Input::Tokens(&family.prompt);
+            model.forward(&mut model.sequence(28), input, &mut logits).expect("it fits");
+            logits
+        });
+        // frequency factors are computed here and read there
+        let bound = if name == "llama3" { 1e-4 } else { 0.0 };
+        assert!(distance(&folder, &gguf) <= bound, "{name}: {}", distance(&folder, &gguf));
+    }
+}
+
+#[test]
+fn rounding_stays_within_its_bounds() {
+    for (name, family) in families() {
+        let run = |dtype| {
+            let model = load(&family_folder(&name), dtype);
+            let mut logits = vec![0.0; model.config().vocab_size];
+            let input = Input::Tokens(&family.prompt);
+            model.forward(&mut model.sequence(28), input, &mut logits).expect("it fits");
+            logits
+        };
+        let exact = run(Dtype::F32);
+        // nets of random weights amplify: trained ones lose far less
+        for (dtype, bound) in [(Dtype::Bf16, 1e-6), (Dtype::Q8, 0.1), (Dtype::Q4, 0.8)] {
+            let error = distance(&run(dtype), &exact);
+            println!("{name} {dtype}: relative error {error:.1e}");
+            assert!(error <= bound, "{name} {dtype}: relative error {error}");
+        }
+    }
+}
