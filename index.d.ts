@@ -120,6 +120,20 @@ export interface DeviceInfo {
   configuration?: Record<string, string>
 }
 
+/** Rows and columns of an embedding matrix. */
+export interface EmbeddingShape {
+  /** Tokens. */
+  vocabSize: number
+  /** Numbers of a token. */
+  embeddingDim: number
+}
+
+/** Writes the embeddings of a GGUF file or a folder in Hugging Face layout as `.npz`, off the JavaScript thread. */
+export declare function extractEmbeddings(weights: string, out: string): Promise<EmbeddingShape>
+
+/** Writes the tokenizer files of a GGUF file or a folder in Hugging Face layout as a zip, and gives their names. */
+export declare function extractTokenizer(from: string, out: string): Promise<Array<string>>
+
 /** Parameters of one reply; absent ones leave the model's scores as they are. */
 export interface GenerateOptions {
   /** 0 (the default): the best token each time. */

@@ -773,11 +773,13 @@ if (
   }
 }
 
-const { Model, Reply, Session, compile, inspectDevices, listDevices, load, probeRuntime, provokePanic, systemChain } = nativeBinding
+const { Model, Reply, Session, compile, extractEmbeddings, extractTokenizer, inspectDevices, listDevices, load, probeRuntime, provokePanic, systemChain } = nativeBinding
 export { Model }
 export { Reply }
 export { Session }
 export { compile }
+export { extractEmbeddings }
+export { extractTokenizer }
 export { inspectDevices }
 export { listDevices }
 export { load }

@@ -33,6 +33,14 @@ test('works in an empty folder', (t) => {
     ],
   );
 
+  t.deepEqual(readdirSync(join(folder, 'node_modules', 'axllm', 'dist', 'web')).sort(), [
+    'app.css',
+    'app.js',
+    'app.js.LEGAL.txt',
+    'icon.svg',
+    'index.html',
+  ]);
+
   const axllm = (...args: string[]) => shell('npx', ['axllm', ...args], folder, cleanEnv());
   t.regex(axllm('--help'), /axllm compile <model>/);
   t.regex(axllm('--prompt', 'Who wrote Romeo and Juliet?', '--max-tokens', '24'), /Shakespeare/);

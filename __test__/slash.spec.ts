@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import test from 'ava';
 import { contextMeter } from '../ts/chat/context-use.js';
 import { ConversationStore } from '../ts/chat/conversation-store.js';
-import { branch, newConversation, withTurn } from '../ts/chat/conversation.js';
+import { before, branch, newConversation, withTurn } from '../ts/chat/conversation.js';
 import { perform } from '../ts/chat/perform.js';
 import { replyOptions, settingsOf } from '../ts/chat/settings.js';
 import { completions, helpLines, interpret, runSlash, slashCommands } from '../ts/chat/slash/table.js';
@@ -117,6 +117,17 @@ test('the system prompt changes, and goes', (t) => {
   t.is(type('/system you are\na pirate').next.conversation.system, 'you are\na pirate');
   t.is(type('/set system x').next.conversation.system, 'x');
   t.is(type('/system none').next.conversation.system, undefined);
+});
+
+test('/version goes round among the versions of an edited message', (t) => {
+  const conversation = withTurn(before(withTurn(talked.conversation, 'three', 'third'), 1), 'TWO', 'other');
+  const edited = { ...talked, conversation };
+  const back = type('/version', edited);
+  t.deepEqual(back.users, ['one', 'two', 'three']);
+  t.is(back.said, 'Message 2: version 1 of 2');
+  t.deepEqual(type('/version 2', back.next).users, ['one', 'TWO']);
+  t.regex(type('/version 1', edited).said, /^ERROR Message 1 has no other version/);
+  t.regex(type('/version').said, /^ERROR No message has another version/);
 });
 
 test('before anything is said, what needs a turn says so', (t) => {

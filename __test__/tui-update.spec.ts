@@ -1,5 +1,5 @@
 import test from 'ava';
-import { newConversation, spoken, withTurn } from '../ts/chat/conversation.js';
+import { before, newConversation, spoken, withTurn } from '../ts/chat/conversation.js';
 import { settingNames, withSetting, type SettingName } from '../ts/chat/settings.js';
 import { say } from '../ts/chat/slash/types.js';
 import { textOf, widthOf } from '../ts/tui/cells.js';
@@ -119,10 +119,27 @@ test('an edited message branches: the old turn stays, the new one takes its plac
   t.is(sent.chat!.conversation.turns.length, 2);
 });
 
+test('the versions of an edited message say which they are, and /version goes from one to the other', (t) => {
+  const edited = withTurn(before(said, 1), 'TWO', 'Other.');
+  const state = play(opened(80, 24, edited));
+  t.regex(screenOf(state), /❯ TWO *\n +version 2 of 2, \/version *\n/);
+  const back = play(state, ...asked('/version'));
+  t.regex(screenOf(back), /❯ Two\? *\n +version 1 of 2/);
+  t.regex(screenOf(back), /Message 2: version 1 of 2/);
+});
+
+test('Esc leaves the editing of an earlier message at once', (t) => {
+  const editing = play(talked(), key('Alt-E'));
+  t.regex(screenOf(editing), /✎ Two\?/);
+  const left = play(editing, key('Escape'));
+  t.is(left.input.text, '');
+  t.is(left.replaces, undefined);
+});
+
 test('new text does not pull a scrolled view down, and is announced', (t) => {
-  const before = play(long(), key('Ctrl-End'), ...asked('more'), chunk('a\n\n'.repeat(30)), key('PageUp'));
-  const after = play(before, chunk('and more\n\n'.repeat(30)));
-  t.deepEqual(view(after).lines.slice(0, 15).map(textOf), view(before).lines.slice(0, 15).map(textOf));
+  const up = play(long(), key('Ctrl-End'), ...asked('more'), chunk('a\n\n'.repeat(30)), key('PageUp'));
+  const after = play(up, chunk('and more\n\n'.repeat(30)));
+  t.deepEqual(view(after).lines.slice(0, 15).map(textOf), view(up).lines.slice(0, 15).map(textOf));
   t.regex(view(after).lines.map(textOf).join('\n'), /↓ new/);
   t.notRegex(
     view(play(after, key('Ctrl-End')))
@@ -162,6 +179,22 @@ test('a saved conversation takes the place of this one, unless a reply has begun
   const busy = play(talked(), ...asked('go'), message);
   t.deepEqual(spoken(busy.chat!.conversation), spoken(said));
   t.regex(screenOf(busy), /a reply has begun meanwhile/);
+});
+
+test('a reply stopped before its first word leaves the turn before as it was, and gives the message back', (t) => {
+  const asking = play(talked(), ...asked('Three?'), key('Escape'));
+  const cancelled = { ...result, finishReason: 'cancelled', completionTokens: 0 } as const;
+  const ended = play(asking, { kind: 'ended', conversation: said, result: cancelled });
+  t.is(ended.input.text, 'Three?');
+  t.notRegex(screenOf(ended), /stopped/);
+  t.regex(screenOf(ended), /❯ Two\?/);
+  const half = play(asking, {
+    kind: 'ended',
+    conversation: withTurn(said, 'Three?', 'Thi'),
+    result: cancelled,
+  });
+  t.regex(screenOf(half), /Thi\n+ *stopped/);
+  t.is(half.input.text, '');
 });
 
 test('a system prompt changed while a reply runs stays changed', (t) => {

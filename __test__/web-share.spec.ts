@@ -7,9 +7,10 @@ import { planFor } from '../ts/share/plan.js';
 import { qrRows } from '../ts/share/qr.js';
 import { openShare, type Share } from '../ts/share/share.js';
 import { openTunnel } from '../ts/share/tunnel.js';
+import type { Model } from '../ts/model.js';
 import { pageRoute } from '../ts/server/page-route.js';
 import { startServer } from '../ts/server/start.js';
-import { closeBrowser, say, serveUi, visitor } from './helpers/browser.js';
+import { answered, closeBrowser, say, serveUi, visitor } from './helpers/browser.js';
 import { echoModel } from './helpers/echo-model.js';
 import { sshServer } from './helpers/sshd.js';
 
@@ -133,15 +134,18 @@ test('where no tunnel can be made, the step is named and the page is served here
 interface Setting {
   readonly command?: string;
   readonly hours?: number;
-  readonly everyMs?: number;
+  readonly model?: Model;
 }
 
 /** The server and its link in this process, with a model that echoes. */
-async function sharing(t: ExecutionContext, { command = relay, hours = 72, everyMs = 0 }: Setting = {}) {
+async function sharing(
+  t: ExecutionContext,
+  { command = relay, hours = 72, model = echoModel(4) }: Setting = {},
+) {
   let share: Share | undefined;
   const page = { simple: false, history: true, defaults: {}, loading: () => ({}), share: () => share?.state };
   const server = await startServer({
-    models: [{ id: 'echo', models: [echoModel(4, everyMs)], systemPrompt: 'The owner is called Zoe.' }],
+    models: [{ id: 'echo', models: [model], systemPrompt: 'The owner is called Zoe.' }],
     routes: [pageRoute(page)],
   });
   const stop = new AbortController();
@@ -234,7 +238,7 @@ test('through the link only the page’s routes answer, and only to those who ha
 });
 
 test('one reply at a time for each visitor; another visitor is not held up', async (t) => {
-  const { link } = await sharing(t, { everyMs: 20 });
+  const { link } = await sharing(t, { model: echoModel(4, { everyMs: 20 }) });
   const [one, two] = [await cookieOf(link()), await cookieOf(link())];
   const ask = ({ origin, cookie }: typeof one, content: string, signal?: AbortSignal) =>
     fetch(`${origin}/v1/chat/completions`, {
@@ -253,6 +257,36 @@ test('one reply at a time for each visitor; another visitor is not held up', asy
   // who leaves gives the place back
   abort.abort();
   await until('the place', async () => (await ask(one, 'y')).status === 200);
+});
+
+test('on a device the second visitor waits, and sees the place in the queue', async (t) => {
+  const { link } = await sharing(t, { model: echoModel(4, { everyMs: 5, pipeline: 'transformers-aipu' }) });
+  const [one, two] = [await visitor(t, link()), await visitor(t, link())];
+  await one.page.locator('[role=meter]').waitFor();
+  await one.page.fill('#message', 'x'.repeat(100_000));
+  await one.page.click('[aria-label=Send]');
+  await one.page.locator('.markdown').waitFor();
+  await two.page.fill('#message', 'canary-of-two');
+  await two.page.click('[aria-label=Send]');
+  await two.page.locator('.thinking:has-text("Waiting: number 1 in the queue")').waitFor();
+  await one.page.click('[aria-label=Stop]');
+  await answered(two.page, 1);
+  t.is((await two.page.locator('.markdown').innerText()).trim(), 'canary-of-two');
+  t.deepEqual([...one.wrong, ...two.wrong], []);
+});
+
+test('a device that fails in mid-stream: what was said is shown as incomplete, and is not kept', async (t) => {
+  const { link } = await sharing(t, { model: echoModel(4, { failsAfter: 5 }) });
+  const { page } = await visitor(t, link());
+  await page.locator('[role=meter]').waitFor();
+  await page.fill('#message', 'It goes on for longer than five pieces.');
+  await page.click('[aria-label=Send]');
+  await page.locator('.failure:has-text("The device stopped answering")').waitFor();
+  t.is((await page.locator('.broken').innerText()).trim(), 'It goes on for longe');
+  t.is(await page.locator('.entry').count(), 0);
+  await page.click('text=Dismiss');
+  await page.locator('.greeting').waitFor();
+  t.pass();
 });
 
 test('a relay that drops is made again; one that sends another Host is refused', async (t) => {

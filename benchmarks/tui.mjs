@@ -14,7 +14,13 @@ process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
 /** With the question and the blank rows 58 rows a turn. */
 const paragraphs = 28;
 const turns = Math.ceil(20_000 / 58);
-const part = 'Some **bold** words, `code` and a [link](https://example.org).\n\n- one\n- two\n\n';
+const part = `Some **bold** words, \`code\` and a [link](https://example.org) in a sentence as long as those that
+models write, and a second one that makes a paragraph of it.
+
+- a first point of seven or eight words
+- a second one of about as many
+
+`;
 
 /** Starts the chat; `cpu` in seconds, as the kernel counts it; `memory` in bytes after a collection, with the text. */
 async function start(script, lines) {
@@ -87,13 +93,14 @@ const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.le
 const load = () => loadavg()[0].toFixed(1);
 const began = load();
 
-const empty = await start({ text: 'Hello.' }, 0);
-await empty.lookAtAll();
-const none = await empty.memory();
-empty.end();
+// the same work over few turns: what is compiled and kept whatever the length
+const short = await start({ text: 'Hello.' }, 20);
+await short.lookAtAll();
+const few = await short.memory();
+short.end();
 
-// 4 characters are a token here; the timer's 4 ms and what it comes late make about 5 ms a token
-const chat = await start({ text: part, times: 2000, chunk: 4, everyMs: 4 }, turns);
+// 4 characters are a token here
+const chat = await start({ text: part, times: 2000, chunk: 4, everyMs: 5 }, turns);
 await chat.lookAtAll();
 const all = await chat.memory();
 const idle = chat.cpu();
@@ -113,10 +120,12 @@ for (let n = 0; n < 60; n += 1) {
 }
 chat.end();
 
-// a reply of half a megabyte, from before its first character to after its last
-const long = await start({ text: part, times: 6000, chunk: 400, everyMs: 1 }, 0);
-const before = await long.memory();
+// a reply of a megabyte, from before its first character to after its last; a short one has warmed up
+const long = await start({ text: [part, part], times: [100, 4000], chunk: 400, everyMs: 1 }, 0);
 long.press('go\r');
+await long.see(/TTFT: 0\.57s/);
+const before = await long.memory();
+long.press('/new\rgo\r');
 await long.see(/TTFT: 0\.57s/);
 const after = await long.memory();
 long.end();
@@ -129,7 +138,7 @@ const figures = {
   'key to echo while streaming, median ms': bound(median(echoes).toFixed(1), 30),
   'key to echo while streaming, worst of 60, ms': bound(Math.max(...echoes).toFixed(1), 30),
   'text of the transcript, kB': (all.said / 1e3).toFixed(0),
-  'memory of the transcript, by its text': bound(((all.heap - none.heap) / all.said).toFixed(2), 2),
+  'memory of the transcript, by its text': bound(((all.heap - few.heap) / (all.said - few.said)).toFixed(2), 2),
   'memory of a reply, by its text': bound(((after.heap - before.heap) / (after.said - before.said)).toFixed(2), 2),
   'load before and after': `${began} ${load()}`,
 };

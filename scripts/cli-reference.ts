@@ -7,8 +7,8 @@ const intro = `# Command line
 Written by \`npm run docs\` from \`ts/options.ts\`; do not edit.
 
 \`axllm [MODEL] [PROMPT] [options]\` answers one prompt, or chats. \`run\` and \`chat\` mean the same. The other
-commands: \`bench\`, \`compile\`, \`completion\`, \`config\`, \`devices\`, \`doctor\`, \`list\`, \`pull\`, \`rm\`,
-\`serve\`, \`show\`, \`verify\`; \`axllm COMMAND --help\` shows an example of each.
+commands: \`bench\`, \`compile\`, \`completion\`, \`config\`, \`devices\`, \`doctor\`, \`extract-embeddings\` (also
+installed as \`axextractembeddings\`), \`list\`, \`pull\`, \`rm\`, \`serve\`, \`show\`, \`verify\`; \`axllm COMMAND --help\` shows an example of each.
 
 A value is taken from the flag, else the environment variable, else the config file
 (\`$XDG_CONFIG_HOME/axllm/config.toml\`, by default \`~/.config/axllm/config.toml\`), else the model's card where

@@ -6,13 +6,13 @@ import pty from '@lydell/node-pty';
 import xterm from '@xterm/headless';
 import { root } from './freshness.mjs';
 
-const [columns, rows] = [96, 28];
+const [columns, rows] = [96, 24];
 const [cell, line, margin] = [8.4, 18, 12];
-const question = process.argv[2] ?? 'Write a Python function that adds two numbers.';
+const question = process.argv[2] ?? 'Write a short Python example that reads a file.';
 
 const emulator = new xterm.Terminal({ cols: columns, rows, allowProposedApi: true });
 const env = { ...process.env, TERM: 'xterm-256color', COLORTERM: 'truecolor' };
-const cli = [join(root, 'dist', 'cli.js'), '--rich-cli', '--no-save', '--max-tokens', '160'];
+const cli = [join(root, 'dist', 'cli.js'), '--rich-cli', '--no-save', '--max-tokens', '300'];
 const chat = pty.spawn(process.execPath, cli, { cols: columns, rows, env });
 chat.onData((bytes) => emulator.write(bytes));
 const text = () =>
@@ -71,7 +71,9 @@ function svg() {
 await see(/Ask something/);
 chat.write(`${question}\r`);
 await see(/Tokens: [1-9]/);
-await see(/Tokens: \d+.*F1 help/);
+await see(/^(?![^]*Esc stops)[^]*Tokens: [1-9]/);
+// the meter counts the new turn a moment later
+await sleep(1000);
 const image = svg();
 chat.write('/bye\r');
 mkdirSync(join(root, 'docs', 'images'), { recursive: true });

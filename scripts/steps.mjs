@@ -63,6 +63,7 @@ const steps = [
       const place = [
         '--external:../index.js',
         '--external:blessed',
+        '--alias:string-width=./scripts/lazy-string-width.mjs',
         '--outdir=dist',
         '--allow-overwrite',
         '--log-level=warning',

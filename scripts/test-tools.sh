@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the tests drive: Debian packages, one name a line with the command it brings beside it, and the
-# Python client of the HTTP interface, into the user's cache.
+# Installs what the tests drive: Debian packages, one name a line with the command it brings beside it, and into the
+# user's cache the Python client of the HTTP interface and NumPy, which reads the embeddings files.
 set -euo pipefail
 
 missing=()
@@ -20,11 +20,15 @@ if ((${#missing[@]} > 0)); then
   apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
 fi
 
-client="${XDG_CACHE_HOME:-$HOME/.cache}/axllm-test/openai-3.57.0"
-if [[ ! -e "$client/openai" ]]; then
-  # whole or not at all
-  mkdir -p "$(dirname "$client")"
-  fresh=$(mktemp -d "$client.XXXX")
-  python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --target "$fresh" openai==3.57.0 >&2
-  rm -rf "$client" && mv "$fresh" "$client"
-fi
+# python_package FOLDER REQUIREMENT: into a folder of the user's cache, whole or not at all
+python_package() {
+  local folder="${XDG_CACHE_HOME:-$HOME/.cache}/axllm-test/$1"
+  [[ -e "$folder" ]] && return
+  mkdir -p "$(dirname "$folder")"
+  local fresh
+  fresh=$(mktemp -d "$folder.XXXX")
+  python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --target "$fresh" "$2" >&2
+  mv -T "$fresh" "$folder"
+}
+python_package openai-3.57.0 openai==3.57.0
+python_package numpy-2.3.5 numpy==2.3.5

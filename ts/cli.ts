@@ -9,6 +9,7 @@ import { completionCommand, completionsFlag, printCompletions } from './commands
 import { configCommand } from './commands/config.js';
 import { devicesCommand } from './commands/devices.js';
 import { doctorCommand } from './commands/doctor.js';
+import { extractCommand } from './commands/extract.js';
 import { listCommand } from './commands/list.js';
 import { pullCommand } from './commands/pull.js';
 import { rmCommand } from './commands/rm.js';
@@ -54,6 +55,7 @@ const others = [
   configCommand(context),
   devicesCommand(context),
   doctorCommand(context),
+  extractCommand(context),
   listCommand(context),
   pullCommand(context),
   rmCommand(context),

@@ -78,6 +78,18 @@ export const compile: typeof Binding.compile = async (options) => {
   return guard(() => module.compile(options));
 };
 
+/** Writes the embeddings of a GGUF file or a folder as `.npz`. */
+export const extractEmbeddings: typeof Binding.extractEmbeddings = async (weights, out) => {
+  const module = await native();
+  return guard(() => module.extractEmbeddings(weights, out));
+};
+
+/** Writes the tokenizer files of a GGUF file or a folder as a zip. */
+export const extractTokenizer: typeof Binding.extractTokenizer = async (from, out) => {
+  const module = await native();
+  return guard(() => module.extractTokenizer(from, out));
+};
+
 /** Meets a fault on the native side, where models are loaded and replies generated: for tests. */
 export const provokePanic: typeof Binding.provokePanic = async () => {
   const module = await native();

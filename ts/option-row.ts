@@ -5,6 +5,7 @@ export type CommandName =
   | 'run'
   | 'serve'
   | 'compile'
+  | 'extract-embeddings'
   | 'devices'
   | 'doctor'
   | 'bench'

@@ -8,12 +8,12 @@ import { start } from './cli.js';
 let browser: Promise<Browser> | undefined;
 
 /** One browser a test file; {@link closeBrowser} ends it. */
-export function chromiumBrowser(extra: readonly string[] = []): Promise<Browser> {
+export function chromiumBrowser(): Promise<Browser> {
   const quiet = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run'];
   const alone = ['--disable-background-networking', '--disable-component-update', '--disable-sync'];
   browser ??= chromium.launch({
     executablePath: '/usr/bin/chromium',
-    args: [...quiet, ...alone, ...extra],
+    args: [...quiet, ...alone, '--host-resolver-rules=MAP box.test 127.0.0.1'],
   });
   return browser;
 }

@@ -1,9 +1,19 @@
 /** A model that says what it was told, in pieces; everything above the engine is real. */
+import { AxllmError } from '../../ts/errors.js';
 import { Model } from '../../ts/model.js';
 import type { Message, NativeModel, NativeReply, NativeSession } from '../../ts/native.js';
 import { result } from './tui_states.js';
 
-export function echoModel(chunk: number, everyMs = 0): Model {
+interface Manner {
+  readonly everyMs?: number;
+  /** A device answers one request at a time. */
+  readonly pipeline?: 'transformers' | 'transformers-aipu';
+  /** Fails after so many pieces. */
+  readonly failsAfter?: number;
+}
+
+export function echoModel(chunk: number, manner: Manner = {}): Model {
+  const { everyMs = 0, pipeline = 'transformers', failsAfter = Infinity } = manner;
   const reply = (messages: readonly Message[]): NativeReply => {
     const text = messages.at(-1)?.content ?? '';
     let at = 0;
@@ -12,6 +22,7 @@ export function echoModel(chunk: number, everyMs = 0): Model {
       async next() {
         if (cancelled || at >= text.length) return null;
         if (everyMs > 0) await new Promise((done) => setTimeout(done, everyMs));
+        if (at >= failsAfter * chunk) throw new AxllmError('device_failed', 'The device stopped answering');
         const part = text.slice(at, at + chunk);
         at += chunk;
         return { text: part, tokens: 1 };
@@ -23,7 +34,7 @@ export function echoModel(chunk: number, everyMs = 0): Model {
   const session = { reply, reset: () => undefined, dispose: () => undefined } as unknown as NativeSession;
   const native = {
     info: {
-      pipeline: 'transformers',
+      pipeline,
       device: 'cpu',
       vocabSize: 256,
       embeddingDim: 8,

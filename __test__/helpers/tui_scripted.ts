@@ -13,22 +13,32 @@ import { newConversation } from '../../ts/chat/conversation.js';
 
 const script = JSON.parse(process.env.SCRIPT ?? '{}') as {
   text?: string | string[];
-  times?: number;
+  times?: number | number[];
   chunk?: number;
   everyMs?: number;
 };
-const { chunk = 4, everyMs = 5, times = 1 } = script;
-const texts = [script.text ?? 'Hello.'].flat().map((text) => text.repeat(times));
+const { chunk = 4, everyMs = 5 } = script;
+const times = [script.times ?? 1].flat();
+const texts = [script.text ?? 'Hello.']
+  .flat()
+  .map((text, at) => Buffer.from(text.repeat(times[at] ?? 1)).toString());
 let replies = 0;
 
 function reply(): NativeReply {
   const text = texts[replies++ % texts.length]!;
   let at = 0;
   let cancelled = false;
+  let started: number | undefined;
+  let pieces = 0;
   return {
     async next() {
       if (cancelled || at >= text.length) return null;
-      await new Promise((done) => setTimeout(done, everyMs));
+      // by the clock, so that what a timer comes late does not add up
+      started ??= performance.now();
+      pieces += 1;
+      await new Promise((done) =>
+        setTimeout(done, Math.max(0, started! + pieces * everyMs - performance.now())),
+      );
       const part = text.slice(at, at + chunk);
       at += chunk;
       return { text: part, tokens: 1 };

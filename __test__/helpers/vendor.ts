@@ -88,7 +88,9 @@ export function machine(
 /** Every file below `root` with what it hashes to; the store's own notes, which hold paths and times, by name only. */
 export function treeOf(root: string): Record<string, string> {
   const names = readdirSync(root, { recursive: true, encoding: 'utf8' }).sort();
-  const files = names.filter((name) => statSync(join(root, name)).isFile());
+  // the inflated embeddings are a copy that the engine keeps where it can, and does without elsewhere
+  const kept = names.filter((name) => !/\.[0-9a-f]{8}\.npy$/.test(name));
+  const files = kept.filter((name) => statSync(join(root, name)).isFile());
   return Object.fromEntries(
     files.map((name) => {
       const path = join(root, name);

@@ -16,9 +16,6 @@ export interface DoorPolicy extends GatePolicy {
   readonly cookieName: string;
 }
 
-/** Why a request's signal is aborted without the client having left. */
-export class Cut extends HttpError {}
-
 /** Answers every request of a door. */
 export function dispatcher(server: Server, log: Log, draining: () => boolean) {
   return async (request: IncomingMessage, response: ServerResponse, door: DoorPolicy): Promise<void> => {
@@ -28,7 +25,7 @@ export function dispatcher(server: Server, log: Log, draining: () => boolean) {
     const label = known.length > 0 ? path : 'other';
     const stop = new AbortController();
     const late = setTimeout(
-      () => stop.abort(new Cut(503, 'The reply took too long', { code: 'timeout' })),
+      () => stop.abort(new HttpError(503, 'The reply took too long', { code: 'timeout' })),
       server.limits['reply-timeout'] * 1000,
     );
     response.once('close', () => {

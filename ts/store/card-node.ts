@@ -17,7 +17,7 @@ export function parseYaml(text: string, where: string, warnings: string[]): Card
   const lines = new LineCounter();
   const options = { schema: 'failsafe', lineCounter: lines, uniqueKeys: true, prettyErrors: false } as const;
   const parsed = parseDocument(text.replace(/^\ufeff/, ''), options);
-  const [error] = parsed.errors;
+  const [error] = [...parsed.errors, ...parsed.warnings];
   if (error) {
     const { line } = lines.linePos(error.pos[0]);
     throw refuse(`${where}:${line}: not YAML: ${error.message.split('\n', 1)[0]}`, error);

@@ -223,7 +223,7 @@ async function* chunksOf({ body }: HttpAnswer, part: PartFile): AsyncGenerator<B
 }
 
 /** The hub says in a header what a status leaves open. */
-function refusal(answer: HttpAnswer): AxllmError {
+export function refusal(answer: HttpAnswer): AxllmError {
   const reason = answer.header('x-error-code');
   if (reason === 'GatedRepo' || (reason === undefined && answer.status === 401)) {
     return new AxllmError('gated', `HTTP ${answer.status}: access has to be asked for`);

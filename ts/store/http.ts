@@ -1,6 +1,5 @@
 /** One request: proxies, redirects, a token that stays with its host, and what went wrong in one of three kinds. */
 import { readFileSync } from 'node:fs';
-import { rootCertificates } from 'node:tls';
 import type { Dispatcher } from 'undici';
 import { AxllmError } from '../errors.js';
 import type { Env } from '../terminal.js';
@@ -149,6 +148,11 @@ export function dispatcherFor(env: Env): Promise<Dispatcher> {
 
 async function makeDispatcher({ certificates, ...proxies }: Record<string, string>): Promise<Dispatcher> {
   const { EnvHttpProxyAgent } = await undici();
-  const ca = certificates ? { ca: [...rootCertificates, readFileSync(certificates, 'utf8')] } : undefined;
+  // loaded by those who need it: every start would pay for it
+  const own = certificates && [
+    ...(await import('node:tls')).rootCertificates,
+    readFileSync(certificates, 'utf8'),
+  ];
+  const ca = own ? { ca: own } : undefined;
   return new EnvHttpProxyAgent({ ...proxies, ...(ca && { connect: ca, requestTls: ca, proxyTls: ca }) });
 }

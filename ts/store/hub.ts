@@ -21,20 +21,12 @@ interface Snapshot {
 
 /** A folder with what `want` needs of `repo`: in Python's cache, in the build root, or fetched into it. */
 export async function ensureRepository(repo: string, want: Want, context: FetchContext): Promise<string> {
-  const { root, env, log, offline } = context;
+  const { root } = context;
   const home = repositoryFolder(repo, root);
   const known = context.refresh ? undefined : await knownSnapshot(home, want);
-  const folder = known && join(home, known.commit);
-  if (folder && (await isSound(folder, known.files, root))) {
-    log.info(`Model already downloaded and verified: ${folder}`);
-    return folder;
-  }
-  const cached = cachedSnapshots(repo, env).find(({ folder: each }) => complete(each, want));
-  if (cached && !context.refresh) {
-    log.info(`Found in the cache of Hugging Face: ${cached.folder}`);
-    return cached.folder;
-  }
-  if (offline) {
+  const found = await foundRepository(repo, want, context, known);
+  if (found !== undefined) return found;
+  if (context.offline) {
     throw new AxllmError(
       'offline',
       `${repo} is not in ${home} or in the cache of Hugging Face, and --offline forbids fetching it`,
@@ -47,6 +39,26 @@ export async function ensureRepository(repo: string, want: Want, context: FetchC
   return withLock(join(home, want.kind), waitingFor(repo, context), () =>
     fetchSnapshot(repo, want, known, context),
   );
+}
+
+/** The folder, where it is on this machine already. */
+export async function foundRepository(
+  repo: string,
+  want: Want,
+  { root, env, log, refresh }: FetchContext,
+  snapshot?: Snapshot,
+): Promise<string | undefined> {
+  if (refresh) return undefined;
+  const home = repositoryFolder(repo, root);
+  const known = snapshot ?? (await knownSnapshot(home, want));
+  const folder = known && join(home, known.commit);
+  if (folder && (await isSound(folder, known.files, root))) {
+    log.info(`Model already downloaded and verified: ${folder}`);
+    return folder;
+  }
+  const cached = cachedSnapshots(repo, env).find(({ folder: each }) => complete(each, want));
+  if (cached) log.info(`Found in the cache of Hugging Face: ${cached.folder}`);
+  return cached?.folder;
 }
 
 /** Where a repository's files go. */
@@ -135,7 +147,8 @@ async function choose(repo: string, want: Want, context: FetchContext): Promise<
   return { commit, files: selectFiles(repo, files, want) };
 }
 
-function explained(repo: string, thrown: unknown, { env }: FetchContext): AxllmError {
+/** The error of a repository, with what to do where access has to be asked for. */
+export function explained(repo: string, thrown: unknown, { env }: FetchContext): AxllmError {
   const error = asAxllmError(thrown);
   const gated = error.code === 'gated';
   const text = gated ? `${repo} is not open to everyone: ${error.message}` : `${repo}: ${error.message}`;

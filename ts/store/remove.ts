@@ -1,6 +1,6 @@
 /** Takes a card's files out of the build root, but for those that another downloaded card needs. */
 import { readdir, rm, rmdir } from 'node:fs/promises';
-import { dirname, join, relative } from 'node:path';
+import { basename, dirname, join, relative } from 'node:path';
 import { AxllmError } from '../errors.js';
 import type { Card } from './cards.js';
 import type { FetchContext } from './fetch.js';
@@ -48,9 +48,19 @@ async function removeArtifact(
   await verified.forget(files, archiveMd5);
   for (const file of files) await rm(file, { force: true, recursive: true });
   await rm(path, { recursive: true, force: true });
+  if (kind === 'embeddings') await removeCopies(path);
   // a repository's folder and the list of its files
   if (inside.startsWith('hub/')) await rm(dirname(path), { recursive: true, force: true });
   await removeRests(dirname(path));
+}
+
+/** The inflated rows that the engine keeps beside an embeddings file: `name.1234abcd.npy` for `name.npz`. */
+async function removeCopies(path: string): Promise<void> {
+  const stem = `${basename(path, '.npz')}.`;
+  for (const name of await readdir(dirname(path)).catch(() => [])) {
+    const copy = name.startsWith(stem) && /^[0-9a-f]{8}\.npy$/.test(name.slice(stem.length));
+    if (copy) await rm(join(dirname(path), name), { force: true });
+  }
 }
 
 /** Parts and locks that killed processes left, and the folder when nothing else is in it. */

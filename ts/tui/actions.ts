@@ -22,7 +22,9 @@ export function act(last: State, action: Action, key: string): Next {
     case 'stop':
       if (state.pending) return stop(state);
       if (state.input.text === '') return [without(state, 'replaces'), []];
-      if (armed) return [{ ...without(state, 'replaces'), input: emptyEditor }, []];
+      // of an earlier message nothing is lost
+      if (armed || state.replaces !== undefined)
+        return [{ ...without(state, 'replaces'), input: emptyEditor }, []];
       return [arm(state, key, 'Esc again clears the message'), []];
     case 'interrupt':
       if (state.input.text !== '') return [{ ...without(state, 'replaces'), input: emptyEditor }, []];

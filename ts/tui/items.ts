@@ -26,6 +26,21 @@ function turnsOf(conversation: Conversation): Turn[] {
 /** The last items made, and what of: a frame asks several times, and most frames change none of it. */
 let last: { readonly of: readonly unknown[]; readonly items: readonly Item[] } | undefined;
 
+/** Turns that share a parent are versions of each other: how many there are, by the parent. */
+const counts = new WeakMap<Conversation, Map<number | null, number[]>>();
+
+/** Which version of its message a turn is, where there are several. */
+function versionOf(turn: Turn, conversation: Conversation): string | undefined {
+  let found = counts.get(conversation);
+  if (!found) {
+    found = new Map();
+    for (const { id, parent } of conversation.turns) found.set(parent, [...(found.get(parent) ?? []), id]);
+    counts.set(conversation, found);
+  }
+  const ids = found.get(turn.parent) ?? [];
+  return ids.length > 1 ? `version ${ids.indexOf(turn.id) + 1} of ${ids.length}, /version` : undefined;
+}
+
 /** What the transcript shows, oldest first. */
 export function itemsOf(state: State): readonly Item[] {
   const { chat, notes, pending } = state;
@@ -55,6 +70,8 @@ export function layout(item: Item, state: State): Document {
   if (item.kind === 'note') return noteRows(item.note, width);
   if (item.kind === 'pending') return pendingRows(state, width);
   const { turn } = item;
+  const key = state.keys.get(turn.id) ?? turn;
+  const version = state.chat && versionOf(turn, state.chat.conversation);
   const result = state.results.get(turn.id);
   const after: Line[] = [];
   if (result?.finishReason === 'cancelled') after.push([span('  stopped', { role: 'muted' })]);
@@ -67,9 +84,10 @@ export function layout(item: Item, state: State): Document {
   if (item.lastDropped)
     after.push([], [span(rule(' the model no longer sees what is above ', width), { role: 'warning' })]);
   const rows = stack(
-    userRows(turn, turn.user, width),
+    userRows(key, turn.user, width),
+    version === undefined ? none : fixed([[span(`${version} `.padStart(width), { role: 'muted' })]]),
     blank,
-    replyRows(turn, turn.assistant, width, false),
+    replyRows(key, turn.assistant, width, false),
     fixed(after),
     blank,
   );
@@ -82,6 +100,7 @@ const fixed = (lines: readonly Line[]): Document => ({
 });
 
 const blank = fixed([[]]);
+const none = fixed([]);
 
 /** One under the other. */
 function stack(...parts: readonly Document[]): Document {

@@ -13,7 +13,7 @@ export function follow(state: State, anchor: State['anchor']): State {
 
 /** `state` without what belongs to the turns of a conversation that is gone. */
 export function begun(state: State): State {
-  return { ...without(follow(state, undefined), 'replaces'), notes: [], results: new Map() };
+  return { ...without(follow(state, undefined), 'replaces'), notes: [], results: new Map(), keys: new Map() };
 }
 
 /** Adds a remark after what was said so far. */

@@ -50,6 +50,8 @@ export interface State {
   readonly loading: { readonly text: string; readonly share?: number; readonly since: number };
   readonly pending?: Pending;
   readonly results: ReadonlyMap<number, ReplyResult>;
+  /** What stood for a turn in the layout's memory while its reply ran, and goes on doing so. */
+  readonly keys: ReadonlyMap<number, object>;
   readonly notes: readonly Note[];
   readonly input: Editor;
   /** What is sent as soon as the model is there. */
@@ -121,6 +123,7 @@ export function initialState(title: string, columns: number, rows: number, now: 
     unseen: false,
     loading: { text: 'starting', since: now },
     results: new Map(),
+    keys: new Map(),
     notes: [],
     input: emptyEditor,
     prompts: [],

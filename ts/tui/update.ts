@@ -6,7 +6,7 @@ import { act } from './actions.js';
 import { begun, complained, follow, fronted, send } from './outcome.js';
 import { actionOf } from './keys.js';
 import { panelInput, panelKey, panelMoved } from './panels.js';
-import { without, type Message, type Next, type State } from './state.js';
+import { without, type Message, type Next, type Pending, type State } from './state.js';
 import { scrolled } from './viewport.js';
 
 /** Rows that one turn of the wheel moves. */
@@ -134,17 +134,22 @@ function finished(state: State, message: Extract<Message, { kind: 'ended' | 'fai
   const rest = without(state, 'pending', 'replaces');
   if (message.kind === 'ended') {
     const { result } = message;
-    const said = lastTurn(conversation);
+    const said =
+      conversation.turns.length > chat.conversation.turns.length ? lastTurn(conversation) : undefined;
     const results = said ? new Map(state.results).set(said.id, result) : state.results;
+    const keys = said && pending ? new Map(state.keys).set(said.id, pending.key) : state.keys;
     const { cpuPercent = state.cpuPercent, coreTemperature: temperature = state.temperature } = result;
-    const next = { ...rest, results, cpuPercent, temperature };
-    return [{ ...next, chat: { ...chat, conversation, lastResult: result } }, []];
+    const next = { ...rest, results, keys, cpuPercent, temperature };
+    const answered = { ...next, chat: { ...chat, conversation, lastResult: result } };
+    return [said ? answered : unanswered(answered, pending), []];
   }
-  // what was not answered goes back into the input, unless something else is being typed
-  const input = state.input.text === '' && pending ? editorOf(pending.user) : state.input;
-  const next = { ...rest, input, chat: { ...chat, conversation } };
+  const next = unanswered({ ...rest, chat: { ...chat, conversation } }, pending);
   return [complained(next, message.error, pending?.text ? pending.text : undefined), []];
 }
+
+/** What was not answered goes back into the input, unless something else is being typed. */
+const unanswered = (state: State, pending: Pending | undefined): State =>
+  state.input.text === '' && pending ? { ...state, input: editorOf(pending.user) } : state;
 
 function performed(state: State, { loaded, effects }: Extract<Message, { kind: 'performed' }>): Next {
   if (!state.chat) return [state, []];

@@ -26,6 +26,7 @@ mod session;
 mod timing;
 
 mod compile;
+mod extract;
 
 pub use axruntime_sys::Device;
 pub use backend::{AipuOptions, Place};
@@ -37,6 +38,7 @@ pub use devices::{
 };
 pub use embeddings::{Embeddings, EmbeddingsError};
 pub use error::Error;
+pub use extract::{EmbeddingShape, extract_embeddings, extract_tokenizer};
 pub use model::{Model, ModelOptions, Source};
 pub use prompt::{
     ChatTemplate, Message, Overflow, Prompt, PromptBuilder, PromptError, PromptOptions, Rendered, Role,

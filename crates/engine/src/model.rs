@@ -1,12 +1,14 @@
 //! A loaded model: backend, tokenizer and prompt builder together.
 
 use std::{
+    panic::resume_unwind,
     path::{Path, PathBuf},
     sync::Arc,
+    thread,
     time::SystemTime,
 };
 
-use transformer::LoadOptions;
+use transformer::{Checkpoint, LoadOptions};
 
 use crate::{
     Error, Message, PromptBuilder, Session, Tokenizer,
@@ -54,28 +56,29 @@ impl Model {
     /// # Errors
     /// Which of them failed, and how.
     pub fn open(options: &ModelOptions) -> Result<Arc<Self>, Error> {
-        let from_dir = |dir: &Path| Tokenizer::from_dir(dir);
-        let (backend, tokenizer, name): (Box<dyn Backend>, _, _) = match &options.source {
-            Source::Cpu { weights, context_length, options: load } => {
-                let cpu = Cpu::open(weights, *context_length, load)?;
-                let tokenizer = match &options.tokenizer {
-                    Some(dir) => from_dir(dir)?,
-                    None => match cpu.checkpoint().gguf() {
-                        Some(gguf) => Tokenizer::from_gguf(gguf)?,
-                        None => from_dir(weights)?,
-                    },
-                };
-                (Box::new(cpu), tokenizer, weights)
-            }
-            Source::Aipu(aipu) => {
-                let dir = options.tokenizer.as_deref().ok_or_else(|| Error::Mismatch {
+        let name = match &options.source {
+            Source::Cpu { weights, .. } => weights,
+            Source::Aipu(aipu) if options.tokenizer.is_some() => &aipu.model,
+            Source::Aipu(_) => {
+                return Err(Error::Mismatch {
                     what: "the tokenizer folder of a compiled model",
                     got: "missing".into(),
                     expected: "a folder with tokenizer.json".into(),
-                })?;
-                (Box::new(Aipu::open(aipu)?), from_dir(dir)?, &aipu.model)
+                });
             }
         };
+        // the tokenizer takes as long as a small model's weights, and they know nothing of each other
+        let (backend, tokenizer) = thread::scope(|scope| {
+            let tokenizer = scope.spawn(|| tokenizer(name, options.tokenizer.as_deref()));
+            let backend: Result<Box<dyn Backend>, Error> = match &options.source {
+                Source::Cpu { weights, context_length, options: load } => {
+                    Cpu::open(weights, *context_length, load).map(|cpu| Box::new(cpu) as _)
+                }
+                Source::Aipu(aipu) => Aipu::open(aipu).map(|aipu| Box::new(aipu) as _),
+            };
+            (backend, tokenizer.join().unwrap_or_else(|panic| resume_unwind(panic)))
+        });
+        let (backend, tokenizer) = (backend?, tokenizer?);
         if tokenizer.vocab_size() > backend.vocab_size() {
             return Err(Error::Mismatch {
                 what: "the tokenizer's vocabulary",
@@ -167,5 +170,16 @@ impl Model {
     /// The bytes of a token; none for a control token.
     pub(crate) fn token_bytes(&self, token: u32) -> &[u8] {
         self.prompts.tokenizer().token_bytes(token).unwrap_or_default()
+    }
+}
+
+/// The one in `dir`, else that of the weights: inside a GGUF file, beside safetensors.
+fn tokenizer(weights: &Path, dir: Option<&Path>) -> Result<Tokenizer, Error> {
+    if let Some(dir) = dir {
+        return Ok(Tokenizer::from_dir(dir)?);
+    }
+    match Checkpoint::open(weights)?.gguf() {
+        Some(gguf) => Ok(Tokenizer::from_gguf(gguf)?),
+        None => Ok(Tokenizer::from_dir(weights)?),
     }
 }

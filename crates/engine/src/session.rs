@@ -169,8 +169,8 @@ impl Session {
         let end: Result<Finish, Error> = generate();
         // what was held back was said, also where the next step has failed
         text.finish();
-        reply.finish = end?;
         drafter.settle(&mut *device.0);
+        reply.finish = end?;
         drop(device);
         reply.timings = watch.end();
         reply.cpu_percent = self.cpu.add(meter.percent());

@@ -289,26 +289,98 @@ fn every_layout_agrees_with_the_oracle_and_decodes_to_what_was_packed() {
 }
 
 #[test]
-fn norms_and_activations_agree_with_the_oracle() {
+fn norms_and_activations_are_what_the_formula_says_at_every_length_and_alignment() {
     let machines = machines(1);
     let mut noise = Noise(6);
-    for len in [1, 7, 16, 33, 576] {
-        let (x, weight) = (noise.floats(len), noise.floats(len));
-        let wide: Vec<f32> = noise.floats(len).iter().map(|v| v * 40.0).collect();
-        let mut want = vec![0.0; len];
-        machines[0].rms_norm(&x, &weight, 1e-5, &mut want);
-        let mut want_gate = wide.clone();
-        machines[0].swiglu(&mut want_gate, &x);
-        for machine in &machines[1..] {
-            let case = format!("{len} values, {}", machine.isa());
-            let mut got = vec![0.0; len];
-            machine.rms_norm(&x, &weight, 1e-5, &mut got);
-            assert_close(&got, &want, 1e-6, &case);
-            let mut gate = wide.clone();
-            machine.swiglu(&mut gate, &x);
-            assert_close(&gate, &want_gate, 1e-6, &case);
+    for len in (1..=130).chain([576, 2048]) {
+        for start in [0, 1, 7] {
+            let (x, weight) = (noise.floats(len + start), noise.floats(len + start));
+            let (x, weight) = (&x[start..], &weight[start..]);
+            let gate: Vec<f32> = noise.floats(len).iter().map(|v| v * 40.0).collect();
+            let square = x.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>() / len as f64;
+            let norm = |x: &f32, w: &f32| (f64::from(*x) / (square + 1e-5).sqrt() * f64::from(*w)) as f32;
+            let want: Vec<f32> = x.iter().zip(weight).map(|(x, w)| norm(x, w)).collect();
+            let silu =
+                |g: &f32, x: &f32| (f64::from(*g) / (1.0 + (-f64::from(*g)).exp()) * f64::from(*x)) as f32;
+            let want_gate: Vec<f32> = gate.iter().zip(x).map(|(g, x)| silu(g, x)).collect();
+            for machine in &machines {
+                let case = format!("{len} values from {start}, {}", machine.isa());
+                let mut got = vec![0.0; len + start];
+                machine.rms_norm(x, weight, 1e-5, &mut got[start..]);
+                assert_close(&got[start..], &want, 1e-6, &case);
+                got[start..].copy_from_slice(&gate);
+                machine.swiglu(&mut got[start..], x);
+                assert_close(&got[start..], &want_gate, 1e-6, &case);
+            }
         }
     }
+}
+
+#[test]
+fn products_are_what_the_formula_says_at_every_length_and_alignment() {
+    let machines = machines(1);
+    let mut noise = Noise(11);
+    for cols in (1..=70).chain([576]) {
+        let (rows, tokens, start) = (1 + cols % 37, 1 + cols % 29, cols % 5);
+        let x = noise.floats(tokens * cols);
+        let naive = |row: &dyn Fn(usize) -> Vec<f32>, x: &[f32]| -> Vec<f32> {
+            let rows: Vec<_> = (0..rows).map(row).collect();
+            let dot = |row: &[f32], x: &[f32]| {
+                row.iter().zip(x).map(|(w, x)| f64::from(*w) * f64::from(*x)).sum::<f64>()
+            };
+            x.chunks(cols)
+                .flat_map(|x| rows.iter().map(|row| dot(row, x) as f32).collect::<Vec<_>>())
+                .collect()
+        };
+        for format in [Format::F32, Format::F16, Format::Bf16, Format::Q8_0, Format::Q4_0, Format::Q4_1] {
+            if cols % format.block_len() != 0 {
+                continue;
+            }
+            // a file may put its weights anywhere
+            let bytes = [vec![0; start], noise.weights(format, rows * cols)].concat();
+            let weights = Matrix::new(format, rows, cols, &bytes[start..]).unwrap();
+            let row = |n: usize| {
+                let mut row = vec![0.0; cols];
+                weights.dequantise_row(n, &mut row);
+                row
+            };
+            for machine in &machines {
+                let case =
+                    format!("{format:?} {rows}×{cols} from {start}, {tokens} tokens, {}", machine.isa());
+                let x = if format.is_quantised() { rounded(machine, &x, cols) } else { x.clone() };
+                assert_close(&product(machine, weights, &x), &naive(&row, &x), 4e-6, &case);
+            }
+        }
+        // columns that are no whole number of blocks: 4-bit and 8-bit codes
+        for nibbles in [true, false] {
+            let layout = Layout { nibbles, halves: false, minima: false, wide: true };
+            let (codes, scale) = (noise.floats(rows * cols), 0.125);
+            let code = |n: usize| (codes[n] * if nibbles { 7.9 } else { 127.9 }) as i8;
+            let fill = |row: usize, out: &mut RowCodes| {
+                (0..cols).for_each(|column| out.codes[column] = code(row * cols + column));
+                out.scales.fill(scale);
+            };
+            let row = |n: usize| (0..cols).map(|column| scale * f32::from(code(n * cols + column))).collect();
+            for machine in &machines {
+                let packed =
+                    machine.pack_rows(layout, rows, cols, &mut Arena::default(), fill).expect("memory");
+                let x = rounded(machine, &x, cols);
+                let case = format!("{layout:?} {rows}×{cols}, {tokens} tokens, {}", machine.isa());
+                assert_close(&packed_product(machine, &packed, &x), &naive(&row, &x), 4e-6, &case);
+            }
+        }
+    }
+}
+
+/// The values that `x` becomes when it is quantised, which quantise to themselves: the products of unit rows.
+fn rounded(machine: &Compute, x: &[f32], cols: usize) -> Vec<f32> {
+    let layout = Layout { nibbles: false, halves: false, minima: false, wide: true };
+    let unit = |row: usize, out: &mut RowCodes| {
+        out.codes[row] = 1;
+        out.scales.fill(1.0);
+    };
+    let unit = machine.pack_rows(layout, cols, cols, &mut Arena::default(), unit).expect("memory");
+    packed_product(machine, &unit, x)
 }
 
 /// Keys, values and queries of a sequence of `positions`, and where they are kept.

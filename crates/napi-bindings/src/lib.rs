@@ -7,6 +7,7 @@
 mod compile;
 mod devices;
 mod error;
+mod extract;
 mod model;
 mod panic;
 mod reply;

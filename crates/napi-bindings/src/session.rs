@@ -183,6 +183,7 @@ impl GenerateOptions {
             Ok((id, bias as f32))
         });
         Ok(engine::Request {
+            no_drafts: false,
             sampler: engine::SamplerOptions {
                 temperature: or(self.temperature, default.temperature),
                 top_k: self.top_k.map_or(default.top_k, |k| k as usize),

@@ -1,7 +1,16 @@
 /** The commands about what was said: turns, replies, saved conversations. */
 import { marked, type Token } from 'marked';
 import { AxllmError, UsageError } from '../../errors.js';
-import { branch, cleared, lastTurn, versions, withSystem, withoutLast, type Turn } from '../conversation.js';
+import {
+  branch,
+  cleared,
+  lastTurn,
+  switchTo,
+  versions,
+  withSystem,
+  withoutLast,
+  type Turn,
+} from '../conversation.js';
 import { say, type ChatState, type SlashCommand } from './types.js';
 
 export const talkCommands: readonly SlashCommand[] = [
@@ -82,6 +91,12 @@ export const talkCommands: readonly SlashCommand[] = [
     },
   },
   {
+    name: 'version',
+    usage: '[N]',
+    help: 'the next version of message N (default: the last with several)',
+    run: (state, args) => otherVersion(state, args),
+  },
+  {
     name: 'history',
     help: 'list the messages of this conversation, numbered',
     run: (state) => [state, [say(...listing(state))]],
@@ -120,6 +135,30 @@ function numbered(state: ChatState, args: string): Turn {
     `There is no message ${JSON.stringify(args)}, they count from 1 to ${turns.length}`,
     '/history lists them',
   );
+}
+
+/** Goes round among the versions of a message that was edited or answered again. */
+function otherVersion(
+  state: ChatState,
+  args: string,
+): readonly [ChatState, readonly [ReturnType<typeof say>]] {
+  const { conversation } = state;
+  const turns = branch(conversation);
+  const several = (turn: Turn) => versions(conversation, turn.id).length > 1;
+  const turn = args === '' ? turns.findLast(several) : numbered(state, args);
+  if (!turn || !several(turn)) {
+    throw new AxllmError(
+      'no_version',
+      args === '' ? 'No message has another version' : `Message ${args} has no other version`,
+      {
+        hint: '/edit N and /regen make one',
+      },
+    );
+  }
+  const all = versions(conversation, turn.id);
+  const at = (all.findIndex(({ id }) => id === turn.id) + 1) % all.length;
+  const told = say(`Message ${turns.indexOf(turn) + 1}: version ${at + 1} of ${all.length}`);
+  return [{ ...state, conversation: switchTo(conversation, all[at]!.id) }, [told]];
 }
 
 function copyReply(state: ChatState, args: string) {

@@ -63,8 +63,8 @@ async function reply(
   const streaming = input.stream !== false;
   let writer: StreamWriter | undefined;
   let said = '';
+  const chunks = generate(ask);
   try {
-    const chunks = generate(ask);
     for (;;) {
       const step = await chunks.next();
       if (step.done && !streaming) return json(response, last(said, step.value));
@@ -81,6 +81,9 @@ async function reply(
     if (!writer) throw known;
     if (known.status === 499 || response.destroyed) return writer.abandon();
     writer.fail(errorBody(known, 'ollama'));
+  } finally {
+    // a client that does not read leaves the reply in its middle: its place must not be lost
+    await chunks.return(undefined as never);
   }
 }
 

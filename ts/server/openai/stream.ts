@@ -58,8 +58,8 @@ export async function streamReply(call: Call, ask: Ask, shape: Shape, wishes: St
       ttft_ms: firstAt - started,
     },
   });
+  const reply = generate({ ...ask, onPosition });
   try {
-    const reply = generate({ ...ask, onPosition });
     for (;;) {
       const step = await reply.next();
       clearTimeout(slow);
@@ -81,5 +81,8 @@ export async function streamReply(call: Call, ask: Ask, shape: Shape, wishes: St
     if (!writer) throw known;
     if (known.status === 499 || call.response.destroyed) return writer.abandon();
     writer.fail(errorBody(known, 'openai'));
+  } finally {
+    // a client that does not read leaves the reply in its middle: its place must not be lost
+    await reply.return(undefined as never);
   }
 }

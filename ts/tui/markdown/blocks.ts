@@ -18,6 +18,9 @@ function tokensOf(source: string): Token[] {
   return new Lexer({ gfm: true }).blockTokens(source, []);
 }
 
+/** `text` with memory of its own: a slice would keep the whole alive that it was cut from, for as long as a line of it. */
+const copy = (text: string) => ` ${text}`.slice(1);
+
 /** What surrounds a part of a code block that was cut for its length. */
 interface Fence {
   readonly before: string;
@@ -46,13 +49,13 @@ export class Blocks {
   /** A finished block of `text`, which is what was given to `grow` last. */
   at(index: number, text: string): Block {
     const { before, after } = this.fences.get(index) ?? noFence;
-    const source = before + text.slice(this.end(index - 1), this.end(index)) + after;
+    const source = copy(before + text.slice(this.end(index - 1), this.end(index)) + after);
     return { source, joined: (this.ends[index]! & 1) === 1, reopened: before !== '' };
   }
 
   /** What is left of `text`. */
   tail(text: string): Block {
-    const source = this.tailFence + text.slice(this.end(this.count - 1));
+    const source = copy(this.tailFence + text.slice(this.end(this.count - 1)));
     return { source, joined: this.tailJoined, reopened: this.tailFence !== '' };
   }
 

@@ -1,12 +1,11 @@
 /** The lines of a growing Markdown text: finished blocks are laid out once, the open tail at each drawing. */
-import remend from 'remend';
 import type { Line } from '../cells.js';
 import { Blocks, type Block } from './blocks.js';
 import { markdownLines } from './layout.js';
 import { settled } from './tail.js';
 
 /** Blocks whose lines are kept; the others' are made again when they come into view. */
-const keptBlocks = 200;
+const keptBlocks = 100;
 
 interface Placed {
   readonly width: number;
@@ -66,18 +65,12 @@ const totals = new WeakMap<
   object,
   { readonly text: string; readonly width: number; readonly rows: number }
 >();
-/** The message whose text has grown last. */
-let growing: object | undefined;
+/** The text that grows, for a frame asks several times. */
+const open = new WeakMap<object, { text: string; width: number; document: Document }>();
 
 /** `text` in blocks; `key` stands for the message, and what was done for its earlier text is used again. */
 function laidOf(key: object, text: string): Laid {
   let laid = documents.get(key);
-  // a reply that has ended is a turn of the conversation now, of the same text
-  if (!laid && growing && documents.get(growing)?.text === text) {
-    laid = documents.get(growing)!;
-    documents.delete(growing);
-    growing = undefined;
-  }
   if (!laid || !text.startsWith(laid.text)) laid = new Laid('');
   if (laid.text.length < text.length) laid.blocks.grow(text);
   laid.text = text;
@@ -89,7 +82,7 @@ function laidOf(key: object, text: string): Laid {
 
 /** Marks that are open are closed for the eye, and those that may become one wait: none shows and vanishes. */
 function tailLines(block: Block, width: number): readonly Line[] {
-  return spaced(block, remend(settled(block.source), { linkMode: 'text-only' }), width);
+  return spaced(block, settled(block.source), width);
 }
 
 /** A laid-out text: rows without lines, and lines where they are seen. */
@@ -99,9 +92,6 @@ export interface Document {
   lines(from: number, to: number): Line[];
 }
 
-/** The text that grows, for a frame asks several times. */
-const open = new WeakMap<object, { text: string; width: number; document: Document }>();
-
 /** Lays `text` out; `grows` says that more may come. `key` stands for the message. */
 export function documentOf(key: object, text: string, width: number, grows: boolean): Document {
   if (grows) {
@@ -109,9 +99,9 @@ export function documentOf(key: object, text: string, width: number, grows: bool
     if (found?.text === text && found.width === width) return found.document;
     const document = made(key, text, width, true);
     open.set(key, { text, width, document });
-    growing = key;
     return document;
   }
+  open.delete(key);
   const known = totals.get(key);
   if (known?.width === width && known.text === text) {
     return { rows: known.rows, lines: (from, to) => made(key, text, width, false).lines(from, to) };

@@ -1,4 +1,5 @@
-/** What of an open tail can be shown: marks that may yet turn out to mean something wait for what comes next. */
+/** What of an open tail can be shown: marks that may yet mean something wait for what comes next, open ones are closed. */
+import remend from 'remend';
 
 /** A fence that opens a code block, also inside lists and quotes. */
 const fence = /^\s*(?:(?:[-*+>]|\d+[.)])\s*)*(`{3,}|~{3,})([^`]*)$/;
@@ -10,16 +11,23 @@ const openImage = /!\[[^\]]*(?:\](?:\([^)]*)?)?$/;
 /** A link's text whose address has not begun: it shows as it will, without brackets. */
 const openLink = /\[([^[\]]*)\]$/;
 const tableRow = /^\s*\|/;
+const options = { linkMode: 'text-only' } as const;
 const delimiter = /^[\s|:-]*$/;
 
-/** `source` without the marks at its end whose meaning is open. */
+/** `source` as it can be shown: without the marks at its end whose meaning is open, with those closed that are open. */
 export function settled(source: string): string {
   const lines = source.split('\n');
   const last = lines.pop()!;
   if (inCode(lines)) return /^\s*[`~]+\s*$/.test(last) ? lines.join('\n') : source;
-  if (fence.test(last) || onlyMark.test(last)) return settledTable([...lines, '']);
+  if (fence.test(last) || onlyMark.test(last)) return closed(settledTable([...lines, '']));
   const shown = last.replace(openImage, '').replace(lastMarks, '').replace(openLink, '$1');
-  return settledTable([...lines, shown]);
+  return closed(settledTable([...lines, shown]));
+}
+
+/** Only the last paragraph can have open marks. */
+function closed(text: string): string {
+  const at = text.lastIndexOf('\n\n');
+  return at < 0 ? remend(text, options) : text.slice(0, at) + remend(text.slice(at), options);
 }
 
 /** A table's head is one once the line below it says so: until then neither is shown. */

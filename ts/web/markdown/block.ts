@@ -60,7 +60,7 @@ function code({ text, lang }: Tokens.Code): HTMLElement {
   const pre = element('pre', '', element('code', '', ...parts));
   // what scrolls sideways can be reached and named without a mouse
   pre.tabIndex = 0;
-  pre.setAttribute('role', 'region');
+  pre.setAttribute('role', 'group');
   pre.setAttribute('aria-label', language ? `${language} code` : 'code');
   return element('div', 'code', element('div', 'code-head', element('span', '', language || 'code')), pre);
 }
@@ -81,7 +81,7 @@ function table({ header, rows }: Tokens.Table): HTMLElement {
   const made = element('table', '', element('thead', '', head), element('tbody', '', ...body));
   const frame = element('div', 'table', made);
   frame.tabIndex = 0;
-  frame.setAttribute('role', 'region');
+  frame.setAttribute('role', 'group');
   frame.setAttribute('aria-label', 'table');
   return frame;
 }

@@ -2,7 +2,7 @@
 
 use std::{mem, path::Path, sync::Arc};
 
-use transformer::{Checkpoint, LoadOptions, Model, Sequence};
+use transformer::{LoadOptions, Model, Sequence};
 
 use super::{
     Backend, Cache, Place, Plan,
@@ -38,11 +38,6 @@ impl Cpu {
         };
         let context_length = context_length.map_or(trained, |asked| asked.min(trained));
         Ok(Self { batcher: Arc::new(Batcher::new(Arc::new(model))), context_length, place })
-    }
-
-    /// The weight files, which also hold the tokenizer.
-    pub fn checkpoint(&self) -> &Checkpoint {
-        self.batcher.model().checkpoint()
     }
 }
 

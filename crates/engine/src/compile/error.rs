@@ -26,6 +26,14 @@ pub enum CompileError {
         /// What was to be compiled.
         path: PathBuf,
     },
+    /// An embedding that half precision cannot hold.
+    #[error("the embedding of token {token} holds {value}, expected numbers of at most 65504")]
+    NotHalf {
+        /// The token.
+        token: u32,
+        /// Its number.
+        value: f32,
+    },
     /// The disk.
     #[error("could not write {path:?}: {source}")]
     Write {
@@ -41,7 +49,7 @@ impl CompileError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Name { .. } | Self::Context { .. } => "invalid_option",
-            Self::NotGguf { .. } => "bad_model_file",
+            Self::NotGguf { .. } | Self::NotHalf { .. } => "bad_model_file",
             Self::Write { .. } => "write_failed",
         }
     }
@@ -52,6 +60,7 @@ impl CompileError {
             Self::Name { .. } => "use letters, digits, dots and dashes".into(),
             Self::Context { most, .. } => format!("ask for at most {most} tokens with --max-tokens"),
             Self::NotGguf { .. } => "compile the model's GGUF file, or run the folder on the CPU".into(),
+            Self::NotHalf { .. } => "the weights are damaged; fetch them again".into(),
             Self::Write { .. } => "check free space and permissions, or choose another folder".into(),
         })
     }

@@ -8,14 +8,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use half::f16;
 use serde_json::json;
-use transformer::{Gguf, LoadOptions, Model};
-use zip::{ZipWriter, write::SimpleFileOptions};
+use transformer::{LoadOptions, Model};
 
 pub use error::CompileError;
 
-use crate::{Embeddings, Error, Tokenizer};
+use crate::{
+    Error, Tokenizer,
+    extract::{write_embeddings, zip_files},
+};
 
 /// What to compile, and where to.
 #[derive(Clone, Debug)]
@@ -82,8 +83,13 @@ pub fn compile(options: &CompileOptions) -> Result<Compiled, Error> {
     for dir in [&model_dir, &made.tokenizer_dir] {
         fs::create_dir_all(dir).map_err(writing(dir))?;
     }
-    write_tokenizer(gguf, &made)?;
-    write_embeddings(&model, &made.embeddings)?;
+    let files = Tokenizer::files_of(gguf)?;
+    zip_files(&made.tokenizer_zip, files.iter().map(|(name, text)| Ok((*name, text))))?;
+    for (name, text) in &files {
+        let path = made.tokenizer_dir.join(name);
+        fs::write(&path, text).map_err(writing(&path))?;
+    }
+    write_embeddings(model.checkpoint(), &made.embeddings)?;
     let payload = model_dir.join(PAYLOAD.1);
     link_or_copy(weights, &payload).map_err(writing(&payload))?;
 
@@ -99,34 +105,6 @@ pub fn compile(options: &CompileOptions) -> Result<Compiled, Error> {
     });
     fs::write(&made.model_json, format!("{description:#}\n")).map_err(writing(&made.model_json))?;
     Ok(made)
-}
-
-fn write_tokenizer(gguf: &Gguf, made: &Compiled) -> Result<(), Error> {
-    let file = fs::File::create(&made.tokenizer_zip).map_err(writing(&made.tokenizer_zip))?;
-    let mut zip = ZipWriter::new(file);
-    let write = |zip: &mut ZipWriter<fs::File>, name: &str, text: &str| -> io::Result<()> {
-        zip.start_file(name, SimpleFileOptions::default()).map_err(io::Error::other)?;
-        io::Write::write_all(zip, text.as_bytes())
-    };
-    for (name, text) in Tokenizer::files_of(gguf)? {
-        write(&mut zip, name, &text).map_err(writing(&made.tokenizer_zip))?;
-        let path = made.tokenizer_dir.join(name);
-        fs::write(&path, text).map_err(writing(&path))?;
-    }
-    zip.finish().map_err(io::Error::other).map_err(writing(&made.tokenizer_zip))?;
-    Ok(())
-}
-
-fn write_embeddings(model: &Model, path: &Path) -> Result<(), Error> {
-    let config = model.config();
-    let mut row = vec![0.0; config.embedding_dim];
-    Embeddings::write_npz(path, config.vocab_size, config.embedding_dim, |id, out| {
-        model.embedding(id, &mut row)?;
-        for (half, value) in out.iter_mut().zip(&row) {
-            *half = f16::from_f32(*value);
-        }
-        Ok(())
-    })
 }
 
 /// The weights do not change: a link saves their size on disk where the file system allows one.

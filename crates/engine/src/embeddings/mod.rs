@@ -10,6 +10,7 @@ mod raw;
 mod write;
 
 pub use error::EmbeddingsError;
+pub(crate) use write::temporary_beside;
 
 use archive::{Archive, Matrix};
 use half::f16;

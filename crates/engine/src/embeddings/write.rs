@@ -61,7 +61,7 @@ impl Embeddings {
 
 /// A new file in the folder of `path`, gone with the value unless it is given its name; readable as the user's
 /// mask says, since others may run the model too.
-pub(super) fn temporary_beside(path: &Path) -> std::io::Result<tempfile::NamedTempFile> {
+pub(crate) fn temporary_beside(path: &Path) -> std::io::Result<tempfile::NamedTempFile> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let prefix = format!(".{name}.");
