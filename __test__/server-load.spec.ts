@@ -67,7 +67,10 @@ test('64 clients × 16 requests: each its own oracle to the byte, a quarter abor
         try {
           for await (const part of response.body!) {
             seen += Buffer.from(part).toString();
-            if (abort && /"content":"[^"]/.test(seen)) stop.abort();
+            if (!abort || !/"content":"[^"]/.test(seen)) continue;
+            stop.abort();
+            // Node's fetch may wait for ever for what comes after an abort
+            break;
           }
         } catch (error) {
           t.true(abort, String(error));
