@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import anyTest, { type TestFn } from 'ava';
 import { axllm, cleanEnv, cliFile, errorLines, outcome, start } from './helpers/cli.js';
+import { packageRoot } from '../ts/package-root.js';
 import { published, type World } from './helpers/published.js';
 import { terminal } from './helpers/terminal.js';
 
@@ -17,7 +18,9 @@ test.before(async () => {
 });
 test.after.always(() => world?.close());
 
-const program = `axllm() { ${process.execPath} ${cliFile} "$@"; }`;
+const extractor = join(packageRoot, 'dist', 'axextractembeddings.js');
+const program = `axllm() { ${process.execPath} ${cliFile} "$@"; }
+axextractembeddings() { ${process.execPath} ${extractor} "$@"; }`;
 
 /** A line of the guide in a shell. */
 function shell(line: string): Promise<{ status: number | null; stdout: string; stderr: string }> {
@@ -205,7 +208,11 @@ test('web: a bare --ui prints a public link beside the local one', async (t) => 
 });
 
 test('help', async (t) => {
-  t.is((await shell('axllm --help')).status, 0);
+  for (const line of ['axllm --help', 'axextractembeddings --help']) {
+    const run = await shell(line);
+    t.is(run.status, 0, run.stderr);
+    t.regex(run.stdout, /^axllm /, line);
+  }
   const names = (await axllm(['--help-network'], { env: world.env })).stdout.split('\n');
   t.true(names.includes(llama) && names.includes(velvet));
 });

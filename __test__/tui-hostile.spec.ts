@@ -7,7 +7,7 @@ import { view } from '../ts/tui/view.js';
 import { shown } from './helpers/tui_cells.js';
 import { hostile } from './helpers/tui_hostile.js';
 import { asked, chatState, chunk, key, opened, play, result, text } from './helpers/tui_states.js';
-import { helper, inTerminal, untouched } from './helpers/tui_terminal.js';
+import { helper, inTerminal } from './helpers/tui_terminal.js';
 
 const squeezed = (words: string) => words.replace(/\s/g, '');
 /** The end of what should be seen; the rest of a long text is above the view. */
@@ -109,6 +109,6 @@ for (const [what, size, taken] of [
     }
     terminal.press('\u0004\u0004');
     await terminal.see(/left/);
-    t.deepEqual(terminal.modes(), untouched);
+    await terminal.restored(t);
   });
 }

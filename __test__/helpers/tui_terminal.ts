@@ -4,6 +4,7 @@ import xterm from '@xterm/headless';
 import type { ExecutionContext } from 'ava';
 import { fileURLToPath } from 'node:url';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
 import { cleanEnv } from './cli.js';
 import { temporary } from './folder.js';
 
@@ -84,17 +85,23 @@ export function inTerminal(
     see: (wanted: RegExp) => until(String(wanted), () => wanted.test(lines().join('\n'))),
     until,
     ended: () => until('the end', () => status !== undefined),
-    /** What an application may have left on. */
-    modes() {
-      const { modes, buffer } = emulator;
-      return {
-        alternate: buffer.active.type === 'alternate',
-        paste: modes.bracketedPasteMode,
-        mouse: modes.mouseTrackingMode,
-        wrap: modes.wraparoundMode,
-      };
+    /** Waits until the terminal is as it was before: what was written last may still be on its way. */
+    async restored(test: ExecutionContext) {
+      await until('the terminal as before', () => isDeepStrictEqual(modes(), untouched));
+      test.deepEqual(modes(), untouched);
     },
+    modes,
   };
+  /** What an application may have left on. */
+  function modes() {
+    const { modes: set, buffer } = emulator;
+    return {
+      alternate: buffer.active.type === 'alternate',
+      paste: set.bracketedPasteMode,
+      mouse: set.mouseTrackingMode,
+      wrap: set.wraparoundMode,
+    };
+  }
 }
 
 export const untouched = { alternate: false, paste: false, mouse: 'none', wrap: true };
