@@ -2,12 +2,13 @@
 // node benchmarks/parallel.mjs [tokens] [rounds]; needs a build, and the default model in the build root.
 import { load } from '../dist/index.js';
 
+const animals = ['a cat', 'a whale', 'an owl', 'a snail', 'a horse', 'an ant', 'a crow', 'a fox'];
 const tokens = Number(process.argv[2] ?? 96);
 const rounds = Number(process.argv[3] ?? 3);
 const model = await load(undefined, { pipeline: 'transformers' });
 
 const ask = (n) =>
-  model.generate(`Count up from ${n}, one number a line.`, { maxTokens: tokens, logitBias: { 2: -100 } });
+  model.generate(`Write a story about ${animals[n]}.`, { maxTokens: tokens, logitBias: { 2: -100 } });
 
 async function rate(count) {
   const start = performance.now();

@@ -128,7 +128,7 @@ def families(templates):
     marks = [special("</s>", rstrip=True), special("<|endoftext|>")]
     marks += [special(t, rstrip=True) for t in ("<|assistant|>", "<|system|>", "<|end|>", "<|user|>")]
     tokenizer, scores = sentence_piece(marks, metaspace=False)
-    yield "phi3", tokenizer, scores, None, dict(bos_token="<s>", eos_token="<|endoftext|>", unk_token="<unk>"), read("microsoft-Phi-3.5-mini-instruct"), ["<s>"]
+    yield "phi3", tokenizer, scores, None, dict(bos_token="<s>", eos_token="<|endoftext|>", unk_token="<unk>"), read("microsoft-Phi-3.5-mini-instruct"), []
     tokenizer, scores = sentence_piece([special("[INST]"), special("[/INST]")], metaspace=True)
     yield "metaspace", tokenizer, None, None, dict(bos_token="<s>", eos_token="</s>", unk_token="<unk>"), MISTRAL, ["<s>"]
 

@@ -20,6 +20,8 @@ export async function ensureArchive(build: Build, context: FetchContext): Promis
   const found = await findArchive(build, context);
   if (found.state === 'verified') {
     await sweepLock(archive);
+    // whoever unpacked it may have been killed just before this
+    await rm(archive, { force: true }).catch(() => undefined);
     log.info(`Model already downloaded and verified: ${found.modelPath}`);
     return found.modelPath!;
   }

@@ -28,6 +28,7 @@ fn host(criterion: &mut Criterion) {
     let embeddings = folder.path().join("embeddings.npz");
     Embeddings::write_npz(&embeddings, VOCABULARY, COLUMNS, |id, row| {
         row.fill(f16::from_f32((id % 64) as f32));
+        Ok::<_, engine::EmbeddingsError>(())
     })
     .expect("room for half a gigabyte of embeddings");
     let model = folder.path().join("model.json");

@@ -1,4 +1,5 @@
 //! Embeddings files that are damaged or made to harm: an error or the rows, never a panic, and never much memory.
+#![allow(clippy::unwrap_used)]
 
 use std::{
     fs,

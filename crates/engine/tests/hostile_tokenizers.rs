@@ -189,9 +189,11 @@ fn a_tokenizer_file_cut_at_any_byte_is_an_error() {
 
 #[test]
 fn a_damaged_tokenizer_file_never_panics() {
-    for (name, file) in
-        [("gpt2", "tokenizer.json"), ("phi3", "tokenizer.json"), ("smollm2", "tokenizer_config.json")]
-    {
+    for (name, file, step) in [
+        ("gpt2", "tokenizer.json", 1),
+        ("phi3", "tokenizer.json", 5),
+        ("smollm2", "tokenizer_config.json", 1),
+    ] {
         let folder = tempfile::tempdir().unwrap();
         for file in ["tokenizer.json", "tokenizer_config.json"] {
             std::fs::copy(fixtures().join(name).join(file), folder.path().join(file)).unwrap();
@@ -199,7 +201,7 @@ fn a_damaged_tokenizer_file_never_panics() {
         let path = folder.path().join(file);
         let bytes = std::fs::read(&path).unwrap();
         let size = std::fs::metadata(folder.path().join("tokenizer.json")).unwrap().len() as usize;
-        for at in 0..bytes.len() {
+        for at in (0..bytes.len()).step_by(step) {
             let mut broken = bytes.clone();
             broken[at] ^= [0x01, 0x80, 0x10][at % 3];
             write(&path, broken).unwrap();
@@ -210,14 +212,14 @@ fn a_damaged_tokenizer_file_never_panics() {
 
 #[test]
 fn damaged_tokenizer_metadata_never_panics() {
-    for name in ["smollm2", "mistral"] {
+    for (name, step) in [("smollm2", 1), ("mistral", 5)] {
         let bytes = std::fs::read(fixtures().join(format!("{name}.gguf"))).unwrap();
         let file = tempfile::NamedTempFile::new().unwrap();
         let load = || match Gguf::open(file.path()) {
             Ok(gguf) => Tokenizer::from_gguf(&gguf),
             Err(error) => Err(error.into()),
         };
-        for at in 0..bytes.len() {
+        for at in (0..bytes.len()).step_by(step) {
             let mut broken = bytes.clone();
             broken[at] ^= [0xff, 0x01, 0x80][at % 3];
             write(file.path(), broken).unwrap();

@@ -116,7 +116,7 @@ fn best(body: &mut dyn FnMut()) -> f64 {
 
 fn weights(compute: &Compute, format: Format, rows: usize, cols: usize) -> Packed {
     let size = format.bytes(rows * cols).unwrap();
-    let bytes: Vec<u8> = (0..size).map(|n| (n * 7919 >> 3) as u8 & 0x3f).collect();
+    let bytes: Vec<u8> = (0..size).map(|n| ((n * 7919) >> 3) as u8 & 0x3f).collect();
     let matrix = Matrix::new(format, rows, cols, &bytes).unwrap();
     compute.pack(&matrix, &mut Arena::expecting(size)).unwrap()
 }

@@ -126,8 +126,7 @@ impl Archive {
         let file = self.zip.by_name(&name).map_err(|error| invalid(format!("`{name}`: {error}")))?;
         let (total, checksum) = (file.size(), file.crc32());
         let mut reader = Counted { inner: file, read: 0 };
-        let header = NpyHeader::from_reader((&mut reader).take(MAX_HEADER))
-            .map_err(|error| invalid(format!("`{name}`: {error}")))?;
+        let header = read_header(&mut reader).map_err(|error| invalid(format!("`{name}`: {error}")))?;
         if header.uses_pickled_array() {
             return Err(EmbeddingsError::Pickle { path: path.to_owned(), member });
         }
@@ -238,6 +237,23 @@ impl Array<'_> {
     fn invalid(&self, got: String, expected: String) -> EmbeddingsError {
         EmbeddingsError::InvalidArray { path: self.path.to_owned(), member: self.member, got, expected }
     }
+}
+
+/// Reads a header of at most [`MAX_HEADER`] bytes: npyz makes room for as many as the file says.
+pub(super) fn read_header(reader: &mut impl Read) -> std::io::Result<NpyHeader> {
+    let mut start = [0; 12];
+    reader.read_exact(&mut start[..10])?;
+    let (fixed, length) = if start[6] == 1 {
+        (10, u32::from(u16::from_le_bytes([start[8], start[9]])))
+    } else {
+        reader.read_exact(&mut start[10..])?;
+        (12, u32::from_le_bytes([start[8], start[9], start[10], start[11]]))
+    };
+    if u64::from(length) > MAX_HEADER {
+        let reason = format!("a header of {length} bytes, more than the {MAX_HEADER} allowed");
+        return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, reason));
+    }
+    NpyHeader::from_reader(start[..fixed].chain(reader.take(length.into())))
 }
 
 /// As NumPy writes it: `<f2`.

@@ -1,19 +1,14 @@
 //! The inflated rows as a `.npy` file beside their archive, which is mapped into memory.
 
-use super::archive::{Matrix, dtype};
+use super::archive::{Matrix, dtype, read_header};
 use half::f16;
-use npyz::NpyHeader;
 use std::fs;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use transformer::Mapped;
 use zerocopy::FromBytes;
 
 const _: () =
     assert!(cfg!(target_endian = "little"), "the mapped numbers have their least significant byte first");
-
-/// Bytes of a header that the copy may have; ours has 128.
-const MAX_HEADER: u64 = 1 << 10;
 
 /// The copy, mapped: pages come when their rows are asked for, and go when memory is short.
 #[derive(Debug)]
@@ -28,7 +23,7 @@ impl RawRows {
     pub fn map(path: &Path, matrix: &Matrix) -> Option<Self> {
         let file = Mapped::open(path).ok()?;
         let mut rest = &file[..];
-        let header = NpyHeader::from_reader((&mut rest).take(MAX_HEADER)).ok()?;
+        let header = read_header(&mut rest).ok()?;
         let at = file.len() - rest.len();
         let fits = header.shape() == matrix.shape()
             && dtype(&header) == "<f2"

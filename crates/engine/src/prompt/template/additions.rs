@@ -217,7 +217,7 @@ mod tests {
         let replaced = |source| replace(source, SyntaxConfig::default()).unwrap();
         assert_eq!(
             replaced("a + {{ a + b.c[0] + (d + 'x + y')|trim }} + \n{# 1 + 1 #}"),
-            concat!("a + {{ __sum(__sum(a , b.c[0]) , (__sum(d , 'x + y'))|trim) }} + \n{# 1 + 1 #}")
+            "a + {{ __sum(__sum(a , b.c[0]) , (__sum(d , 'x + y'))|trim) }} + \n{# 1 + 1 #}"
         );
         assert_eq!(
             replaced("{% if (a) + -b > f(x=c + d) %}{{ [1 + 2][0] - 3 }}{% endif %}"),
