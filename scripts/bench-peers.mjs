@@ -94,9 +94,18 @@ for (const { name, goal, limit, theirs, ours, less } of rows.filter((each) =>
   each.name.includes(values.only),
 )) {
   const [a, b] = [[], []];
-  for (let n = 0; n < runs; n += 1) {
-    a.push(theirs());
-    b.push(ours());
+  try {
+    for (let n = 0; n < runs; n += 1) {
+      a.push(theirs());
+      b.push(ours());
+    }
+  } catch (error) {
+    // one peer that fails does not cost the others' rows
+    lines.push(
+      `| ${name} | failed: ${String(error.message).split('\n')[0].replaceAll('|', '/')} | | | | | |`,
+    );
+    console.error(lines.at(-1));
+    continue;
   }
   const [x, y] = [median(a), median(b)];
   const ratio = less ? x / y : y / x;
