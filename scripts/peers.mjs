@@ -94,7 +94,7 @@ export const llama = {
 export const node = {
   answer: ({ path }) => [
     process.execPath,
-    ['dist/cli.js', path, '--pipeline', 'transformers', '-q', '-n', '1', '--prompt', question],
+    [process.env.AXLLM_CLI ?? 'dist/cli.js', path, '--pipeline', 'transformers', '-q', '-n', '1', '--prompt', question],
   ],
 };
 
