@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { parseCard } from '../ts/store/card-format.js';
@@ -42,6 +42,26 @@ test('a card as the vendor publishes them', (t) => {
   const [build] = card.precompiled!.builds;
   t.is(build!.path, 'example-1024/example.tar.gz');
   t.is(build!.archive.file, 'example.tar.gz');
+});
+
+test('a card cut at every byte, or with any byte flipped, is a card or one clear error', (t) => {
+  for (const name of [defaultModel, 'velvet-2b-1024-4core-static']) {
+    const sound = readFileSync(new URL(`../models/${name}.yaml`, import.meta.url));
+    const damaged = Array.from(sound, (byte, at) => [
+      sound.subarray(0, at),
+      ...[0x01, 0x20, 0x80].map((mask) => sound.with(at, byte ^ mask)),
+    ]);
+    let refused = 0;
+    for (const bytes of damaged.flat()) {
+      try {
+        parseCard(Buffer.from(bytes).toString('utf8'), 'x.yaml');
+      } catch (error) {
+        refused += 1;
+        if ((error as { code?: string }).code !== 'bad_card') throw error;
+      }
+    }
+    t.true(refused > sound.length, `${refused} of ${damaged.length * 4} refused`);
+  }
 });
 
 test('the path of a card, and of a GGUF file', (t) => {
