@@ -223,7 +223,7 @@ impl Compute {
             work if work < WORTH_SHARING => 1,
             _ => self.threads() * PIECES,
         };
-        let step = groups.div_ceil(pieces).next_multiple_of(2); // two groups share loads
+        let step = groups.div_ceil(pieces);
         let targets: Vec<Target<'_>> = jobs
             .iter_mut()
             .map(|job| Target { weights: job.weights, base: job.out.as_mut_ptr(), add: job.add })

@@ -24,7 +24,7 @@ impl<const DOT: bool> Vector for Avx512<DOT> {
     type Narrow = __m512i;
     type Bytes = (__m512i, __m512i);
     type Wide = __m512i;
-    const TILES: &[usize] = &[6, 4, 2, 1];
+    const TILES: &[usize] = &[12, 8, 4, 2, 1];
     const ROOMY: bool = true;
 
     #[inline(always)]

@@ -56,67 +56,36 @@ pub(super) unsafe fn linear<V: Vector>(w: &Packed, groups: Range<usize>, x: &Act
     }
 }
 
-/// A kind of panel: how `M` groups of sixteen rows meet the `N` tokens of a tile.
+/// A kind of panel: how sixteen rows meet the `N` tokens of a tile.
 trait Panel {
     /// # Safety
-    /// The panels are groups of a matrix of this kind, the tile is one of `x` and has `N` tokens, columns agree.
-    unsafe fn dot<V: Vector, const M: usize, const N: usize>(
-        panels: [&[u8]; M],
-        x: &Activations,
-        tile: &Tile,
-    ) -> [[V; N]; M];
+    /// `panel` is a group of a matrix of this kind, the tile is one of `x` and has `N` tokens, columns agree.
+    unsafe fn dot<V: Vector, const N: usize>(panel: &[u8], x: &Activations, tile: &Tile) -> [V; N];
 }
 
 /// Groups in the order of memory for a single tile; for several, a part of the groups that stays in the cache meets one
-/// tile after the other, whose codes stay in the nearer one. Where there are registers enough two groups share each
-/// load of the tile.
+/// tile after the other, whose codes stay in the nearer one.
 #[inline(always)]
 unsafe fn panels<V: Vector, P: Panel>(w: &Packed, groups: Range<usize>, x: &Activations, out: Out) {
-    let step = (CACHED / w.kind.group_bytes(w.cols)).max(1).next_multiple_of(2);
+    let step = (CACHED / w.kind.group_bytes(w.cols)).max(1);
     for start in groups.clone().step_by(step) {
-        let end = groups.end.min(start + step);
         for tile in x.tiles() {
-            let mut group = start;
-            while group < end {
-                let pair = V::ROOMY && tile.len > 1 && group + 1 < end;
-                // SAFETY: the groups and the tile's tokens exist, and the caller's output holds `[tokens][rows]`.
+            for group in start..groups.end.min(start + step) {
+                let panel = w.group(group);
+                let rows = (w.rows - group * ROWS).min(ROWS);
+                // SAFETY: the tile's tokens exist, and the caller's output holds `[tokens][rows]`.
                 unsafe {
-                    match (pair, tile.len) {
-                        (true, 6) => some::<V, P, 2, 6>(w, group, x, &tile, out),
-                        (true, 4) => some::<V, P, 2, 4>(w, group, x, &tile, out),
-                        (true, _) => some::<V, P, 2, 2>(w, group, x, &tile, out),
-                        (false, 6) => some::<V, P, 1, 6>(w, group, x, &tile, out),
-                        (false, 4) => some::<V, P, 1, 4>(w, group, x, &tile, out),
-                        (false, 2) => some::<V, P, 1, 2>(w, group, x, &tile, out),
-                        (false, _) => some::<V, P, 1, 1>(w, group, x, &tile, out),
+                    let at = Out { base: out.base.add(tile.first * out.stride + group * ROWS), ..out };
+                    match tile.len {
+                        12 => write(P::dot::<V, 12>(panel, x, &tile), at, rows),
+                        8 => write(P::dot::<V, 8>(panel, x, &tile), at, rows),
+                        6 => write(P::dot::<V, 6>(panel, x, &tile), at, rows),
+                        4 => write(P::dot::<V, 4>(panel, x, &tile), at, rows),
+                        2 => write(P::dot::<V, 2>(panel, x, &tile), at, rows),
+                        _ => write(P::dot::<V, 1>(panel, x, &tile), at, rows),
                     }
                 }
-                group += if pair { 2 } else { 1 };
             }
-        }
-    }
-}
-
-/// `M` groups from `group` on.
-#[inline(always)]
-unsafe fn some<V: Vector, P: Panel, const M: usize, const N: usize>(
-    w: &Packed,
-    group: usize,
-    x: &Activations,
-    tile: &Tile,
-    out: Out,
-) {
-    let mut panels: [&[u8]; M] = [&[]; M];
-    for m in 0..M {
-        panels[m] = w.group(group + m);
-    }
-    // SAFETY: handed on from the caller.
-    unsafe {
-        let sums = P::dot::<V, M, N>(panels, x, tile);
-        for m in 0..M {
-            let first = (group + m) * ROWS;
-            let at = Out { base: out.base.add(tile.first * out.stride + first), ..out };
-            write(sums[m], at, (w.rows - first).min(ROWS));
         }
     }
 }
@@ -168,134 +137,83 @@ impl<const NIBBLES: bool, const HALVES: bool, const MINIMA: bool, const WIDE: bo
     for Codes<NIBBLES, HALVES, MINIMA, WIDE>
 {
     #[inline(always)]
-    unsafe fn dot<V: Vector, const M: usize, const N: usize>(
-        panels: [&[u8]; M],
-        x: &Activations,
-        tile: &Tile,
-    ) -> [[V; N]; M] {
+    unsafe fn dot<V: Vector, const N: usize>(panel: &[u8], x: &Activations, tile: &Tile) -> [V; N] {
         let bytes = Self::LAYOUT.block_bytes();
-        // the first tile brings the weights from memory: of short rows the next ones are asked for
-        let few = tile.first == 0;
-        let ahead = if M > 1 && panels[0].len() < 4 * AHEAD { M * panels[0].len() } else { AHEAD };
-        // SAFETY: only arithmetic.
-        let mut sums = unsafe { [[V::splat(0.0); N]; M] };
-        for b in 0..x.blocks() {
-            // SAFETY: the panels hold `x.blocks()` blocks of this layout, the tile as many of codes and facts.
-            // The prefetch may point past the panel: it never faults.
-            unsafe {
-                let mut blocks = [panels[0].as_ptr(); M];
-                for m in 0..M {
-                    blocks[m] = panels[m].as_ptr().add(b * bytes);
-                    if few {
-                        for line in (0..bytes).step_by(64) {
-                            _mm_prefetch::<_MM_HINT_T0>(blocks[m].wrapping_add(ahead + line).cast());
-                        }
+        let few = x.tokens <= V::TILES[0];
+        // SAFETY: the panel holds `x.blocks()` blocks of this layout, the tile as many of codes and facts.
+        // The prefetch may point past the panel: it never faults.
+        unsafe {
+            let mut sums = [V::splat(0.0); N];
+            for b in 0..x.blocks() {
+                let block = panel.as_ptr().add(b * bytes);
+                if few {
+                    for line in (0..bytes).step_by(64) {
+                        _mm_prefetch::<_MM_HINT_T0>(block.wrapping_add(AHEAD + line).cast());
                     }
                 }
                 let codes = tile.codes.add(b * BLOCK * N);
                 let facts = tile.facts.add(b * tile.facts_len * N);
-                Self::add::<V, 0, M, N>(&mut sums, blocks, codes, facts);
-                if HALVES {
-                    Self::add::<V, 1, M, N>(&mut sums, blocks, codes, facts);
-                }
-            }
-        }
-        sums
-    }
-}
-
-impl<const NIBBLES: bool, const HALVES: bool, const MINIMA: bool, const WIDE: bool>
-    Codes<NIBBLES, HALVES, MINIMA, WIDE>
-{
-    /// Adds the products of a block, or of one half of it where `HALVES`.
-    #[inline(always)]
-    unsafe fn add<V: Vector, const HALF: usize, const M: usize, const N: usize>(
-        sums: &mut [[V; N]; M],
-        blocks: [*const u8; M],
-        codes: *const i8,
-        facts: *const f32,
-    ) {
-        // SAFETY: the caller gives blocks, and codes and facts of as many columns of `N` tokens.
-        unsafe {
-            let dots = if NIBBLES {
-                nibble_dots::<V, HALVES, MINIMA, HALF, M, N>(blocks, codes, facts)
-            } else {
-                byte_dots::<V, HALVES, HALF, M, N>(blocks, codes, facts)
-            };
-            for m in 0..M {
-                let reals = blocks[m].add(Self::LAYOUT.code_bytes());
-                let scale = Self::reals::<V>(reals, HALF);
-                for n in 0..N {
-                    let of = V::splat(*facts.add(fact::SCALE * N + n));
-                    sums[m][n] = dots[m][n].fma(scale.mul(of), sums[m][n]);
-                }
-                if MINIMA {
-                    let minimum = Self::reals::<V>(reals.add(Self::LAYOUT.scale_bytes()), HALF);
-                    let sum = if HALVES { fact::HALF_SUMS + HALF } else { fact::SUM };
+                let dots = if NIBBLES {
+                    nibble_dots::<V, HALVES, MINIMA, N>(block, codes, facts)
+                } else {
+                    byte_dots::<V, HALVES, N>(block, codes, facts)
+                };
+                let reals = block.add(Self::LAYOUT.code_bytes());
+                for half in 0..Self::LAYOUT.scales() {
+                    let scale = Self::reals::<V>(reals, half);
                     for n in 0..N {
-                        sums[m][n] = minimum.fma(V::splat(*facts.add(sum * N + n)), sums[m][n]);
+                        let of = V::splat(*facts.add(fact::SCALE * N + n));
+                        sums[n] = dots[half][n].fma(scale.mul(of), sums[n]);
+                    }
+                    if MINIMA {
+                        let minimum = Self::reals::<V>(reals.add(Self::LAYOUT.scale_bytes()), half);
+                        let sum = if HALVES { fact::HALF_SUMS + half } else { fact::SUM };
+                        for n in 0..N {
+                            sums[n] = minimum.fma(V::splat(*facts.add(sum * N + n)), sums[n]);
+                        }
                     }
                 }
             }
+            sums
         }
     }
 }
 
-/// Whole-number dot products of blocks of 4-bit codes with `N` tokens, of one half of them where `HALVES`.
+/// Whole-number dot products of a block of 4-bit codes with `N` tokens, of its halves where `HALVES`.
 #[inline(always)]
-unsafe fn nibble_dots<
-    V: Vector,
-    const HALVES: bool,
-    const MINIMA: bool,
-    const HALF: usize,
-    const M: usize,
-    const N: usize,
->(
-    blocks: [*const u8; M],
+unsafe fn nibble_dots<V: Vector, const HALVES: bool, const MINIMA: bool, const N: usize>(
+    block: *const u8,
     codes: *const i8,
     facts: *const f32,
-) -> [[V; N]; M] {
-    // SAFETY: the caller gives blocks, and codes and facts of as many columns of `N` tokens.
+) -> [[V; N]; 2] {
+    // SAFETY: the caller gives a block, and codes and facts of as many columns of `N` tokens.
     unsafe {
-        let mut offsets = [0; N];
-        if !MINIMA {
-            let of = if HALVES { fact::HALF_NIBBLES + HALF } else { fact::NIBBLES };
+        let offset = |half: usize, n: usize| {
+            let of = if HALVES { fact::HALF_NIBBLES + half } else { fact::NIBBLES };
+            if MINIMA { 0 } else { facts.add(of * N + n).cast::<i32>().read() }
+        };
+        let mut sums = [[V::narrow(0); N]; 2];
+        let high_sum = usize::from(HALVES);
+        for half in 0..=high_sum {
             for n in 0..N {
-                offsets[n] = facts.add(of * N + n).cast::<i32>().read();
-            }
-        }
-        let mut sums = [[V::narrow(0); N]; M];
-        for n in 0..N {
-            for m in 0..M {
-                sums[m][n] = V::narrow(offsets[n]);
+                sums[half][n] = V::narrow(offset(half, n));
             }
         }
         for quad in 0..BLOCK / 8 {
-            let mut halves = [V::nibbles(V::codes(blocks[0].add(quad * 4 * ROWS))); M];
-            for m in 1..M {
-                halves[m] = V::nibbles(V::codes(blocks[m].add(quad * 4 * ROWS)));
+            let (low, high) = V::nibbles(V::codes(block.add(quad * 4 * ROWS)));
+            for n in 0..N {
+                let at = codes.add((quad * N + n) * 4);
+                sums[0][n] = V::narrow_add(sums[0][n], low, V::quad(at));
             }
-            if !HALVES || HALF == 0 {
-                for n in 0..N {
-                    let activations = V::quad(codes.add((quad * N + n) * 4));
-                    for m in 0..M {
-                        sums[m][n] = V::narrow_add(sums[m][n], halves[m].0, activations);
-                    }
-                }
-            }
-            if !HALVES || HALF == 1 {
-                for n in 0..N {
-                    let activations = V::quad(codes.add(((quad + BLOCK / 8) * N + n) * 4));
-                    for m in 0..M {
-                        sums[m][n] = V::narrow_add(sums[m][n], halves[m].1, activations);
-                    }
-                }
+            for n in 0..N {
+                let at = codes.add(((quad + BLOCK / 8) * N + n) * 4);
+                sums[high_sum][n] = V::narrow_add(sums[high_sum][n], high, V::quad(at));
             }
         }
-        let mut dots = [[V::splat(0.0); N]; M];
-        for m in 0..M {
+        let mut dots = [[V::splat(0.0); N]; 2];
+        for half in 0..=high_sum {
             for n in 0..N {
-                dots[m][n] = V::narrow_sum(sums[m][n], offsets[n]);
+                dots[half][n] = V::narrow_sum(sums[half][n], offset(half, n));
             }
         }
         dots
@@ -304,37 +222,32 @@ unsafe fn nibble_dots<
 
 /// The same for 8-bit codes.
 #[inline(always)]
-unsafe fn byte_dots<V: Vector, const HALVES: bool, const HALF: usize, const M: usize, const N: usize>(
-    blocks: [*const u8; M],
+unsafe fn byte_dots<V: Vector, const HALVES: bool, const N: usize>(
+    block: *const u8,
     codes: *const i8,
     facts: *const f32,
-) -> [[V; N]; M] {
+) -> [[V; N]; 2] {
     // SAFETY: as above.
     unsafe {
-        let mut sums = [[V::wide(0); N]; M];
-        let of = if HALVES { fact::HALF_BYTES + HALF } else { fact::BYTES };
-        for n in 0..N {
-            for m in 0..M {
-                sums[m][n] = V::wide(facts.add(of * N + n).cast::<i32>().read());
+        let mut sums = [[V::wide(0); N]; 2];
+        for half in 0..=usize::from(HALVES) {
+            let of = if HALVES { fact::HALF_BYTES + half } else { fact::BYTES };
+            for n in 0..N {
+                sums[half][n] = V::wide(facts.add(of * N + n).cast::<i32>().read());
             }
         }
-        let quads = if HALVES { BLOCK / 8 } else { BLOCK / 4 };
-        for quad in HALF * quads..(HALF + 1) * quads {
-            let mut weights = [V::bytes(V::codes(blocks[0].add(quad * 4 * ROWS))); M];
-            for m in 1..M {
-                weights[m] = V::bytes(V::codes(blocks[m].add(quad * 4 * ROWS)));
-            }
+        for quad in 0..BLOCK / 4 {
+            let weights = V::bytes(V::codes(block.add(quad * 4 * ROWS)));
+            let half = if HALVES { quad / (BLOCK / 8) } else { 0 };
             for n in 0..N {
                 let activations = V::quad(codes.add((quad * N + n) * 4));
-                for m in 0..M {
-                    sums[m][n] = V::wide_add(sums[m][n], weights[m], activations);
-                }
+                sums[half][n] = V::wide_add(sums[half][n], weights, activations);
             }
         }
-        let mut dots = [[V::splat(0.0); N]; M];
-        for m in 0..M {
+        let mut dots = [[V::splat(0.0); N]; 2];
+        for half in 0..=usize::from(HALVES) {
             for n in 0..N {
-                dots[m][n] = V::wide_sum(sums[m][n]);
+                dots[half][n] = V::wide_sum(sums[half][n]);
             }
         }
         dots
@@ -345,30 +258,20 @@ macro_rules! float_panel {
     ($float:ty, $load:ident, $bits:ty) => {
         impl Panel for $float {
             #[inline(always)]
-            unsafe fn dot<V: Vector, const M: usize, const N: usize>(
-                panels: [&[u8]; M],
-                x: &Activations,
-                tile: &Tile,
-            ) -> [[V; N]; M] {
+            unsafe fn dot<V: Vector, const N: usize>(panel: &[u8], x: &Activations, tile: &Tile) -> [V; N] {
                 let values = x.row(tile.first).as_ptr();
-                // SAFETY: only arithmetic.
-                let mut sums = unsafe { [[V::splat(0.0); N]; M] };
-                for column in 0..x.cols {
-                    // SAFETY: a panel holds sixteen values a column; each token's values lie a row apart.
-                    unsafe {
-                        let mut weights = [V::splat(0.0); M];
-                        for m in 0..M {
-                            weights[m] = V::$load(panels[m].as_ptr().cast::<$bits>().add(column * ROWS));
-                        }
+                // SAFETY: the panel holds sixteen values a column; each token's values lie a row apart.
+                unsafe {
+                    let mut sums = [V::splat(0.0); N];
+                    for column in 0..x.cols {
+                        let weights = V::$load(panel.as_ptr().cast::<$bits>().add(column * ROWS));
                         for n in 0..N {
                             let value = V::splat(*values.add(n * x.cols + column));
-                            for m in 0..M {
-                                sums[m][n] = weights[m].fma(value, sums[m][n]);
-                            }
+                            sums[n] = weights.fma(value, sums[n]);
                         }
                     }
+                    sums
                 }
-                sums
             }
         }
     };
