@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
+  cpSync,
   createReadStream,
   existsSync,
   mkdirSync,
@@ -34,6 +35,8 @@ export interface World {
 export async function published(names: readonly string[]): Promise<World> {
   const folder = mkdtempSync(join(tmpdir(), 'axllm-published-'));
   const set = await compiledSet();
+  // a copy: the weights are a link to the default model's, and tar refuses a file that somebody links meanwhile
+  cpSync(join(set.folder, 'model'), join(folder, 'model'), { recursive: true });
   const served = new Map<string, string>();
   const asked: string[] = [];
   const server = createServer((request, response) => {
@@ -43,6 +46,7 @@ export async function published(names: readonly string[]): Promise<World> {
     else createReadStream(file).pipe(response);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  server.unref();
   const host = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const cards = join(folder, 'config', 'axllm', 'models');
   mkdirSync(cards, { recursive: true });
@@ -51,7 +55,7 @@ export async function published(names: readonly string[]): Promise<World> {
     const archive = join(folder, `${name}.tar.gz`);
     // the layout of a published archive: <model>/model/model.json and its binaries
     const inside = `s,^model,${name}/model,`;
-    execFileSync('tar', ['-C', set.folder, '-I', 'gzip -1', '--transform', inside, '-cf', archive, 'model']);
+    execFileSync('tar', ['-C', folder, '-I', 'gzip -1', '--transform', inside, '-cf', archive, 'model']);
     for (const [stem, file] of [
       ['precompiled', archive],
       ['embeddings', set.embeddings],
