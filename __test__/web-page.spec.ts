@@ -17,7 +17,7 @@ const test = anyTest.serial;
 test.after.always(closeBrowser);
 
 const local = ['--ui', 'local', '--port', '0'];
-const question = 'Who wrote Romeo and Juliet?';
+const question = 'Who wrote Romeo and Juliet? Answer in one sentence.';
 /** Takes thousands of tokens. */
 const long = 'Write a very long story about a dragon.';
 
@@ -362,6 +362,8 @@ test('copying works on a page without a secure context, as in a local network', 
   await page.click('[aria-label=Settings]');
   await page.focus('#system');
   await page.keyboard.press('Control+V');
+  // what a key pastes arrives in its own time
+  await page.waitForFunction(() => document.querySelector<HTMLTextAreaElement>('#system')!.value !== '');
   t.is((await page.inputValue('#system')).trim(), code.trim());
   // without a secure context this header means nothing, and Chromium says so
   t.deepEqual(
