@@ -360,9 +360,9 @@ test('copying works on a page without a secure context, as in a local network', 
   await page.locator('.copy').first().click();
   await page.locator('.copy:has-text("Copied")').first().waitFor();
   await page.click('[aria-label=Settings]');
-  await page.focus('#system');
+  // the dialog takes the focus when it opens; what a key pastes arrives in its own time
+  await page.locator('dialog[open] #system').click();
   await page.keyboard.press('Control+V');
-  // what a key pastes arrives in its own time
   await page.waitForFunction(() => document.querySelector<HTMLTextAreaElement>('#system')!.value !== '');
   t.is((await page.inputValue('#system')).trim(), code.trim());
   // without a secure context this header means nothing, and Chromium says so

@@ -75,6 +75,8 @@ async function ensureZip(card: Card, zip: RemoteFile, context: FetchContext): Pr
   const state = await findTokenizer(card, zip, context);
   if (state === 'verified') {
     await sweepLock(archive);
+    // whoever unpacked it may have been killed just before this
+    await rm(archive, { force: true }).catch(() => undefined);
     context.log.debug(`Tokenizer already downloaded and verified: ${folder}`);
     return homeOf(folder);
   }
