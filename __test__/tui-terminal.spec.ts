@@ -227,16 +227,11 @@ test('a download shows how far it is inside the screen, then the model loads and
   let goOn!: () => void;
   const seen = new Promise<void>((resolve) => (goOn = resolve));
   const size = statSync(defaultWeights).size;
+  const part = Math.floor(size * 0.45);
   const { url } = await serve(t, (_, response) => {
     response.writeHead(200, { 'content-length': size });
-    createReadStream(defaultWeights, { end: Math.floor(size / 2) - 1 })
-      .on(
-        'end',
-        () =>
-          void seen.then(() =>
-            createReadStream(defaultWeights, { start: Math.floor(size / 2) }).pipe(response),
-          ),
-      )
+    createReadStream(defaultWeights, { end: part - 1 })
+      .on('end', () => void seen.then(() => createReadStream(defaultWeights, { start: part }).pipe(response)))
       .pipe(response, { end: false });
   });
   const terminal = inTerminal(
@@ -252,7 +247,7 @@ test('a download shows how far it is inside the screen, then the model loads and
     `${terminal.home}/card.yaml`,
     `${card.slice(0, sources)}          sources:\n            - url: ${url}/weights.gguf\n`,
   );
-  await terminal.see(/[⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏] downloading SmolLM2.*\d\.\d s[^]*█░+ (4\d|50) %/);
+  await terminal.see(/[⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏] downloading SmolLM2.*\d\.\d s[^]*█░+ 4\d %/);
   terminal.press('Hi\r');
   await terminal.see(/Your message is sent when the model is ready/);
   goOn();

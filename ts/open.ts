@@ -54,8 +54,10 @@ export async function openModel(request: OpenRequest, context: FetchContext): Pr
 /** Opens the model on every device that is free, unless one is named; on the CPU once. */
 export async function openOnAll(request: OpenRequest, context: FetchContext): Promise<Model[]> {
   const choice = parseSelector(request.selector, context.env);
-  if (choice.device !== undefined || !(await wantsAipu(request, choice, context))) {
-    return [await openModel(request, context)];
+  if (choice.device !== undefined) return [await openModel(request, context)];
+  // decided here: to ask again would list the devices and tell of it twice
+  if (!(await wantsAipu(request, choice, context))) {
+    return [await openModel({ ...request, pipeline: 'transformers' }, context)];
   }
   const devices = await listDevices(choice.runtimeLibrary);
   const free = devices.filter(({ inUse }) => !inUse);

@@ -33,11 +33,12 @@ export async function netfault(
   const { url, seen } = await serve(t, (request, response) => {
     const [write, end] = [response.write.bind(response), response.end.bind(response)];
     response.write = ((chunk: Buffer, done?: () => void) => {
-      sent += chunk.length;
+      if (response.statusCode < 300) sent += chunk.length;
       return write(chunk, done as never);
     }) as never;
     response.end = ((chunk?: Buffer) => {
-      sent += chunk?.length ?? 0;
+      // what an error says is no byte of the file
+      if (response.statusCode < 300) sent += chunk?.length ?? 0;
       return end(chunk);
     }) as never;
     response.on('error', () => undefined);

@@ -6,7 +6,7 @@ import { extractArchive } from './archive/extract.js';
 import { badArchive, type PlannedEntry } from './archive/plan.js';
 import type { Build } from './cards.js';
 import { fetchLocked, missingOffline, waitingFor, type FetchContext } from './fetch.js';
-import { sweepLock, withLock } from './lock.js';
+import { sweepUnpacked, withLock } from './lock.js';
 import { lookUp, record } from './model-index.js';
 import { VerifiedFiles, type Depth, type FileState } from './verified.js';
 
@@ -19,9 +19,7 @@ export async function ensureArchive(build: Build, context: FetchContext): Promis
   const archive = join(root, build.path);
   const found = await findArchive(build, context);
   if (found.state === 'verified') {
-    await sweepLock(archive);
-    // whoever unpacked it may have been killed just before this
-    await rm(archive, { force: true }).catch(() => undefined);
+    await sweepUnpacked(archive);
     log.info(`Model already downloaded and verified: ${found.modelPath}`);
     return found.modelPath!;
   }

@@ -50,6 +50,12 @@ export async function sweepLock(path: string): Promise<void> {
   if (holder && isStale(holder)) await bury(lock, holder.text).catch(() => undefined);
 }
 
+/** What a process that was killed after it unpacked `archive` may have left: its lock, and the archive. */
+export async function sweepUnpacked(archive: string): Promise<void> {
+  await sweepLock(archive);
+  await rm(archive, { force: true }).catch(() => undefined);
+}
+
 /** This process, in names of temporary files: its number, and when it began where the system says so. */
 export const ownerMark = markOf(process.pid);
 

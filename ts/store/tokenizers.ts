@@ -8,7 +8,7 @@ import { badArchive } from './archive/plan.js';
 import type { Card, RemoteFile } from './cards.js';
 import { fetchLocked, missingOffline, waitingFor, type FetchContext } from './fetch.js';
 import { ensureRepository } from './hub.js';
-import { sweepLock, withLock } from './lock.js';
+import { sweepUnpacked, withLock } from './lock.js';
 import { replaceFile } from './part-file.js';
 import { VerifiedFiles, type Depth, type FileState } from './verified.js';
 import { isDiskFault, makeFolder } from './disk.js';
@@ -74,9 +74,7 @@ async function ensureZip(card: Card, zip: RemoteFile, context: FetchContext): Pr
   const archive = join(root, 'tokenizers', zip.file);
   const state = await findTokenizer(card, zip, context);
   if (state === 'verified') {
-    await sweepLock(archive);
-    // whoever unpacked it may have been killed just before this
-    await rm(archive, { force: true }).catch(() => undefined);
+    await sweepUnpacked(archive);
     context.log.debug(`Tokenizer already downloaded and verified: ${folder}`);
     return homeOf(folder);
   }
