@@ -10,6 +10,8 @@ use crate::{BLOCK, Kind};
 ///
 /// Another scale rounds every value anew, so the errors differ by about a sixth, while a step fewer costs two percent.
 pub(crate) const STEPS: [f32; 3] = [127.0, 125.0, 123.0];
+/// Blocks of smaller values count as zeros: their scale would be no normal number.
+pub(crate) const TINY: f32 = 127.0 * f32::MIN_POSITIVE;
 
 /// What the kernels need to know of one block of one token beside its codes: rows of a tile's facts.
 pub(crate) mod fact {
@@ -185,40 +187,68 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// Writes block `n`.
+    /// Writes the codes of block `n`.
     ///
     /// # Safety
     /// The place has so many blocks and is the caller's alone.
     #[inline(always)]
-    pub(crate) unsafe fn write(&self, n: usize, scale: f32, codes: &[i8; BLOCK]) {
-        let (low, high) = codes.split_at(BLOCK / 2);
-        let halves = [low, high].map(|half| half.iter().map(|code| i32::from(*code)).sum::<i32>());
-        let sum = halves[0] + halves[1];
-        let whole = |value: i32| f32::from_bits(value.cast_unsigned());
-        let facts = [
-            scale,
-            scale * sum as f32,
-            whole(-8 * sum),
-            whole(-128 * sum),
-            scale * halves[0] as f32,
-            scale * halves[1] as f32,
-            whole(-8 * halves[0]),
-            whole(-8 * halves[1]),
-            whole(-128 * halves[0]),
-            whole(-128 * halves[1]),
-        ];
-        // SAFETY: the block's quads lie `4 · len` apart and its facts `len`.
+    pub(crate) unsafe fn write_codes(&self, n: usize, codes: &[i8; BLOCK]) {
+        // SAFETY: the block's quads lie `4 · len` apart.
         unsafe {
             let to = self.codes.add(n * BLOCK * self.len);
             for (quad, codes) in codes.as_chunks::<4>().0.iter().enumerate() {
                 to.add(quad * 4 * self.len).cast::<[i8; 4]>().write(*codes);
             }
-            let to = self.facts.add(n * self.facts_len * self.len);
-            for (fact, value) in facts[..self.facts_len].iter().enumerate() {
-                to.add(fact * self.len).write(*value);
+        }
+    }
+
+    /// Writes the facts of `count` blocks from block `first` on: their scales and the sums of the first and the last
+    /// sixteen codes of each, which are whole numbers.
+    ///
+    /// # Safety
+    /// As for the codes.
+    #[inline(always)]
+    pub(crate) unsafe fn write_facts<const N: usize>(
+        &self,
+        (first, count): (usize, usize),
+        scales: &[f32; N],
+        [low, high]: [&[f32; N]; 2],
+    ) {
+        // fact by fact for all blocks, which a compiler turns into vectors
+        let mut facts = [[0.0; N]; fact::ALL];
+        for n in 0..N {
+            let sum = low[n] + high[n];
+            facts[fact::SCALE][n] = scales[n];
+            facts[fact::SUM][n] = scales[n] * sum;
+            facts[fact::NIBBLES][n] = whole(-8.0 * sum);
+            facts[fact::BYTES][n] = whole(-128.0 * sum);
+        }
+        if self.facts_len == fact::ALL {
+            for (half, sums) in [low, high].into_iter().enumerate() {
+                for n in 0..N {
+                    facts[fact::HALF_SUMS + half][n] = scales[n] * sums[n];
+                    facts[fact::HALF_NIBBLES + half][n] = whole(-8.0 * sums[n]);
+                    facts[fact::HALF_BYTES + half][n] = whole(-128.0 * sums[n]);
+                }
+            }
+        }
+        for n in 0..count {
+            // SAFETY: a block's facts lie `len` apart.
+            unsafe {
+                let to = self.facts.add((first + n) * self.facts_len * self.len);
+                for (fact, values) in facts[..self.facts_len].iter().enumerate() {
+                    to.add(fact * self.len).write(values[n]);
+                }
             }
         }
     }
+}
+
+/// A whole number below 2²² as an i32, in the bits of a float; a checked cast would not become a vector.
+#[inline(always)]
+fn whole(value: f32) -> f32 {
+    const SHIFT: f32 = 12_582_912.0; // 1.5 · 2²³: the last bit of its neighbourhood is a one
+    f32::from_bits((value + SHIFT).to_bits().wrapping_sub(SHIFT.to_bits()))
 }
 
 #[cfg(test)]
@@ -235,7 +265,11 @@ mod tests {
                 for block in 0..3 {
                     let codes = std::array::from_fn(|n| (token + n + block) as i8);
                     // SAFETY: one thread, and each token once.
-                    unsafe { places.row(token).write(block, token as f32, &codes) };
+                    unsafe {
+                        let place = places.row(token);
+                        place.write_codes(block, &codes);
+                        place.write_facts((block, 1), &[token as f32], [&[0.0], &[0.0]]);
+                    }
                 }
             }
             let mut next = 0;

@@ -7,7 +7,7 @@ use half::f16;
 
 use crate::{
     Activations, BLOCK, Isa, Packed,
-    activations::{Place, STEPS, Tile as TokenTile, fact},
+    activations::{Place, STEPS, TINY, Tile as TokenTile, fact},
     attention::{Partial, Tile, parts},
     kv::LANES,
     packed::{Kind, Layout, ROWS, code, float, minimum, scale},
@@ -23,8 +23,8 @@ unsafe fn quantise(values: &[f32], place: &Place) {
     for (n, values) in values.chunks(BLOCK).enumerate() {
         let largest = values.iter().fold(0f32, |m, v| m.max(v.abs()));
         let mut codes = [0; BLOCK];
-        let scale = if largest == 0.0 || !largest.is_finite() {
-            if largest == 0.0 { 0.0 } else { f32::NAN }
+        let scale = if largest < TINY || !largest.is_finite() {
+            if largest < TINY { 0.0 } else { f32::NAN }
         } else {
             let code = |value: &f32, steps: f32| (value * (steps / largest)).round_ties_even();
             let error = |steps: f32| -> f64 {
@@ -39,8 +39,13 @@ unsafe fn quantise(values: &[f32], place: &Place) {
             }
             largest / steps
         };
+        let (low, high) = codes.split_at(BLOCK / 2);
+        let [low, high] = [low, high].map(|half| [half.iter().map(|code| f32::from(*code)).sum()]);
         // SAFETY: handed on from the caller.
-        unsafe { place.write(n, scale, &codes) };
+        unsafe {
+            place.write_codes(n, &codes);
+            place.write_facts((n, 1), &[scale], [&low, &high]);
+        }
     }
 }
 

@@ -101,6 +101,25 @@ impl<const DOT: bool> Vector for Avx512<DOT> {
         }
     }
     #[inline(always)]
+    unsafe fn sums([a, b, c, d]: [Self; 4]) -> [f32; 4] {
+        // the additions of `sum`, those of several vectors in one
+        unsafe {
+            let low = _mm512_shuffle_f32x4::<0x44>(a.0, b.0);
+            let ab = _mm512_add_ps(low, _mm512_shuffle_f32x4::<0xEE>(a.0, b.0));
+            let low = _mm512_shuffle_f32x4::<0x44>(c.0, d.0);
+            let cd = _mm512_add_ps(low, _mm512_shuffle_f32x4::<0xEE>(c.0, d.0));
+            let fours =
+                _mm512_add_ps(_mm512_shuffle_f32x4::<0x88>(ab, cd), _mm512_shuffle_f32x4::<0xDD>(ab, cd));
+            let twos = _mm512_add_ps(fours, _mm512_permute_ps::<0b11_10_11_10>(fours));
+            let ones = _mm512_add_ps(twos, _mm512_permute_ps::<0b01_01_01_01>(twos));
+            let first_of_fours = _mm512_setr_epi32(0, 4, 8, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+            let packed = _mm512_permutexvar_ps(first_of_fours, ones);
+            let mut sums = [0.0; 4];
+            _mm_storeu_ps(sums.as_mut_ptr(), _mm512_castps512_ps128(packed));
+            sums
+        }
+    }
+    #[inline(always)]
     unsafe fn largest(self) -> f32 {
         unsafe {
             let (low, high) = self.halves();

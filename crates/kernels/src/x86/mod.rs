@@ -5,6 +5,7 @@ mod attend;
 mod avx2;
 mod avx512;
 mod linear;
+mod quantise;
 mod rows;
 mod vector;
 
@@ -30,7 +31,7 @@ macro_rules! shells {
             #[target_feature(enable = $features)]
             pub(super) unsafe fn quantise(values: &[f32], place: &Place) {
                 // SAFETY: see above.
-                unsafe { rows::quantise::<V>(values, place) }
+                unsafe { quantise::quantise::<V>(values, place) }
             }
             #[target_feature(enable = $features)]
             pub(super) unsafe fn linear(w: &Packed, range: Range<usize>, x: &Activations, out: Out) {

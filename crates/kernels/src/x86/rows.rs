@@ -1,10 +1,6 @@
-//! Norm, activation and quantisation over any [`Vector`].
+//! Norm and activation over any [`Vector`].
 
 use super::vector::{LANES, Vector};
-use crate::{
-    BLOCK,
-    activations::{Place, STEPS},
-};
 
 /// An operation on sixteen values of two slices; a trait, since closures do not inherit target features.
 trait Zip {
@@ -92,50 +88,4 @@ pub(super) unsafe fn rms_norm<V: Vector>(x: &[f32], weight: &[f32], eps: f32, ou
 pub(super) unsafe fn swiglu<V: Vector>(gate: &mut [f32], up: &[f32]) {
     // SAFETY: handed on from the caller.
     unsafe { zip_in_place::<V>(gate, up, SiluTimes) }
-}
-
-#[inline(always)]
-pub(super) unsafe fn quantise<V: Vector>(values: &[f32], place: &Place) {
-    let mut codes = [0; BLOCK];
-    for (n, values) in values.chunks(BLOCK).enumerate() {
-        // SAFETY: 32 values and 32 codes, the end of a row padded; the place has as many blocks.
-        unsafe {
-            let scale = if values.len() == BLOCK {
-                quantise_block::<V>(values.as_ptr(), codes.as_mut_ptr())
-            } else {
-                let mut padded = [0.0; BLOCK];
-                padded[..values.len()].copy_from_slice(values);
-                quantise_block::<V>(padded.as_ptr(), codes.as_mut_ptr())
-            };
-            place.write(n, scale, &codes);
-        }
-    }
-}
-
-/// Quantises 32 values; returns the scale.
-#[inline(always)]
-unsafe fn quantise_block<V: Vector>(values: *const f32, codes: *mut i8) -> f32 {
-    // SAFETY: the caller gives 32 values and 32 codes.
-    unsafe {
-        let (a, b) = (V::load(values), V::load(values.add(LANES)));
-        let largest = a.abs().max(b.abs()).largest();
-        if largest == 0.0 || !largest.is_finite() {
-            V::splat(0.0).store_codes(codes);
-            V::splat(0.0).store_codes(codes.add(LANES));
-            return if largest == 0.0 { 0.0 } else { f32::NAN };
-        }
-        let (mut best, mut least) = (STEPS[0], f32::INFINITY);
-        for steps in STEPS {
-            let (up, down) = (V::splat(steps / largest), V::splat(-largest / steps));
-            let (a_error, b_error) = (a.mul(up).round().fma(down, a), b.mul(up).round().fma(down, b));
-            let error = a_error.fma(a_error, b_error.mul(b_error)).sum();
-            if error < least {
-                (best, least) = (steps, error);
-            }
-        }
-        let up = V::splat(best / largest);
-        a.mul(up).round().store_codes(codes);
-        b.mul(up).round().store_codes(codes.add(LANES));
-        largest / best
-    }
 }

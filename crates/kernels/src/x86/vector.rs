@@ -50,6 +50,12 @@ pub(super) trait Vector: Copy {
     unsafe fn exp2_whole(self) -> Self;
     /// Lanes 0–7 and 8–15 added, then as [`sum8`].
     unsafe fn sum(self) -> f32;
+    /// [`Vector::sum`] of each.
+    #[inline(always)]
+    unsafe fn sums(vectors: [Self; 4]) -> [f32; 4] {
+        let [a, b, c, d] = vectors;
+        unsafe { [a.sum(), b.sum(), c.sum(), d.sum()] }
+    }
     /// The largest lane.
     unsafe fn largest(self) -> f32;
     /// Rounds 16 values that lie within ±127 to i8.

@@ -1,0 +1,98 @@
+//! Quantisation of activations over any [`Vector`].
+//!
+//! Sixteen blocks go through each step together, so that scales are divided a vector at a time and no block waits for
+//! its own reductions. Each block gets the bits that it would get alone.
+
+use super::vector::{LANES, Vector};
+use crate::{
+    BLOCK,
+    activations::{Place, STEPS, TINY},
+};
+
+/// Blocks that go through the steps together: one a lane of what is found about them.
+const TOGETHER: usize = LANES;
+
+#[inline(always)]
+pub(super) unsafe fn quantise<V: Vector>(values: &[f32], place: &Place) {
+    for (n, values) in values.chunks(TOGETHER * BLOCK).enumerate() {
+        let (first, count) = (n * TOGETHER, values.len().div_ceil(BLOCK));
+        // SAFETY: `count` whole blocks, the end of a row padded; the place has as many.
+        unsafe {
+            if values.len().is_multiple_of(BLOCK) {
+                blocks::<V>(values.as_ptr(), count, first, place);
+            } else {
+                let mut padded = [0.0; TOGETHER * BLOCK];
+                padded[..values.len()].copy_from_slice(values);
+                blocks::<V>(padded.as_ptr(), count, first, place);
+            }
+        }
+    }
+}
+
+/// Quantises `count` blocks of 32 values, up to [`TOGETHER`]; the first is block `first` of the row.
+#[inline(always)]
+unsafe fn blocks<V: Vector>(values: *const f32, count: usize, first: usize, place: &Place) {
+    // SAFETY: the caller gives so many values, and `n` stays below `count`.
+    unsafe {
+        let mut largest = [0.0; TOGETHER];
+        for (n, largest) in largest.iter_mut().enumerate().take(count) {
+            let (a, b) = block::<V>(values, n);
+            *largest = a.abs().max(b.abs()).largest();
+        }
+        let mut factors = [([0.0; TOGETHER], [0.0; TOGETHER]); STEPS.len()];
+        for (steps, (up, down)) in STEPS.into_iter().zip(&mut factors) {
+            for n in 0..TOGETHER {
+                (up[n], down[n]) = (steps / largest[n], -largest[n] / steps);
+            }
+        }
+        let mut errors = [[0.0; TOGETHER]; STEPS.len()];
+        for n in 0..count {
+            let (a, b) = block::<V>(values, n);
+            let mut squares = [V::splat(0.0); 4];
+            for (square, (up, down)) in squares.iter_mut().zip(&factors) {
+                let (up, down) = (V::splat(up[n]), V::splat(down[n]));
+                let (a_error, b_error) = (a.mul(up).round().fma(down, a), b.mul(up).round().fma(down, b));
+                *square = a_error.fma(a_error, b_error.mul(b_error));
+            }
+            for (errors, sum) in errors.iter_mut().zip(V::sums(squares)) {
+                errors[n] = sum;
+            }
+        }
+        let (mut ups, mut scales) = ([0.0; TOGETHER], [0.0; TOGETHER]);
+        for n in 0..TOGETHER {
+            let (mut best, mut least) = (STEPS[0], f32::INFINITY);
+            for (steps, errors) in STEPS.into_iter().zip(&errors) {
+                (best, least) = if errors[n] < least { (steps, errors[n]) } else { (best, least) };
+            }
+            let (up, scale) = (best / largest[n], largest[n] / best);
+            let usable = largest[n] >= TINY && largest[n].is_finite();
+            ups[n] = if usable { up } else { 0.0 };
+            scales[n] = if usable {
+                scale
+            } else if largest[n] < TINY {
+                0.0
+            } else {
+                f32::NAN
+            };
+        }
+        let (mut low, mut high) = ([0.0; TOGETHER], [0.0; TOGETHER]);
+        for n in 0..count {
+            let (a, b) = block::<V>(values, n);
+            let up = V::splat(ups[n]);
+            let (a, b) = (a.mul(up).round(), b.mul(up).round());
+            let mut codes = [0; BLOCK];
+            a.store_codes(codes.as_mut_ptr());
+            b.store_codes(codes.as_mut_ptr().add(LANES));
+            place.write_codes(first + n, &codes);
+            [low[n], high[n], ..] = V::sums([a, b, V::splat(0.0), V::splat(0.0)]);
+        }
+        place.write_facts((first, count), &scales, [&low, &high]);
+    }
+}
+
+/// Block `n` of the values.
+#[inline(always)]
+unsafe fn block<V: Vector>(values: *const f32, n: usize) -> (V, V) {
+    // SAFETY: the caller gives so many blocks.
+    unsafe { (V::load(values.add(n * BLOCK)), V::load(values.add(n * BLOCK + LANES))) }
+}
