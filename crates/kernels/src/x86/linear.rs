@@ -20,8 +20,8 @@ use crate::{
 };
 
 const _: () = assert!(ROWS == LANES);
-/// How far ahead of its use a panel is asked for, in bytes: a few hundred cycles at the memory's pace.
-const AHEAD: usize = 2048;
+/// How far ahead of its use a panel is asked for, in bytes: measured, see docs/performance.md.
+const AHEAD: usize = 8192;
 /// Bytes of weights that meet one tile after the other: half of a small second-level cache.
 const CACHED: usize = 256 << 10;
 
