@@ -8,7 +8,7 @@
 mod common;
 mod instant;
 
-use std::{ops::ControlFlow, process::Command};
+use std::{ops::ControlFlow, process::Command, time::Duration};
 
 use criterion::{Criterion, Throughput, criterion_group};
 use engine::{AipuOptions, Cancel, Message, Model, ModelOptions, Request, Source};
@@ -52,7 +52,11 @@ fn host(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, host);
+criterion_group! {
+    name = benches;
+    config = Criterion::default().warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(2));
+    targets = host
+}
 
 fn main() {
     if std::env::var_os(INSTANT).is_none() {
