@@ -1,9 +1,10 @@
-/** How many threads the CPU path takes: one for each core that the system grants, unless it is told otherwise. */
+/** How many threads the CPU path takes, one for each core that the system grants, and which instructions. */
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import anyTest, { type ExecutionContext } from 'ava';
-import { cleanEnv, cliFile } from './helpers/cli.js';
+import { load } from '../ts/index.js';
+import { axllm, cleanEnv, cliFile } from './helpers/cli.js';
 import { temporary } from './helpers/folder.js';
 import { writeTinyModel } from './helpers/tiny-model.js';
 
@@ -63,4 +64,26 @@ test('a quota of one core is one thread, and --threads wins', async (t) => {
   const within = ['sh', '-c', 'echo $$ > "$0" && exec "$@"', members];
   t.is(await threadsOf(t, within), 1);
   t.is(await threadsOf(t, within, '--threads', '3'), 3);
+});
+
+test('AXLLM_CPU forces an instruction set, and none changes a greedy reply', async (t) => {
+  const file = writeTinyModel(temporary(t));
+  const args = [file, '--pipeline', 'transformers', '-q', '-n', '48', '--prompt', 'Hi'];
+  const said: string[] = [];
+  for (const name of ['scalar', 'avx2', 'avxvnni', 'avx512', 'avx512vnni']) {
+    const run = await axllm(args, { env: { AXLLM_CPU: name } });
+    if (run.status === 0) {
+      said.push(run.stdout);
+      using model = await load(file, { pipeline: 'transformers', cpu: name });
+      t.is(model.info.isa, name);
+    } else {
+      // a processor without it says so: nothing else is taken in silence
+      t.regex(run.stderr, new RegExp(`\\b${name}\\b`));
+    }
+  }
+  t.true(said.length > 0);
+  t.deepEqual(new Set(said), new Set(said.slice(0, 1)));
+  const unknown = await axllm(args, { env: { AXLLM_CPU: 'mmx' } });
+  t.is(unknown.status, 2);
+  t.regex(unknown.stderr, /AXLLM_CPU.*mmx/);
 });
