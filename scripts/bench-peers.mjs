@@ -3,7 +3,9 @@
 import { writeFileSync } from 'node:fs';
 import { cpus, loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
-import { besides, limits, llama, models, node, oursIn, peers, wall } from './peers.mjs';
+import { besides, folder, llama, models, node, oursIn, peers, wall } from './peers.mjs';
+import { candle } from './peers/candle.mjs';
+import { Limits } from './peers/limits.mjs';
 
 const { values } = parseArgs({
   options: {
@@ -14,13 +16,12 @@ const { values } = parseArgs({
 });
 const runs = Number(values.runs);
 const files = models();
-const machine = { one: limits(1), two: limits(2) };
+const machine = new Limits();
 
-/** Tokens a second that reading the file, or multiplying its weights, would allow. */
-const reading = (file, by) => (by.read * 1e9) / file.bytes;
-const multiplying = (file, by) => (by.int8 * 1e9) / file.operations;
+/** Tokens a second that reading the file, or multiplying its weights, would allow; asked for when all is measured. */
+const reading = (file, threads) => () => (machine.best(threads).read * 1e9) / file.bytes;
+const multiplying = (file, threads) => () => (machine.best(threads).int8 * 1e9) / file.operations;
 const { smol, smolQ40, oneQ40, oneQ80 } = files;
-const { one, two } = machine;
 
 /** name, goal (ratio), limit, theirs, ours; `less` where less is better. */
 const rows = [];
@@ -32,30 +33,30 @@ const decode = (file, t, n, depth) => [
   () => oursIn('decode', file, t, 0, n, depth),
 ];
 
-row('135M Q4_1, prompt 512', 6, multiplying(smol, two), ...prompt(smol, 2));
-row('… against llama.cpp on Q4_0', 2.5, multiplying(smol, two), prompt(smolQ40, 2)[0], prompt(smol, 2)[1]);
-row('135M Q4_1, decode 128 at depth 0', 2.2, reading(smol, two), ...decode(smol, 2, 128, 0));
-row('135M Q4_1, decode 128 at depth 1,024', 2.2, reading(smol, two), ...decode(smol, 2, 128, 1024));
-row('135M Q4_1, prompt 512, 1 thread', 6, multiplying(smol, one), ...prompt(smol, 1));
-row('135M Q4_1, decode 128, 1 thread', 1.8, reading(smol, one), ...decode(smol, 1, 128, 0));
-row('1B Q4_0, prompt 512', 2.5, multiplying(oneQ40, two), ...prompt(oneQ40, 2));
-row('1B Q4_0, decode 32', 1.6, reading(oneQ40, two), ...decode(oneQ40, 2, 32, 0));
-row('1B Q8_0, prompt 512', 2.5, multiplying(oneQ80, two), ...prompt(oneQ80, 2));
-row('1B Q8_0, decode 32', 1.6, reading(oneQ80, two), ...decode(oneQ80, 2, 32, 0));
-const together = Math.min(8 * reading(smol, two), multiplying(smol, two));
+row('135M Q4_1, prompt 512', 6, multiplying(smol, 2), ...prompt(smol, 2));
+row('… against llama.cpp on Q4_0', 2.5, multiplying(smol, 2), prompt(smolQ40, 2)[0], prompt(smol, 2)[1]);
+row('135M Q4_1, decode 128 at depth 0', 2.2, reading(smol, 2), ...decode(smol, 2, 128, 0));
+row('135M Q4_1, decode 128 at depth 1,024', 2.2, reading(smol, 2), ...decode(smol, 2, 128, 1024));
+row('135M Q4_1, prompt 512, 1 thread', 6, multiplying(smol, 1), ...prompt(smol, 1));
+row('135M Q4_1, decode 128, 1 thread', 1.8, reading(smol, 1), ...decode(smol, 1, 128, 0));
+row('1B Q4_0, prompt 512', 2.5, multiplying(oneQ40, 2), ...prompt(oneQ40, 2));
+row('1B Q4_0, decode 32', 1.6, reading(oneQ40, 2), ...decode(oneQ40, 2, 32, 0));
+row('1B Q8_0, prompt 512', 2.5, multiplying(oneQ80, 2), ...prompt(oneQ80, 2));
+row('1B Q8_0, decode 32', 1.6, reading(oneQ80, 2), ...decode(oneQ80, 2, 32, 0));
+const together = () => Math.min(8 * reading(smol, 2)(), multiplying(smol, 2)());
 const eight = () => oursIn('decode', smol, 2, 64, 64, 0, 8);
 row('135M Q4_1, 8 sequences, total', 4, together, () => llama.batched(smol, 8), eight);
 row('… against our one sequence', 2.5, together, () => oursIn('decode', smol, 2, 64, 64, 0), eight);
 row(
   '135M Q4_1, prompt 512, another process on a core',
   6,
-  multiplying(smol, two),
+  multiplying(smol, 2),
   ...prompt(smol, 2).map(besides),
 );
 row(
   '135M Q4_1, decode 128, another process on a core',
   2.2,
-  reading(smol, two),
+  reading(smol, 2),
   ...decode(smol, 2, 128, 0).map(besides),
 );
 row(
@@ -66,12 +67,29 @@ row(
   () => wall(...node.answer(smol)),
   true,
 );
+const other = candle(folder, smol);
+if (other) {
+  const side = (file, kind, ...args) => [
+    () => other[kind](file, 2, ...args),
+    kind === 'prompt' ? prompt(file, 2)[1] : decode(file, 2, ...args)[1],
+  ];
+  row('135M Q4_1, prompt 512: candle', 1.9, multiplying(smol, 2), ...side(smol, 'prompt'));
+  row('135M Q4_1, decode 128 at depth 0: candle', 1, reading(smol, 2), ...side(smol, 'decode', 128, 0));
+  row('1B Q4_0, decode 32: candle', 1, reading(oneQ40, 2), ...side(oneQ40, 'decode', 32, 0));
+}
 const memory = (file) => () => oursIn('peak_mb', file, 2, 64, 16, 0);
 for (const [name, file] of [
   ['135M Q4_1, peak MB (theirs: 1.25 × file + 80)', smol],
   ['1B Q4_0, peak MB (theirs: 1.25 × file + 80)', oneQ40],
 ]) {
-  row(name, 1, file.bytes / 1e6, () => (1.25 * file.bytes) / 1e6 + 80, memory(file), true);
+  row(
+    name,
+    1,
+    () => file.bytes / 1e6,
+    () => (1.25 * file.bytes) / 1e6 + 80,
+    memory(file),
+    true,
+  );
 }
 for (const { name, ms } of peers()) {
   row(
@@ -86,13 +104,11 @@ for (const { name, ms } of peers()) {
 
 const median = (list) => list.toSorted((a, b) => a - b)[Math.floor(list.length / 2)];
 const figure = (value) => (value >= 100 ? value.toFixed(0) : value.toFixed(1));
-const lines = [
-  '| | peer | axllm | ratio | goal | limit | of it |',
-  '| --- | --- | --- | --- | --- | --- | --- |',
-];
-for (const { name, goal, limit, theirs, ours, less } of rows.filter((each) =>
-  each.name.includes(values.only),
-)) {
+/** Table cells of what was measured, without the limit, which is not known yet. */
+const taken = [];
+machine.measure();
+for (const each of rows.filter(({ name }) => name.includes(values.only))) {
+  const { name, goal, theirs, ours, less } = each;
   const [a, b] = [[], []];
   try {
     for (let n = 0; n < runs; n += 1) {
@@ -101,15 +117,14 @@ for (const { name, goal, limit, theirs, ours, less } of rows.filter((each) =>
     }
   } catch (error) {
     // one peer that fails does not cost the others' rows
-    lines.push(
-      `| ${name} | failed: ${String(error.message).split('\n')[0].replaceAll('|', '/')} | | | | | |`,
-    );
-    console.error(lines.at(-1));
+    const why = String(error.message).split('\n')[0].replaceAll('|', '/');
+    taken.push({ each, cells: [name, `failed: ${why}`, '', '', ''] });
+    console.error(taken.at(-1).cells.join(' | '));
     continue;
   }
+  machine.measure();
   const [x, y] = [median(a), median(b)];
   const ratio = less ? x / y : y / x;
-  const share = limit === undefined ? '' : `${((less ? limit / y : y / limit) * 100).toFixed(0)} %`;
   const cells = [
     name,
     figure(x),
@@ -117,9 +132,14 @@ for (const { name, goal, limit, theirs, ours, less } of rows.filter((each) =>
     `${ratio.toFixed(2)} ×`,
     `${goal} ×${ratio < goal ? ' missed' : ''}`,
   ];
-  lines.push(`| ${[...cells, limit === undefined ? '' : figure(limit), share].join(' | ')} |`);
-  console.error(lines.at(-1));
+  taken.push({ each, cells, ours: y });
+  console.error(cells.join(' | '));
 }
+const lines = taken.map(({ each: { limit, less }, cells, ours }) => {
+  if (!limit || ours === undefined) return `| ${cells.join(' | ')} | | |`;
+  const share = less ? limit() / ours : ours / limit();
+  return `| ${[...cells, figure(limit()), `${(share * 100).toFixed(0)} %`].join(' | ')} |`;
+});
 const date = new Date().toISOString().slice(0, 10);
 const load = loadavg().map((value) => value.toFixed(1));
 const text = `# ${date}, ${cpus()[0].model} × ${cpus().length}
@@ -127,10 +147,13 @@ const text = `# ${date}, ${cpus()[0].model} × ${cpus().length}
 Medians of ${runs} alternating runs, tokens a second unless said otherwise, 2 threads unless said otherwise; load average
 ${load.join(', ')}. The peer is llama.cpp, built for this processor, unless said otherwise.
 
-Limits measured with 1 and 2 threads: 8-bit dot products ${one.int8} and ${two.int8} Gop/s; reading 1 GiB ${one.read} and
-${two.read} GB/s with huge pages, ${one.read_small_pages} and ${two.read_small_pages} GB/s without.
+${machine.text()}
 
+| | peer | axllm | ratio | goal | limit | of it |
+| --- | --- | --- | --- | --- | --- | --- |
 ${lines.join('\n')}
+
+Not measured: transformers.js, whose ONNX weights only the hub has.
 `;
 console.log(text);
 if (values.record) {

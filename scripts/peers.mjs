@@ -5,7 +5,8 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 
 const cache = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache');
-const folder = process.env.AXLLM_PEERS ?? join(cache, 'axllm-peers');
+/** What is built and made for the comparison, kept from one run to the next. */
+export const folder = process.env.AXLLM_PEERS ?? join(cache, 'axllm-peers');
 const run = (command, args, options) =>
   execFileSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'], ...options });
 
@@ -17,9 +18,6 @@ const build = (crate, example) =>
   });
 build('transformer', 'speed');
 build('kernels', 'limits');
-
-/** What this machine can do with so many threads: Gop/s and GB/s. */
-export const limits = (threads) => JSON.parse(run('target/release/examples/limits', [String(threads)]));
 
 /** A GGUF file with its size and the operations (two a weight of the blocks) of one token's pass. */
 const file = (path, weights) => ({ path, bytes: statSync(path).size, operations: 2 * weights });

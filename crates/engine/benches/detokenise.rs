@@ -21,4 +21,8 @@ fn detokenise(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, detokenise);
+criterion_group! {
+    name = benches;
+    config = crate::short();
+    targets = detokenise
+}

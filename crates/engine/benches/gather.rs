@@ -35,4 +35,8 @@ fn gather(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, gather);
+criterion_group! {
+    name = benches;
+    config = crate::short();
+    targets = gather
+}

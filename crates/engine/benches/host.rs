@@ -6,17 +6,15 @@
 
 #[path = "../tests/common/mod.rs"]
 mod common;
+mod instant;
 
-use std::{fs, ops::ControlFlow, process::Command};
+use std::{ops::ControlFlow, process::Command, time::Duration};
 
 use criterion::{Criterion, Throughput, criterion_group};
-use engine::{AipuOptions, Cancel, Embeddings, Message, Model, ModelOptions, Request, Source};
-use half::f16;
+use engine::{AipuOptions, Cancel, Message, Model, ModelOptions, Request, Source};
 
 use common::card::{compiled, runtime};
 
-const VOCABULARY: usize = 128_256;
-const COLUMNS: usize = 2048;
 const CONTEXT: usize = 2048;
 const INSTANT: &str = "AXSIM_INSTANT";
 
@@ -25,24 +23,7 @@ const REPLIES: [usize; 3] = [100, 400, 1600];
 
 fn host(criterion: &mut Criterion) {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let embeddings = folder.path().join("embeddings.npz");
-    let mut state = 1_u32;
-    Embeddings::write_npz(&embeddings, VOCABULARY, COLUMNS, |_, row| {
-        // numbers of a model do not deflate to nothing, and a file whose numbers do is refused
-        for value in row {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            *value = f16::from_bits((state >> 18) as u16); // below 2: finite
-        }
-        Ok::<_, engine::EmbeddingsError>(())
-    })
-    .expect("room for half a gigabyte of embeddings");
-    let model = folder.path().join("model.json");
-    let json = format!(
-        r#"{{"model_version":"5.0","name":"instant","context_length":{CONTEXT},"vocab_size":{VOCABULARY},
-        "embedding_dim":{COLUMNS},"logits":{{"scale":0.1,"zero_point":0}},
-        "payload":{{"format":"axsim-gguf","file":"model.json"}}}}"#
-    );
-    fs::write(&model, json).expect("a writable folder");
+    let (model, embeddings) = instant::write(folder.path(), CONTEXT);
     let aipu = AipuOptions { model, embeddings, runtime: Some(runtime()), ..AipuOptions::default() };
     let tokenizer = Some(compiled().tokenizer_dir.clone());
     let options = ModelOptions { source: Source::Aipu(aipu), tokenizer, min_response_space: None };
@@ -71,7 +52,11 @@ fn host(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, host);
+criterion_group! {
+    name = benches;
+    config = Criterion::default().warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(2));
+    targets = host
+}
 
 fn main() {
     if std::env::var_os(INSTANT).is_none() {

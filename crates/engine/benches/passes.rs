@@ -85,7 +85,7 @@ fn passes(criterion: &mut Criterion, name: &str, place: &mut dyn Place) {
     // the guide's prose, as in the oracle
     let ids = test_support::oracle().texts.swap_remove(0).ids;
     let mut group = criterion.benchmark_group(name);
-    group.sampling_mode(SamplingMode::Flat).sample_size(20).measurement_time(Duration::from_secs(12));
+    group.sampling_mode(SamplingMode::Flat).sample_size(20).measurement_time(Duration::from_secs(5));
     group.throughput(Throughput::Elements(1));
     group.bench_function(format!("decode at depth {DEPTH}"), |bencher| {
         bencher.iter_custom(|iterations| {
@@ -115,4 +115,8 @@ fn on_the_simulated_card(criterion: &mut Criterion) {
     passes(criterion, "simulated card", &mut Card::open());
 }
 
-criterion_group!(benches, on_the_cpu, on_the_simulated_card);
+criterion_group! {
+    name = benches;
+    config = crate::short();
+    targets = on_the_cpu, on_the_simulated_card
+}

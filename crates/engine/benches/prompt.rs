@@ -36,4 +36,8 @@ fn prompt(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, prompt);
+criterion_group! {
+    name = benches;
+    config = crate::short();
+    targets = prompt
+}

@@ -37,4 +37,8 @@ fn sample(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, sample);
+criterion_group! {
+    name = benches;
+    config = crate::short();
+    targets = sample
+}

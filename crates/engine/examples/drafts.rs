@@ -1,7 +1,8 @@
-//! What guessing ahead brings: `drafts FILE [RUNS]` answers three tasks with and without, alternately, and prints medians.
+//! What guessing ahead brings: `drafts FILE [RUNS]` answers tasks of three kinds with and without, turn about, and prints
+//! for each kind the medians, and the median of the ratios of neighbours.
 #![allow(clippy::print_stdout, clippy::unwrap_used)] // a measuring program
 
-use std::{ops::ControlFlow, path::PathBuf, time::Instant};
+use std::{ops::ControlFlow, path::PathBuf, sync::Arc, time::Instant};
 
 use engine::{Cancel, LoadOptions, Message, Model, ModelOptions, Request, Source};
 
@@ -28,6 +29,13 @@ def describe(width, height, depth):
     print('volume', volume(width, height, depth))
 ";
 
+const CHATS: [&str; 4] = [
+    "Tell me a story about a sailor and a lighthouse.",
+    "Why is the sky blue, and why are sunsets red?",
+    "How do I cook rice that does not stick?",
+    "What should I see in Rome in three days?",
+];
+
 fn main() {
     let mut args = std::env::args().skip(1);
     let weights = PathBuf::from(args.next().unwrap());
@@ -35,32 +43,42 @@ fn main() {
     let source = Source::Cpu { weights, context_length: Some(2048), options: LoadOptions::default() };
     let model = Model::open(&ModelOptions { source, tokenizer: None, min_response_space: None }).unwrap();
     let tasks = [
-        ("summarising", format!("Summarise this text in a few sentences:\n\n{ARTICLE}")),
+        ("summarising", vec![format!("Summarise this text in a few sentences:\n\n{ARTICLE}")]),
         (
             "code editing",
-            format!("Rename the parameter width to w in this code, give me all of it:\n\n{CODE}"),
+            vec![format!("Rename the parameter width to w in this code, give me all of it:\n\n{CODE}")],
         ),
-        ("free chat", "Tell me a story about a sailor and a lighthouse.".to_owned()),
+        ("free chat", CHATS.map(str::to_owned).to_vec()),
     ];
-    for (name, task) in tasks {
-        let messages = [Message::user(task)];
-        let mut rates = [Vec::new(), Vec::new()];
+    for (name, tasks) in tasks {
+        let (mut rates, mut ratios) = ([Vec::new(), Vec::new()], Vec::new());
         for _ in 0..runs {
-            for (no_drafts, rates) in [true, false].into_iter().zip(&mut rates) {
-                let request = Request { no_drafts, max_tokens: Some(160), ..Request::default() };
-                let mut first = None;
-                let reply = model.session().reply(&messages, &request, &Cancel::default(), &mut |_| {
-                    first.get_or_insert_with(Instant::now);
-                    ControlFlow::Continue(())
-                });
-                let tokens = reply.unwrap().completion_tokens as f64;
-                rates.push(tokens / first.unwrap().elapsed().as_secs_f64());
+            for task in &tasks {
+                let [without, with] = [true, false].map(|no_drafts| rate(&model, task, no_drafts));
+                rates[0].push(without);
+                rates[1].push(with);
+                ratios.push(with / without);
             }
         }
-        let [without, with] = rates.map(|mut rates| {
-            rates.sort_by(f64::total_cmp);
-            rates[rates.len() / 2]
-        });
-        println!("{name}: {without:.1} tok/s without, {with:.1} with, {:.2} ×", with / without);
+        let [without, with] = rates.map(median);
+        println!("{name}: {without:.1} tok/s without, {with:.1} with, {:.3} ×", median(ratios));
     }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// Tokens a second after the first.
+fn rate(model: &Arc<Model>, task: &str, no_drafts: bool) -> f64 {
+    let request = Request { no_drafts, max_tokens: Some(160), ..Request::default() };
+    let mut first = None;
+    let messages = [Message::user(task)];
+    let reply = model.session().reply(&messages, &request, &Cancel::default(), &mut |_| {
+        first.get_or_insert_with(Instant::now);
+        ControlFlow::Continue(())
+    });
+    let tokens = reply.unwrap().completion_tokens as f64;
+    tokens / first.unwrap().elapsed().as_secs_f64()
 }

@@ -1,12 +1,16 @@
 //! Every kernel by shape, with its share of what the machine can do: `cargo bench -p kernels [-- PART OF A NAME]`.
 //!
-//! Products of many tokens are compared with the 8-bit peak, those of few and attention at one token with the bandwidth of
-//! memory (a share above 100 % is a matrix that stays in the cache). Best of several rounds, on all cores.
+//! The limit is what takes longer: reading the weights from memory, or the products at the peak of 8-bit dot products, a
+//! quarter of it for floats. Each call has another copy of the weights, as a decoder has another layer, so that no matrix
+//! stays in the cache (keys and values do: they may be above 100 %). Best of several rounds, on all cores.
 #![allow(clippy::print_stdout, clippy::unwrap_used)] // a measuring program
 
 mod probes;
 
-use std::time::{Duration, Instant};
+use std::{
+    hint::black_box,
+    time::{Duration, Instant},
+};
 
 use kernels::{Activations, Arena, Attention, Compute, Format, KvCache, Lane, Linear, Matrix, Packed};
 
@@ -16,44 +20,48 @@ const ROUND: Duration = Duration::from_millis(150);
 const SHAPES: [(usize, usize); 7] =
     [(576, 576), (1536, 576), (576, 1536), (2048, 2048), (8192, 2048), (2048, 8192), (49152, 576)];
 const TOKENS: [usize; 4] = [1, 8, 32, 256];
+/// Bytes of all copies of a matrix together: more than a cache holds.
+const COPIES: usize = 192 << 20;
+/// Work of a thread in the measurement of fork and join.
+const WORK: Duration = Duration::from_micros(10);
 
 fn main() {
     let filter = std::env::args().skip(1).find(|arg| !arg.starts_with('-')).unwrap_or_default();
     let compute = Compute::new(None, 0).unwrap();
     let threads = compute.threads();
-    let (int8, read) = (probes::int8(threads), probes::read(threads, true));
-    println!(
-        "{} on {threads} threads; limits: {:.0} Gop/s of 8-bit products, {:.1} GB/s read",
-        compute.isa(),
-        int8 / 1e9,
-        read / 1e9
-    );
-    let bench = |name: String, units: f64, unit: &str, limit: f64, body: &mut dyn FnMut()| {
-        if name.contains(&filter) {
-            let rate = units / best(body);
-            let share = if limit > 0.0 {
-                format!(", {:.0} % of the limit", rate / limit * 100.0)
-            } else {
-                String::new()
-            };
-            println!("{name:48} {:9.2} µs {:9.1} {unit}{share}", units / rate * 1e6, rate / 1e9);
+    let (int8, read) = limits(&compute);
+    // bytes, operations, and the peak of those
+    let bench = |name: String, (bytes, operations, peak): (f64, f64, f64), body: &mut dyn FnMut()| {
+        if !name.contains(&filter) {
+            return;
         }
+        let seconds = best(body);
+        let (reading, multiplying) = (bytes / read, operations / peak);
+        let (rate, unit) =
+            if reading > multiplying { (bytes / seconds, "GB/s") } else { (operations / seconds, "Gop/s") };
+        let share = reading.max(multiplying) / seconds * 100.0;
+        println!("{name:42} {:9.2} µs {:8.1} {unit:5} {share:4.0} % of the limit", seconds * 1e6, rate / 1e9);
     };
+    let floats = int8 / 4.0;
     for format in [Format::Q4_0, Format::Q4_1, Format::Q8_0, Format::F16] {
         for (rows, cols) in SHAPES {
-            let weights = weights(&compute, format, rows, cols);
-            let bytes = format.bytes(rows * cols).unwrap() as f64;
-            for tokens in TOKENS {
-                let x = activate(&compute, &weights, tokens);
+            let shape = format!("linear {format:?} {rows}×{cols}");
+            let names = TOKENS.map(|tokens| format!("{shape}, {tokens} tokens"));
+            if !names.iter().any(|name| name.contains(&filter)) {
+                continue;
+            }
+            let bytes = format.bytes(rows * cols).unwrap();
+            let copies = weights(&compute, format, (rows, cols), 1 + COPIES / bytes);
+            let mut turn = copies.iter().cycle();
+            let peak = if format.is_quantised() { int8 } else { floats };
+            for (name, tokens) in names.into_iter().zip(TOKENS) {
+                let x = activate(&compute, &copies[0], tokens);
                 let mut out = vec![0.0; rows * tokens];
-                let name = format!("linear {format:?} {rows}×{cols}, {tokens} tokens");
-                let mut body =
-                    || compute.linear(&mut [Linear { weights: &weights, out: &mut out, add: false }], &x);
-                if tokens <= 8 {
-                    bench(name, bytes, "GB/s", read, &mut body);
-                } else {
-                    bench(name, (2 * rows * cols * tokens) as f64, "Gop/s", int8, &mut body);
-                }
+                let mut body = || {
+                    let weights = turn.next().unwrap();
+                    compute.linear(&mut [Linear { weights, out: &mut out, add: false }], &x);
+                };
+                bench(name, (bytes as f64, (2 * rows * cols * tokens) as f64, peak), &mut body);
             }
         }
     }
@@ -73,39 +81,73 @@ fn main() {
                 Attention { caches: &caches, layer: 0, lanes, window: None, queries: &queries, scale: 0.1 };
             let name = format!("attention {heads}×{group}×{dim}, {tokens} at {positions}");
             let mut body = || compute.attend(&job, &mut out);
-            if tokens == 1 {
-                bench(name, (positions * heads * dim * 4) as f64, "GB/s", read, &mut body);
-            } else {
-                let seen: usize = lanes.iter().map(|lane| lane.position + 1).sum();
-                // floats: a quarter of the 8-bit peak
-                bench(name, (seen * heads * group * dim * 4) as f64, "Gop/s", int8 / 4.0, &mut body);
-            }
+            let seen: usize = lanes.iter().map(|lane| lane.position + 1).sum();
+            let operations = (seen * heads * group * dim * 4) as f64;
+            bench(name, ((positions * heads * dim * 4) as f64, operations, floats), &mut body);
         }
     }
     let (x, weight) = (vec![0.3; 2048], vec![0.7; 2048]);
     let mut out = x.clone();
-    bench("norm of 2,048".into(), 8192.0, "GB/s", 0.0, &mut || compute.rms_norm(&x, &weight, 1e-5, &mut out));
+    bench("norm of 2,048".into(), (8192.0, 0.0, 1.0), &mut || compute.rms_norm(&x, &weight, 1e-5, &mut out));
     let mut gate = vec![0.3; 8192];
-    bench("swiglu of 8,192".into(), 65536.0, "GB/s", 0.0, &mut || {
+    bench("swiglu of 8,192".into(), (65536.0, 0.0, 1.0), &mut || {
         gate.fill(0.3);
         compute.swiglu(&mut gate[..], &[0.5; 8192]);
     });
-    let head = weights(&compute, Format::Q4_0, 16, 2048);
+    let head = weights(&compute, Format::Q4_0, (16, 2048), 1);
     let mut activations = Activations::default();
-    bench("quantise 64 × 2,048".into(), 64.0 * 8192.0, "GB/s", 0.0, &mut || {
-        compute.activate(&mut activations, (64, 2048), &[head.kind()], |_, row| row.copy_from_slice(&x));
+    bench("quantise 64 × 2,048".into(), (64.0 * 8192.0, 0.0, 1.0), &mut || {
+        compute.activate(&mut activations, (64, 2048), &[head[0].kind()], |_, row| row.copy_from_slice(&x));
     });
-    let mut cells = vec![0u8; 64];
-    let join = best(&mut || compute.chunks(&mut cells, 4, |_, _| {}));
-    println!("fork and join: {:.2} µs", join * 1e6);
+    if "fork and join".contains(&filter) {
+        let mut spins = 1000;
+        let mut alone = 0.0;
+        while alone < WORK.as_secs_f64() {
+            spins += spins / 8;
+            alone = best_of(ROUND / 10, &mut || spin(spins));
+        }
+        let mut cells = vec![0u8; threads];
+        let shared = best(&mut || compute.chunks(&mut cells, 1, |_, _| spin(spins)));
+        let empty = best(&mut || compute.chunks(&mut cells, 1, |_, _| {}));
+        println!(
+            "fork and join: {:.2} µs beside {:.1} µs of work a thread, {:.2} µs where there is nothing to do",
+            (shared - alone) * 1e6,
+            alone * 1e6,
+            empty * 1e6
+        );
+    }
+    // far from those above, something else was running
+    limits(&compute);
+}
+
+/// 8-bit operations and bytes a second that this machine can do at this moment, which are printed.
+fn limits(compute: &Compute) -> (f64, f64) {
+    let (isa, threads) = (compute.isa(), compute.threads());
+    let (int8, read) = (probes::int8(threads), probes::read(threads, true));
+    let (products, bytes) = (int8 / 1e9, read / 1e9);
+    println!(
+        "{isa} on {threads} threads; limits: {products:.0} Gop/s of 8-bit products, {bytes:.1} GB/s read"
+    );
+    (int8, read)
+}
+
+/// Keeps a core busy, without memory.
+fn spin(times: u64) {
+    (0..times).for_each(|n| {
+        black_box(n);
+    });
 }
 
 /// Seconds of one call, the best mean of three rounds.
 fn best(body: &mut dyn FnMut()) -> f64 {
+    best_of(ROUND, body)
+}
+
+fn best_of(length: Duration, body: &mut dyn FnMut()) -> f64 {
     body();
     let round = |body: &mut dyn FnMut()| {
         let (started, mut calls) = (Instant::now(), 0);
-        while started.elapsed() < ROUND {
+        while started.elapsed() < length {
             (0..4).for_each(|_| body());
             calls += 4;
         }
@@ -114,11 +156,12 @@ fn best(body: &mut dyn FnMut()) -> f64 {
     (0..3).map(|_| round(body)).fold(f64::INFINITY, f64::min)
 }
 
-fn weights(compute: &Compute, format: Format, rows: usize, cols: usize) -> Packed {
+fn weights(compute: &Compute, format: Format, (rows, cols): (usize, usize), copies: usize) -> Vec<Packed> {
     let size = format.bytes(rows * cols).unwrap();
     let bytes: Vec<u8> = (0..size).map(|n| ((n * 7919) >> 3) as u8 & 0x3f).collect();
     let matrix = Matrix::new(format, rows, cols, &bytes).unwrap();
-    compute.pack(&matrix, &mut Arena::expecting(size)).unwrap()
+    let mut arena = Arena::expecting(size * copies);
+    (0..copies).map(|_| compute.pack(&matrix, &mut arena).unwrap()).collect()
 }
 
 fn activate(compute: &Compute, weights: &Packed, tokens: usize) -> Activations {

@@ -1,6 +1,8 @@
 //! The decoder: one layer, prompt passes of several lengths, decoding at several depths and with several sequences.
 #![allow(missing_docs)] // criterion's macros write undocumented functions
 
+use std::time::Duration;
+
 use criterion::{BatchSize, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 use test_support::{GgufWriter, default_model};
 use transformer::{Input, LoadOptions, Model, Part, Sequence};
@@ -120,6 +122,7 @@ fn layer(criterion: &mut Criterion) {
     std::fs::write(&path, file.bytes()).expect("a writable folder");
     let model = Model::open(&path, &LoadOptions::default()).expect("the file just written");
     let mut group = criterion.benchmark_group("one layer");
+    group.sampling_mode(SamplingMode::Flat).sample_size(20);
     for length in [1, 8, 64, 256] {
         let tokens = ids(length, vocab as usize);
         // logits of all positions: of a last layer nothing else is computed
@@ -137,5 +140,14 @@ fn layer(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, layer, passes);
+/// A minute or two in all: what is measured takes milliseconds, and each sample many rounds.
+fn short() -> Criterion {
+    Criterion::default().warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(2))
+}
+
+criterion_group! {
+    name = benches;
+    config = short();
+    targets = layer, passes
+}
 criterion_main!(benches);

@@ -3,10 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use test_support::{argmax, families, family_folder, family_gguf};
-use transformer::{Dtype, Input, LoadOptions, Model};
+use transformer::{Dtype, Input, Isa, LoadOptions, Model};
 
 fn load(path: &Path, dtype: Dtype) -> Model {
-    let options = LoadOptions { threads: 1, dtype: Some(dtype), ..LoadOptions::default() };
+    load_for(Isa::best(), path, dtype)
+}
+
+fn load_for(isa: Isa, path: &Path, dtype: Dtype) -> Model {
+    let isa = Some(isa);
+    let options = LoadOptions { threads: 1, isa, dtype: Some(dtype), ..LoadOptions::default() };
     Model::open(path, &options).unwrap_or_else(|error| panic!("{error}"))
 }
 
@@ -49,10 +54,12 @@ fn logits_match_to_a_thousandth() {
 }
 
 #[test]
-fn thirty_two_greedy_tokens_are_the_same() {
-    for (name, family) in families() {
+fn thirty_two_greedy_tokens_are_the_same_on_every_instruction_set() {
+    let available = Isa::ALL.into_iter().filter(|isa| isa.is_available());
+    for (isa, (name, family)) in available.flat_map(|isa| families().into_iter().map(move |each| (isa, each)))
+    {
         for path in files(&name) {
-            let model = load(&path, Dtype::F32);
+            let model = load_for(isa, &path, Dtype::F32);
             let mut sequence = model.sequence(64);
             let (mut logits, mut ids) = (vec![0.0; model.config().vocab_size], Vec::new());
             model.forward(&mut sequence, Input::Tokens(&family.prompt), &mut logits).expect("it fits");
@@ -61,7 +68,7 @@ fn thirty_two_greedy_tokens_are_the_same() {
                 ids.push(id);
                 model.forward(&mut sequence, Input::Tokens(&[id]), &mut logits).expect("it fits");
             }
-            assert_eq!(ids, family.greedy, "{path:?}");
+            assert_eq!(ids, family.greedy, "{path:?}, {isa}");
         }
     }
 }

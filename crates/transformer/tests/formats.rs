@@ -72,6 +72,21 @@ fn every_format_gives_what_its_weights_give_as_floats() {
 }
 
 #[test]
+fn a_file_that_aligns_nothing_gives_the_same_bits() {
+    for format in [Format::F32, Format::F16, Format::Q8_0, Format::Q4_0, Format::Q4_1] {
+        let aligned = tiny::model(|values| encode(format, values));
+        let want = logits(&load(&aligned));
+        for odd in 0..8 {
+            // the length of a text moves all tensors
+            let text = "x".repeat(odd);
+            let mut loose = aligned.clone().u32("general.alignment", 1).string("general.description", &text);
+            loose.alignment = 1;
+            assert_eq!(logits(&load(&loose)), want, "{format:?}, moved by {odd}");
+        }
+    }
+}
+
+#[test]
 fn every_block_type_of_a_file_is_read_as_llama_cpp_reads_it() {
     let codes = [
         ("Q4_0", 2),

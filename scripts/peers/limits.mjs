@@ -1,0 +1,36 @@
+// What this machine can do at most, measured again and again: another program can only take from it, so the best counts.
+import { execFileSync } from 'node:child_process';
+
+const figures = ['int8', 'read', 'read_small_pages'];
+
+export class Limits {
+  #taken = [1, 2].map(() => []);
+
+  /** A few seconds: to be called before, between and after what is compared with the limits. */
+  measure() {
+    for (const [at, taken] of this.#taken.entries()) {
+      const text = execFileSync('target/release/examples/limits', [String(at + 1)], { encoding: 'utf8' });
+      taken.push(JSON.parse(text));
+    }
+  }
+
+  /** The best so far with 1 or 2 threads: Gop/s and GB/s. */
+  best(threads) {
+    const taken = this.#taken[threads - 1];
+    return Object.fromEntries(figures.map((name) => [name, Math.max(...taken.map((each) => each[name]))]));
+  }
+
+  /** A sentence, with the lowest of what was measured: far below the best, something else was running. */
+  text() {
+    const of = (name, unit) =>
+      [1, 2]
+        .map((threads) => {
+          const lowest = Math.min(...this.#taken[threads - 1].map((each) => each[name]));
+          return `${this.best(threads)[name]} (lowest ${lowest})`;
+        })
+        .join(' and ') + ` ${unit}`;
+    return `Limits with 1 and 2 threads, the best of ${this.#taken[0].length} measurements between the rows:
+8-bit dot products ${of('int8', 'Gop/s')}; reading 1 GiB ${of('read', 'GB/s')} with huge pages,
+${of('read_small_pages', 'GB/s')} without.`;
+  }
+}
