@@ -167,7 +167,7 @@ test('the tokenizer of a card: every attempt is in the error', async (t) => {
 
 const names = (...paths: string[]) => paths.map((path) => ({ path }));
 const chosen = (choice: string | undefined, ...paths: string[]) =>
-  selectFiles('o/m', names(...paths), { kind: 'model', choice }).map(({ path }) => path);
+  selectFiles(names(...paths), { kind: 'model', choice }).map(({ path }) => path);
 
 test('which files of a repository are fetched', (t) => {
   t.deepEqual(chosen(undefined, 'x.Q8_0.gguf', 'x-Q4_K_M.gguf', 'x.Q2_K.gguf', 'mmproj.gguf'), [

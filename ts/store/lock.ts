@@ -20,7 +20,6 @@ export async function withLock<T>(
   work: () => Promise<T>,
 ): Promise<T> {
   const lock = `${path}.lock`;
-  await makeFolder(dirname(lock));
   let told = false;
   while (!(await tryLock(lock))) {
     const holder = await holderOf(lock);
@@ -104,8 +103,11 @@ async function tryLock(lock: string): Promise<boolean> {
     await handle.close();
     return true;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
-    throw error;
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== 'EEXIST' && code !== 'ENOENT') throw error;
+    // the last one to leave an empty folder takes it away
+    if (code === 'ENOENT') await makeFolder(dirname(lock));
+    return false;
   }
 }
 
