@@ -22,16 +22,17 @@ function folderFiles(): Record<string, Buffer> {
   );
 }
 
+const repository = (files: Record<string, Buffer>, more: Partial<FakeRepository> = {}) => ({
+  commit,
+  files: { 'README.md': Buffer.from('read me'), ...files },
+  ...more,
+});
+
 /** A machine with nothing on it, and a hub with one repository of each kind. */
 async function world(t: ExecutionContext) {
   const home = temporary(t);
   const folder = folderFiles();
   const gguf = readFileSync(writeTinyModel(home));
-  const repository = (files: Record<string, Buffer>, more: Partial<FakeRepository> = {}) => ({
-    commit,
-    files: { 'README.md': Buffer.from('read me'), ...files },
-    ...more,
-  });
   const hub = await fakeHub(t, {
     'o/folder': repository({ ...folder, 'pytorch_model.bin': gguf }),
     'o/gguf': repository({ 'tiny.Q8_0.gguf': Buffer.from('not this one'), 'tiny.Q4_0.gguf': gguf }),

@@ -13,6 +13,7 @@ openssh-server /usr/sbin/sshd
 python3 python3
 zsh zsh
 fish fish
+strace strace
 PACKAGES
 if ((${#missing[@]} > 0)); then
   export DEBIAN_FRONTEND=noninteractive
