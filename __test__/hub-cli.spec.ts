@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import anyTest, { type ExecutionContext } from 'ava';
 import { axllm, errorLines } from './helpers/cli.js';
 import { temporary } from './helpers/folder.js';
-import { fakeHub, pythonCache, type FakeRepository } from './helpers/hub.js';
+import { fakeHub, folderFiles, pythonCache, type FakeRepository } from './helpers/hub.js';
 import { writeTinyModel } from './helpers/tiny-model.js';
 
 const test = anyTest.serial;
@@ -13,14 +13,6 @@ const fixtures = join(import.meta.dirname, '..', 'crates', 'test-support');
 const commit = 'c'.repeat(40);
 const token = 'hf_canary12345';
 const nowhere = 'http://127.0.0.1:9';
-
-/** A whole model in Hugging Face layout. */
-function folderFiles(): Record<string, Buffer> {
-  const folders = ['families', 'tokenizers'].map((kind) => join(fixtures, kind, 'smollm2'));
-  return Object.fromEntries(
-    folders.flatMap((folder) => readdirSync(folder).map((name) => [name, readFileSync(join(folder, name))])),
-  );
-}
 
 const repository = (files: Record<string, Buffer>, more: Partial<FakeRepository> = {}) => ({
   commit,

@@ -1,5 +1,7 @@
 /** A hub on the loopback: the parts of its interface that a download needs, and a storage host of its own. */
 import { createHash } from 'node:crypto';
+import { readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
 import { honest, type Fault } from './netfault.js';
 import { serve } from './server.js';
@@ -10,6 +12,16 @@ export interface FakeRepository {
   files: Record<string, Buffer>;
   /** Only for this token. */
   token?: string;
+}
+
+const fixtures = join(import.meta.dirname, '..', '..', 'crates', 'test-support');
+
+/** A whole tiny model in Hugging Face layout. */
+export function folderFiles(): Record<string, Buffer> {
+  const folders = ['families', 'tokenizers'].map((kind) => join(fixtures, kind, 'smollm2'));
+  return Object.fromEntries(
+    folders.flatMap((folder) => readdirSync(folder).map((name) => [name, readFileSync(join(folder, name))])),
+  );
 }
 
 const git = (body: Buffer) => createHash('sha1').update(`blob ${body.length}\0`).update(body).digest('hex');
