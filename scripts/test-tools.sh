@@ -14,6 +14,7 @@ python3 python3
 zsh zsh
 fish fish
 strace strace
+openssl openssl
 PACKAGES
 if ((${#missing[@]} > 0)); then
   export DEBIAN_FRONTEND=noninteractive

@@ -28,11 +28,15 @@ const git = (body: Buffer) => createHash('sha1').update(`blob ${body.length}\0`)
 const sha256 = (body: Buffer) => createHash('sha256').update(body).digest('hex');
 const isLarge = (body: Buffer) => body.length > 1000;
 
-/** Serves `repositories`, which may be changed while it runs; `tamper` may spoil what the storage sends. */
+/**
+ * Serves `repositories`, which may be changed while it runs; `tamper` may spoil what the storage sends, and each request
+ * for a listing takes the next of `trouble`.
+ */
 export async function fakeHub(
   t: Pick<ExecutionContext, 'teardown'>,
   repositories: Record<string, FakeRepository>,
   tamper?: Fault,
+  trouble: (Fault | undefined)[] = [],
 ) {
   const stored = new Map<string, Buffer>();
   const storage = await serve(t, (request, response) => {
@@ -47,6 +51,8 @@ export async function fakeHub(
     const [, kind, name, rest = ''] = /^\/(api\/models\/)?([\w.-]+\/[\w.-]+)\/(.*)$/.exec(url.pathname) ?? [];
     const repository = repositories[name ?? ''];
     if (!repository) return json({ error: 'Repository not found' }, 404);
+    const fault = kind && trouble.shift();
+    if (fault) return fault(request, response, { body: Buffer.alloc(0), etag: '' });
     const { commit, files, token } = repository;
     if (
       token !== undefined &&
