@@ -12,7 +12,7 @@ import { silentProgress } from '../ts/store/progress.js';
 import { ensureTokenizer } from '../ts/store/tokenizers.js';
 import { temporary } from './helpers/folder.js';
 import { fakeHub, pythonCache, type FakeRepository } from './helpers/hub.js';
-import { flipped } from './helpers/netfault.js';
+import { flipped, resetAtOnce, status } from './helpers/netfault.js';
 import { sample } from './helpers/server.js';
 
 const commit = 'a'.repeat(40);
@@ -165,9 +165,33 @@ test('the tokenizer of a card: every attempt is in the error', async (t) => {
   t.is(await ensureTokenizer(card, root, contextIn(root, {})), root);
 });
 
+test('what the hub holds is asked for again where that may help, and the error says what it said', async (t) => {
+  const trouble = [status(503), resetAtOnce, undefined, status(429, { 'retry-after': '0' }), status(500)];
+  const hub = await fakeHub(t, { 'o/m': repository() }, undefined, trouble);
+  const context = contextIn(temporary(t), { HF_ENDPOINT: hub.url });
+  t.deepEqual(readdirSync(await ensureRepository('o/m', { kind: 'model' }, context)).sort(), needed);
+  t.is(trouble.length, 0);
+  for (const [fault, requests, text] of [
+    [status(503), 3, /^o\/m: .*HTTP 503/],
+    [resetAtOnce, 3, /^o\/m: .*cannot be reached/],
+    [status(429, { 'retry-after': '3600' }), 1, /^o\/m: .*HTTP 429, and asks to wait 3600 s/],
+    [status(404), 1, /^o\/m: .*no such repository/],
+  ] as const) {
+    const broken = await fakeHub(
+      t,
+      { 'o/m': repository() },
+      undefined,
+      Array.from({ length: 9 }, () => fault),
+    );
+    const place = contextIn(temporary(t), { HF_ENDPOINT: broken.url });
+    await t.throwsAsync(ensureRepository('o/m', { kind: 'model' }, place), { message: text });
+    t.is(broken.seen.length, requests);
+  }
+});
+
 const names = (...paths: string[]) => paths.map((path) => ({ path }));
 const chosen = (choice: string | undefined, ...paths: string[]) =>
-  selectFiles('o/m', names(...paths), { kind: 'model', choice }).map(({ path }) => path);
+  selectFiles(names(...paths), { kind: 'model', choice }).map(({ path }) => path);
 
 test('which files of a repository are fetched', (t) => {
   t.deepEqual(chosen(undefined, 'x.Q8_0.gguf', 'x-Q4_K_M.gguf', 'x.Q2_K.gguf', 'mmproj.gguf'), [

@@ -59,8 +59,8 @@ const passing: [string, Fault[], number, number][] = [
 
 for (const [name, script, requests, times] of passing) {
   test(`the file arrives in spite of ${name}`, async (t) => {
-    const server = await netfault(t, { '/a.bin': body }, script);
     const folder = temporary(t);
+    const server = await netfault(t, { '/a.bin': body }, script, fault.honest, folder);
     await fetchTo(`${server.url}/a.bin`, folder);
     t.true(readFileSync(join(folder, 'a.bin')).equals(body));
     t.deepEqual(readdirSync(folder), ['a.bin']);
@@ -108,8 +108,8 @@ const failing: [string, Fault[], string, RegExp][] = [
 
 for (const [name, script, code, text] of failing) {
   test(`an error says why: ${name}`, async (t) => {
-    const server = await netfault(t, { '/a.bin': body }, script);
     const folder = temporary(t);
+    const server = await netfault(t, { '/a.bin': body }, script, fault.honest, folder);
     await t.throwsAsync(fetchTo(`${server.url}/a.bin`, folder), { code, message: text });
     t.false(existsSync(join(folder, 'a.bin')));
     t.deepEqual(readdirSync(folder), [], 'and nothing that would be of no use later');
@@ -119,8 +119,10 @@ for (const [name, script, code, text] of failing) {
 test('what was fetched before the network went is not fetched again, unless it is of another file', async (t) => {
   const gone = Array.from({ length: 4 }, () => fault.resetAtOnce);
   const script = [fault.resetAt(half), ...gone];
-  const server = await netfault(t, { '/a.bin': body, '/b.bin': body }, [...script, fault.honest, ...script]);
   const folder = temporary(t);
+  const steps = [...script, fault.honest, ...script];
+  const files = { '/a.bin': body, '/b.bin': body };
+  const server = await netfault(t, files, steps, fault.honest, folder);
   const parts = () => readdirSync(folder).filter((name) => name.endsWith('.part')).length;
   await t.throwsAsync(fetchTo(`${server.url}/a.bin`, folder), { code: 'download_failed' });
   t.is(parts(), 1);
@@ -220,9 +222,10 @@ test('proxies are used, and NO_PROXY is heard', async (t) => {
   t.is(await by({}), 0);
 });
 
-test('eight processes fetch once', async (t) => {
-  const server = await netfault(t, { '/a.bin': body });
+test('eight processes fetch once, also when the connection is reset in the middle', async (t) => {
   const root = temporary(t);
+  const place = join(root, 'm');
+  const server = await netfault(t, { '/a.bin': body }, [fault.resetAt(half)], fault.honest, place);
   const remote = { file: 'a.bin', ...expected, sources: [{ kind: 'url', url: `${server.url}/a.bin` }] };
   const program = new URL('helpers/fetch-one.ts', import.meta.url).pathname;
   const ends = Array.from({ length: 8 }, () => {
@@ -235,6 +238,8 @@ test('eight processes fetch once', async (t) => {
   );
   t.true(readFileSync(join(root, 'm', 'a.bin')).equals(body));
   t.deepEqual(readdirSync(join(root, 'm')), ['a.bin']);
+  t.is(server.seen.length, 2);
+  t.is(server.seen[1]?.headers.range, `bytes=${half}-`);
   t.true(server.sent() <= 1.1 * body.length, `${server.sent()} bytes`);
 });
 

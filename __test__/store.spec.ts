@@ -87,6 +87,16 @@ test('what the original has downloaded is found: its index, and its marker in th
   const run = await axllm([card, '--offline', ...question], { env });
   t.is(run.stdout, reply, run.stderr);
   t.is(server.seen.length, before);
+  // of what another program unpacked only model.json has a sum: it is not said to be sound
+  const checked = await axllm(['verify', card], { env });
+  t.is(checked.status, 0, checked.stderr);
+  t.deepEqual(
+    checked.stdout.split('\n').map((line) => line.split(' ', 1)[0]),
+    ['unchecked', 'ok', 'unchecked', ''],
+  );
+  t.is(checked.stderr.match(/unpacked by another program/g)?.length, 2);
+  writeFileSync(join(root, name, 'model', 'model.json'), '{}');
+  t.is((await axllm(['verify', card], { env })).status, 1);
 });
 
 test('files that name other files: neither the tokenizer nor the model leads out of its folder', async (t) => {

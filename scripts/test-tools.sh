@@ -14,6 +14,8 @@ python3 python3
 zsh zsh
 fish fish
 util-linux taskset
+strace strace
+openssl openssl
 PACKAGES
 if ((${#missing[@]} > 0)); then
   export DEBIAN_FRONTEND=noninteractive

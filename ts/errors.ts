@@ -64,5 +64,8 @@ export function asAxllmError(error: unknown): AxllmError {
 const systemHints: Record<string, string> = {
   enospc: 'free some disk space, or choose another place with --build-root',
   eacces: 'check who owns the folder, or choose another place with --build-root',
+  edquot: 'free some of your disk quota, or choose another place with --build-root',
+  eio: 'the disk reports a fault; see what the system log says of it',
+  emfile: 'raise the limit of open files (ulimit -n)',
   erofs: 'the folder is read-only; choose another place with --build-root',
 };

@@ -1,5 +1,4 @@
 /** From a card and a choice of pipeline to a loaded model: fetches, compiles and falls back as needed. */
-import { join } from 'node:path';
 import type { Thermometer } from './core-temperature.js';
 import { parseSelector, type DeviceChoice } from './devices.js';
 import { AxllmError, UsageError, asAxllmError } from './errors.js';
@@ -10,6 +9,7 @@ import type { OptionValues, Pipeline } from './options.js';
 import type { Card } from './store/cards.js';
 import { compileInto, compiledFolder, readCompiled, simulatedContext } from './store/compiled.js';
 import type { FetchContext } from './store/fetch.js';
+import { packedFolder } from './store/packed.js';
 import { compiledFilesOf, weightsOf } from './store/model-files.js';
 import { defaultSystemPrompt } from './system-prompt.js';
 
@@ -117,7 +117,7 @@ async function loadOnCpu(request: OpenRequest, context: FetchContext): Promise<N
   const { contextLength, minResponseSpace } = card;
   const options = { weights, contextLength, minResponseSpace, tokenizerDir, threads, isa: cpu };
   // rounded weights, which the next start maps instead of rounding again
-  const cacheDir = join(context.root, 'packed');
+  const cacheDir = packedFolder(context.root);
   return load({ pipeline: 'transformers', ...options, dtype, cacheDir });
 }
 

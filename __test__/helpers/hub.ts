@@ -1,5 +1,7 @@
 /** A hub on the loopback: the parts of its interface that a download needs, and a storage host of its own. */
 import { createHash } from 'node:crypto';
+import { readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
 import { honest, type Fault } from './netfault.js';
 import { serve } from './server.js';
@@ -12,15 +14,29 @@ export interface FakeRepository {
   token?: string;
 }
 
+const fixtures = join(import.meta.dirname, '..', '..', 'crates', 'test-support');
+
+/** A whole tiny model in Hugging Face layout. */
+export function folderFiles(): Record<string, Buffer> {
+  const folders = ['families', 'tokenizers'].map((kind) => join(fixtures, kind, 'smollm2'));
+  return Object.fromEntries(
+    folders.flatMap((folder) => readdirSync(folder).map((name) => [name, readFileSync(join(folder, name))])),
+  );
+}
+
 const git = (body: Buffer) => createHash('sha1').update(`blob ${body.length}\0`).update(body).digest('hex');
 const sha256 = (body: Buffer) => createHash('sha256').update(body).digest('hex');
 const isLarge = (body: Buffer) => body.length > 1000;
 
-/** Serves `repositories`, which may be changed while it runs; `tamper` may spoil what the storage sends. */
+/**
+ * Serves `repositories`, which may be changed while it runs; `tamper` may spoil what the storage sends, and each request
+ * for a listing takes the next of `trouble`.
+ */
 export async function fakeHub(
   t: Pick<ExecutionContext, 'teardown'>,
   repositories: Record<string, FakeRepository>,
   tamper?: Fault,
+  trouble: (Fault | undefined)[] = [],
 ) {
   const stored = new Map<string, Buffer>();
   const storage = await serve(t, (request, response) => {
@@ -35,6 +51,8 @@ export async function fakeHub(
     const [, kind, name, rest = ''] = /^\/(api\/models\/)?([\w.-]+\/[\w.-]+)\/(.*)$/.exec(url.pathname) ?? [];
     const repository = repositories[name ?? ''];
     if (!repository) return json({ error: 'Repository not found' }, 404);
+    const fault = kind && trouble.shift();
+    if (fault) return fault(request, response, { body: Buffer.alloc(0), etag: '' });
     const { commit, files, token } = repository;
     if (
       token !== undefined &&

@@ -1,6 +1,8 @@
 /** A loopback HTTP server that does to each request what a script says; what is left over is served as it should be. */
 import { createHash } from 'node:crypto';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import type { ExecutionContext } from 'ava';
 import { serve } from './server.js';
@@ -11,6 +13,8 @@ export type Fault = (request: IncomingMessage, response: ServerResponse, file: S
 export interface Served {
   readonly body: Buffer;
   readonly etag: string;
+  /** Bytes that the client has on its disk, where that is known. */
+  readonly stored?: (() => number) | undefined;
 }
 
 export interface Netfault {
@@ -21,14 +25,19 @@ export interface Netfault {
   readonly requests: (path: string) => number;
 }
 
-/** Serves `files` by their path; each request takes the next of `script`. */
+/**
+ * Serves `files` by their path; each request takes the next of `script`. With the `folder` that the client writes to,
+ * connections break when what was sent is there, and not while it is in some buffer.
+ */
 export async function netfault(
   t: Pick<ExecutionContext, 'teardown'>,
   files: Readonly<Record<string, Buffer>>,
   script: readonly Fault[] = [],
   otherwise: Fault = honest,
+  folder?: string,
 ): Promise<Netfault> {
   const steps = [...script];
+  const stored = folder === undefined ? undefined : () => partBytes(folder);
   let sent = 0;
   const { url, seen } = await serve(t, (request, response) => {
     const [write, end] = [response.write.bind(response), response.end.bind(response)];
@@ -45,10 +54,19 @@ export async function netfault(
     const body = files[decodeURIComponent(request.url ?? '')];
     if (!body) return void response.writeHead(404).end();
     const etag = `"${createHash('md5').update(body).digest('hex')}"`;
-    (steps.shift() ?? otherwise)(request, response, { body, etag });
+    (steps.shift() ?? otherwise)(request, response, { body, etag, stored });
   });
   const requests = (path: string) => seen.filter((request) => request.url === path).length;
   return { url, seen, sent: () => sent, requests };
+}
+
+/** The size of the longest file that is being fetched into `folder`. */
+function partBytes(folder: string): number {
+  const names = existsSync(folder) ? readdirSync(folder) : [];
+  const sizes = names
+    .filter((name) => name.endsWith('.part'))
+    .map((name) => statSync(join(folder, name), { throwIfNoEntry: false })?.size ?? 0);
+  return Math.max(0, ...sizes);
 }
 
 /** Ranges, `If-Range`, ETag: as a good server does it. */
@@ -72,14 +90,16 @@ function rangeOf({ headers }: IncomingMessage, etag: string): number | undefined
 
 /** An honest beginning of `bytes` bytes, and then `then`. */
 function beginning(bytes: number, then: (response: ServerResponse) => void): Fault {
-  return (request, response, { body, etag }) => {
+  return (request, response, { body, etag, stored }) => {
     const from = rangeOf(request, etag) ?? 0;
     const range = from > 0 ? { 'content-range': `bytes ${from}-${body.length - 1}/${body.length}` } : {};
     response.writeHead(from > 0 ? 206 : 200, { 'content-length': body.length - from, etag, ...range });
     if (bytes === 0) response.flushHeaders();
     const part = body.subarray(from, from + bytes);
     // the client has to have it before the end comes
-    response.write(part, () => setTimeout(() => then(response), 40));
+    const arrived = () => bytes === 0 || stored === undefined || stored() >= from + part.length;
+    const end = (): void => (arrived() ? then(response) : void setTimeout(end, 5));
+    response.write(part, () => setTimeout(end, stored ? 5 : 40));
   };
 }
 

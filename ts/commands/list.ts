@@ -3,9 +3,11 @@ import type { ArgumentsCamelCase, CommandModule } from 'yargs';
 import { logFor, settings, type Context } from '../context.js';
 import { asAxllmError } from '../errors.js';
 import { byteSize } from '../store/byte-size.js';
-import { findCard, publicNames, type Card, type CardPlaces } from '../store/cards.js';
+import { findCard, publicNames, weightsCard, type Card, type CardPlaces } from '../store/cards.js';
+import type { FetchContext } from '../store/fetch.js';
 import { inventory, isDownloaded, type Artifact } from '../store/inventory.js';
 import { fetchedRepositories } from '../store/hub.js';
+import { orphans, packedFiles } from '../store/packed.js';
 import { oneLine, write, writeJson, type Log } from '../terminal.js';
 import { filesOf, placesOf } from './files.js';
 import { yargsOptions } from './yargs-options.js';
@@ -18,11 +20,17 @@ export const listCommand = (context: Context): CommandModule => ({
   handler: (argv) => run(argv, context),
 });
 
+interface Row {
+  readonly name: string;
+  readonly card: Card;
+  readonly artifacts: Artifact[];
+}
+
 async function run(argv: ArgumentsCamelCase, context: Context): Promise<void> {
   const { values } = await settings(context, 'list', argv);
   const log = logFor(context, values);
   const place = filesOf(context, values, log);
-  const rows: { name: string; card: Card; artifacts: Artifact[] }[] = [];
+  const rows: Row[] = [];
   for (const [name, card] of allCards(
     placesOf(context, values, log),
     await fetchedRepositories(place.root),
@@ -30,6 +38,7 @@ async function run(argv: ArgumentsCamelCase, context: Context): Promise<void> {
   )) {
     rows.push({ name, card, artifacts: await inventory(card, place) });
   }
+  rows.push(...(await othersOf(rows, place)));
   if (values.json) {
     const objects = rows.map(({ name, card, artifacts }) => forPrograms(name, card, artifacts));
     return writeJson(context.stdout, objects, 2);
@@ -42,6 +51,30 @@ async function run(argv: ArgumentsCamelCase, context: Context): Promise<void> {
     return oneLine(`${name.padEnd(width)}  ${size.padStart(8)}  ${state.padEnd(10)}  ${card.description}`);
   });
   await write(context.stdout, `${lines.join('\n')}\n`);
+}
+
+/** What was rounded of weights that no card names: the user's own, by their path, and those that are gone. */
+async function othersOf(rows: readonly Row[], place: FetchContext): Promise<Row[]> {
+  const listed = new Set(rows.flatMap(({ artifacts }) => artifacts.map(({ path }) => path)));
+  const left = (await packedFiles(place.root)).filter(({ path }) => !listed.has(path));
+  const gone = new Set((await orphans(place.root)).map(({ path }) => path));
+  const sources = new Set(left.flatMap(({ path, source }) => (gone.has(path) ? [] : (source ?? []))));
+  const others = [...sources].sort().map(async (source): Promise<Row> => {
+    const card = { ...weightsCard(source), description: 'weights of your own' };
+    return { name: source, card, artifacts: await inventory(card, place) };
+  });
+  const without = left.filter(({ path }) => gone.has(path));
+  const card = {
+    ...weightsCard('rounded weights'),
+    description: 'of models that are gone; any rm removes them',
+  };
+  const artifacts = without.map(
+    ({ path, bytes }) => ({ kind: 'packed', path, state: 'unchecked', bytes }) as const,
+  );
+  return [
+    ...(await Promise.all(others)),
+    ...(without.length > 0 ? [{ name: card.name, card, artifacts }] : []),
+  ];
 }
 
 /** Every card that can be read; one that cannot is told and left out. */
@@ -73,6 +106,7 @@ export function forPrograms(name: string, card: Card, artifacts: readonly Artifa
   };
 }
 
+/** Bytes in the build root. */
 function sum(artifacts: readonly Artifact[]): number {
-  return artifacts.reduce((total, { bytes }) => total + bytes, 0);
+  return artifacts.reduce((total, { bytes, own }) => total + (own ? 0 : bytes), 0);
 }

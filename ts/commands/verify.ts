@@ -30,8 +30,9 @@ async function run(argv: ArgumentsCamelCase<{ model?: string }>, context: Contex
   const results: (Artifact & { model: string })[] = [];
   for (const model of names) {
     const artifacts = await inventory(findCard(model, places), files, 'hash');
+    // what was made here from the files has no checksum of its own
     const here = artifacts.filter(
-      ({ state, own, kind }) => state !== 'absent' && !own && kind !== 'compiled',
+      ({ state, own, kind }) => state !== 'absent' && !own && kind !== 'compiled' && kind !== 'packed',
     );
     for (const each of here) {
       context.signal.throwIfAborted();
@@ -39,11 +40,17 @@ async function run(argv: ArgumentsCamelCase<{ model?: string }>, context: Contex
     }
   }
   if (argv.model !== undefined && results.length === 0) throw notDownloaded(argv.model);
-  const bad = results.filter(({ state }) => state !== 'verified');
+  const bad = results.filter(({ state }) => state === 'damaged');
   const objects = results.map(({ model, kind, path, state, bytes }) => ({ model, kind, path, state, bytes }));
   const lines = results.map(({ path, state }) => oneLine(`${state === 'verified' ? 'ok' : state}  ${path}`));
   if (values.json) await writeJson(context.stdout, objects, 2);
   else await write(context.stdout, `${lines.join('\n') || 'nothing is downloaded'}\n`);
+  for (const { model, path, state } of results) {
+    if (state !== 'unchecked') continue;
+    log.warning(
+      `${path} was unpacked by another program and has no checksums; axllm rm ${model} and axllm pull ${model} fetch what can be checked`,
+    );
+  }
   if (bad.length === 0) return;
   for (const { model, path } of bad) log.warning(`${path} is damaged; axllm pull ${model} fetches it again`);
   throw new AlreadyReported('a file is damaged');

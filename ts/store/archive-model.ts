@@ -19,7 +19,7 @@ export async function ensureArchive(build: Build, context: FetchContext): Promis
   const archive = join(root, build.path);
   const found = await findArchive(build, context);
   if (found.state === 'verified') {
-    await sweepUnpacked(archive);
+    await sweepUnpacked(archive, root);
     log.info(`Model already downloaded and verified: ${found.modelPath}`);
     return found.modelPath!;
   }

@@ -171,7 +171,8 @@ function badCard(path: string, why: string): AxllmError {
   return new AxllmError('bad_card', `${path}: ${why}`, { hint: 'docs/cards.md says what a card looks like' });
 }
 
-function weightsCard(path: string): Card {
+/** The card of weights of the user's own: a GGUF file, or a folder in Hugging Face layout. */
+export function weightsCard(path: string): Card {
   const name = basename(path, extname(path));
   return { name, description: path, requiredMemoryGb: 4, options: {}, weights: { path } };
 }

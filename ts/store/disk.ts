@@ -20,6 +20,20 @@ export function isDiskFault(error: unknown): boolean {
   return /^(enospc|edquot|eio|erofs|eacces|eperm|emfile|enotdir)$/i.test(String(code));
 }
 
+/** What `work` does with an open file: its errors say which file it is, as Node's do for paths. */
+export async function named<T>(path: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    const fault = error as NodeJS.ErrnoException;
+    if (fault.syscall !== undefined && fault.path === undefined) {
+      fault.path = path;
+      fault.message += ` '${path}'`;
+    }
+    throw error;
+  }
+}
+
 /** A folder and those above it. On a read-only disk Node says ENOENT; this says what it is. */
 export async function makeFolder(path: string): Promise<void> {
   try {

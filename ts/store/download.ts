@@ -7,28 +7,8 @@ import { mismatch, type Expected, type Sums } from './digest.js';
 import { isDiskFault, requireRoom } from './disk.js';
 import { HttpFault, faultOf, get, statusFault, type HttpAnswer, type Token } from './http.js';
 import { PartFile } from './part-file.js';
+import { defaultPatience, waitBefore, type Patience } from './patience.js';
 import type { StartProgress } from './progress.js';
-
-/** How patient a download is; tests shorten it. */
-export interface Patience {
-  /** Until the answer's headers are there. */
-  readonly connectMs: number;
-  /** Without a single byte. */
-  readonly stallMs: number;
-  /** Attempts in a row that bring nothing new. */
-  readonly retries: number;
-  readonly backOffMs: number;
-  /** Longest wait that a server may ask for. */
-  readonly waitMs: number;
-}
-
-export const defaultPatience: Patience = {
-  connectMs: 5_000,
-  stallMs: 30_000,
-  retries: 5,
-  backOffMs: 500,
-  waitMs: 120_000,
-};
 
 export interface DownloadOptions {
   readonly env: Env;
@@ -121,15 +101,7 @@ class Transfer {
 
   private async pause(failures: number, fault: HttpFault): Promise<void> {
     const { patience, wish } = this;
-    // many clients that were cut off together should not come back together
-    const backOff = patience.backOffMs * 2 ** (failures - 1) * (0.75 + Math.random() / 2);
-    const wait = Math.max(backOff, fault.waitMs);
-    if (fault.waitMs > patience.waitMs) {
-      throw new HttpFault(
-        `${fault.message}, and asks to wait ${Math.ceil(fault.waitMs / 1000)} s`,
-        'refused',
-      );
-    }
+    const wait = waitBefore(failures, fault, patience);
     if (this.part.bytes === 0 && Date.now() + wait - this.begun > (wish.firstByteMs ?? Infinity)) throw fault;
     await sleep(wait, undefined, { signal: this.options.signal });
   }

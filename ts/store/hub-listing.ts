@@ -1,10 +1,12 @@
 /** What a repository of the hub holds, at which commit: through the hub's own client, over our connection. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { AxllmError } from '../errors.js';
 import type { Expected } from './digest.js';
 import { hubEndpoint, tokenFor } from './hub-host.js';
 import type { FetchContext } from './fetch.js';
-import { HttpFault, dispatcherFor, undici } from './http.js';
-import { defaultPatience } from './download.js';
+import { HttpFault, faultOf, statusFault } from './http.js';
+import { defaultPatience, waitBefore } from './patience.js';
+import { dispatcherFor, undici } from './proxies.js';
 
 /** A file and its checksums: SHA-256 of large ones, the name in git of small ones. */
 export interface HubFile extends Expected {
@@ -32,8 +34,33 @@ export async function listFiles(
   }
 }
 
-/** A `fetch` with our proxies and patience, whose token never leaves the hub's host. */
-function fetchFor({ env, signal, patience = defaultPatience }: FetchContext): typeof fetch {
+/** A `fetch` with our proxies, which is as patient as a download is. */
+function fetchFor(context: FetchContext): typeof fetch {
+  const { signal, patience = defaultPatience } = context;
+  const once = fetchOnce(context, 2 * patience.connectMs);
+  return async (input, init) => {
+    for (let failures = 1; ; failures++) {
+      let fault: HttpFault;
+      try {
+        const answer = await once(input, init);
+        const header = (name: string) => answer.headers.get(name) ?? undefined;
+        fault = statusFault({ status: answer.status, header });
+        // what is left is told by the client, which reads what the hub says of it
+        if (answer.ok || fault.kind !== 'broken' || failures > patience.retries) return answer;
+        await answer.body?.cancel();
+      } catch (error) {
+        signal?.throwIfAborted();
+        const { cause } = error as Error;
+        fault = faultOf(cause ?? error);
+        if (fault.kind !== 'broken' || failures > patience.retries) throw error;
+      }
+      await sleep(waitBefore(failures, fault, patience), undefined, { signal });
+    }
+  };
+}
+
+/** One request, whose token never leaves the hub's host. */
+function fetchOnce({ env, signal }: FetchContext, patienceMs: number): typeof fetch {
   const token = tokenFor(env);
   return async (input, init) => {
     const url = new URL(input instanceof Request ? input.url : input);
@@ -41,7 +68,7 @@ function fetchFor({ env, signal, patience = defaultPatience }: FetchContext): ty
     new Headers(init?.headers).forEach((value, name) => (headers[name] = value));
     delete headers.authorization;
     if (token?.origin === url.origin) headers.authorization = `Bearer ${token.value}`;
-    const late = AbortSignal.timeout(2 * patience.connectMs);
+    const late = AbortSignal.timeout(patienceMs);
     const options = {
       headers,
       dispatcher: await dispatcherFor(env),
@@ -53,6 +80,8 @@ function fetchFor({ env, signal, patience = defaultPatience }: FetchContext): ty
 }
 
 function explained(error: unknown, hubUrl: string): AxllmError {
+  if (error instanceof HttpFault) return new HttpFault(`${hubUrl}: ${error.message}`, error.kind);
+  if (error instanceof AxllmError) return error;
   const { statusCode, message, cause, name } = error as Error & { statusCode?: number };
   if (statusCode === 401 || statusCode === 403)
     return new AxllmError('gated', `HTTP ${statusCode} from ${hubUrl}`);

@@ -28,15 +28,15 @@ const index = 'model.safetensors.index.json';
 /** Small and still good first; a repository of GGUF files usually has a dozen. */
 const preference = ['Q4_K_M', 'Q4_0', 'Q4_1', 'Q4_K_S', 'Q5_K_M', 'Q8_0', 'Q6_K', 'F16', 'BF16', 'F32'];
 
-/** The files to fetch; throws when `repo` has no weights that can be read. */
-export function selectFiles(repo: string, files: readonly HubFile[], { kind, choice }: Want): HubFile[] {
+/** The files to fetch; throws when there are no weights that can be read. */
+export function selectFiles(files: readonly HubFile[], { kind, choice }: Want): HubFile[] {
   const names = new Map(files.map((file) => [file.path, file]));
   const small = tokenizerFiles.filter((name) => names.has(name));
-  const chosen = kind === 'tokenizer' ? small : weightsOf(repo, [...names.keys()], choice, small);
+  const chosen = kind === 'tokenizer' ? small : weightsOf([...names.keys()], choice, small);
   return chosen.map((name) => names.get(name)!);
 }
 
-function weightsOf(repo: string, names: string[], choice: string | undefined, small: string[]): string[] {
+function weightsOf(names: string[], choice: string | undefined, small: string[]): string[] {
   const ggufs = names.filter((name) => /\.gguf$/i.test(name) && !/mmproj|imatrix/i.test(name));
   const tensors = names.filter((name) => /^model(-\d+-of-\d+)?\.safetensors$/.test(name));
   if (choice === undefined && tensors.length > 0) {
@@ -45,14 +45,14 @@ function weightsOf(repo: string, names: string[], choice: string | undefined, sm
   const gguf = pickGguf(ggufs, choice);
   if (gguf !== undefined) return shardsOf(gguf, ggufs);
   if (choice !== undefined) {
-    throw new AxllmError('no_weights', `${repo} has no GGUF file ${JSON.stringify(choice)}`, {
+    throw new AxllmError('no_weights', `no GGUF file ${JSON.stringify(choice)}`, {
       hint: ggufs.length > 0 ? `it has ${ggufs.join(', ')}` : 'it has no GGUF file at all',
     });
   }
   const pickled = names.some((name) => /\.(bin|pt|pth|pkl|ckpt)$/.test(name));
   throw new AxllmError(
     'no_weights',
-    `${repo} has no weights that axllm reads${pickled ? ': pickled files are programs, and are never opened' : ''}`,
+    `no weights that axllm reads${pickled ? ': pickled files are programs, and are never opened' : ''}`,
     { hint: 'look for a repository with .safetensors or .gguf files of the same model' },
   );
 }

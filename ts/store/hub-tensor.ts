@@ -5,12 +5,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { AxllmError } from '../errors.js';
 import { Digest } from './digest.js';
 import { requireRoom } from './disk.js';
-import { defaultPatience, refusal } from './download.js';
+import { refusal } from './download.js';
 import type { FetchContext } from './fetch.js';
 import { HttpFault, faultOf, get } from './http.js';
 import { hubUrl, tokenFor } from './hub-host.js';
 import { listFiles, type HubFile } from './hub-listing.js';
 import { explained } from './hub.js';
+import { defaultPatience, waitBefore } from './patience.js';
 
 /** What transformers calls the matrix in the families that this program runs. */
 const tensorName = 'model.embed_tokens.weight';
@@ -134,7 +135,7 @@ class RemoteBytes {
         failures = at > before ? 1 : failures + 1;
         const fault = error instanceof HttpFault ? error : undefined;
         if (fault?.kind !== 'broken' || failures > patience.retries) throw error;
-        await sleep(Math.max(patience.backOffMs * 2 ** (failures - 1), fault.waitMs), undefined, { signal });
+        await sleep(waitBefore(failures, fault, patience), undefined, { signal });
       }
     }
   }

@@ -1,5 +1,5 @@
 /** Repositories of the hub as folders of verified files, at one commit; Python's downloads are found first. */
-import { readFile, readdir } from 'node:fs/promises';
+import { readFile, readdir, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AxllmError, asAxllmError } from '../errors.js';
 import { listFiles, type HubFile } from './hub-listing.js';
@@ -11,7 +11,6 @@ import { waitingFor, type FetchContext } from './fetch.js';
 import { withLock } from './lock.js';
 import { replaceFile } from './part-file.js';
 import { VerifiedFiles } from './verified.js';
-import { makeFolder } from './disk.js';
 
 /** What was chosen of a repository when it was fetched. */
 interface Snapshot {
@@ -35,10 +34,14 @@ export async function ensureRepository(repo: string, want: Want, context: FetchC
       },
     );
   }
-  await makeFolder(home);
-  return withLock(join(home, want.kind), waitingFor(repo, context), () =>
-    fetchSnapshot(repo, want, known, context),
-  );
+  const fetch = () => fetchSnapshot(repo, want, known, context);
+  try {
+    return await withLock(join(home, want.kind), waitingFor(repo, context), fetch);
+  } catch (error) {
+    // a name that was mistyped leaves no folder
+    await rmdir(home).catch(() => undefined);
+    throw error;
+  }
 }
 
 /** The folder, where it is on this machine already. */
@@ -144,7 +147,7 @@ async function fetchSnapshot(
 
 async function choose(repo: string, want: Want, context: FetchContext): Promise<Snapshot> {
   const { commit, files } = await listFiles(repo, context);
-  return { commit, files: selectFiles(repo, files, want) };
+  return { commit, files: selectFiles(files, want) };
 }
 
 /** The error of a repository, with what to do where access has to be asked for. */

@@ -5,17 +5,19 @@ import { findArchive } from './archive-model.js';
 import type { Card, RemoteFile } from './cards.js';
 import { compiledFolder, compiledName } from './compiled.js';
 import type { FetchContext } from './fetch.js';
+import { cachedFile, cachedRepository } from './hub-cache.js';
 import { knownSnapshot, repositoryFolder } from './hub.js';
 import type { Want } from './hub-select.js';
+import { packedFrom } from './packed.js';
 import { findTokenizer, tokenizerFolder } from './tokenizers.js';
 import { VerifiedFiles, type Depth, type FileState } from './verified.js';
 
 /** One thing that a card names. */
 export interface Artifact {
-  readonly kind: 'archive' | 'embeddings' | 'tokenizer' | 'weights' | 'compiled';
+  readonly kind: 'archive' | 'embeddings' | 'tokenizer' | 'weights' | 'compiled' | 'packed';
   /** The file, or the folder of the files. */
   readonly path: string;
-  /** `unchecked`: there, but never compared with its checksum. */
+  /** `unchecked`: there, but not compared with a checksum, or there is none: of what another program unpacked. */
   readonly state: FileState | 'unchecked';
   readonly bytes: number;
   /** The archive that the folder came out of. */
@@ -24,7 +26,7 @@ export interface Artifact {
   readonly own?: boolean;
 }
 
-type Place = Pick<FetchContext, 'root' | 'log'>;
+type Place = Pick<FetchContext, 'root' | 'log' | 'env'>;
 
 /** Everything that `card` names. Without `depth` nothing is read but the record of what was checked. */
 export async function inventory(card: Card, place: Place, depth?: Depth): Promise<Artifact[]> {
@@ -38,7 +40,7 @@ export async function inventory(card: Card, place: Place, depth?: Depth): Promis
     found.push({
       kind: 'archive',
       path: folder,
-      state,
+      state: await asFarAsKnown(state, build.archive, place),
       bytes: await sizeOf(folder),
       archiveMd5: build.archive.md5!,
     });
@@ -50,7 +52,7 @@ export async function inventory(card: Card, place: Place, depth?: Depth): Promis
     found.push({
       kind: 'tokenizer',
       path,
-      state,
+      state: await asFarAsKnown(state, precompiled.tokenizer, place),
       bytes: await sizeOf(path),
       archiveMd5: precompiled.tokenizer.md5!,
     });
@@ -64,9 +66,41 @@ export async function inventory(card: Card, place: Place, depth?: Depth): Promis
   }
   if (weights && 'path' in weights) {
     const bytes = await sizeOf(weights.path);
-    found.push({ kind: 'weights', path: weights.path, state: 'unchecked', bytes, own: true });
+    const state = bytes > 0 ? 'unchecked' : 'absent';
+    found.push({ kind: 'weights', path: weights.path, state, bytes, own: true });
   }
-  return [...found, ...(await simulated(card.name, place.root))];
+  return [...found, ...(await simulated(card.name, place.root)), ...(await packed(card, found, place))];
+}
+
+/** The state of what came out of an archive: without a record of its files none of them has a checksum. */
+async function asFarAsKnown(
+  state: FileState,
+  { md5 = '' }: RemoteFile,
+  { root }: Place,
+): Promise<Artifact['state']> {
+  if (state !== 'verified') return state;
+  return (await new VerifiedFiles(root).treeOf(md5)).length > 0 ? state : 'unchecked';
+}
+
+/** What was rounded of the card's weights, whatever commit or cache they came from. */
+async function packed(
+  { weights, modelName }: Card,
+  found: readonly Artifact[],
+  { root, env }: Place,
+): Promise<Artifact[]> {
+  const repo = weights && 'repo' in weights ? weights.repo : weights ? undefined : modelName;
+  const repositories = repo === undefined ? [] : [repositoryFolder(repo, root), cachedRepository(repo, env)];
+  const files = found.filter(({ kind }) => kind === 'weights').map(({ path }) => path);
+  const cached = weights && 'sources' in weights ? cachedCopies(weights, env) : [];
+  const from = await packedFrom([...repositories, ...files, ...cached], root);
+  return from.map(({ path, bytes }) => ({ kind: 'packed', path, state: 'unchecked', bytes }));
+}
+
+/** Where Python's client has the file, if it has it. */
+function cachedCopies({ sources }: RemoteFile, env: Place['env']): string[] {
+  return sources.flatMap((source) =>
+    source.kind === 'hub' ? (cachedFile(source.repo, source.file, env) ?? []) : [],
+  );
 }
 
 /** Whether what the card is run from is there. */

@@ -3,15 +3,18 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { link, open, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { makeFolder } from './disk.js';
+import { makeFolder, named } from './disk.js';
 
-/** How often a holder says that it lives, for those on other machines who cannot see its process. */
+/** How often a holder says that it lives; those on other machines cannot see its process. */
 const beatMs = 10_000;
 const silentMs = 60_000;
 /** A lock without a name in it: its owner was killed between the two calls. */
 const namelessMs = 2_000;
+
+/** The locks that this process holds now. */
+const held = new Set<string>();
 
 /** Runs `work` while holding `<path>.lock`; a lock whose process is gone is taken over. */
 export async function withLock<T>(
@@ -20,12 +23,11 @@ export async function withLock<T>(
   work: () => Promise<T>,
 ): Promise<T> {
   const lock = `${path}.lock`;
-  await makeFolder(dirname(lock));
   let told = false;
   while (!(await tryLock(lock))) {
     const holder = await holderOf(lock);
     if (!holder) continue;
-    if (isStale(holder)) {
+    if (isStale(holder, lock)) {
       await bury(lock, holder.text);
       continue;
     }
@@ -33,26 +35,31 @@ export async function withLock<T>(
     told = true;
     await sleep(200, undefined, { signal });
   }
+  held.add(lock);
   const beat = setInterval(() => void touch(lock), beatMs);
   beat.unref();
   try {
     return await work();
   } finally {
     clearInterval(beat);
-    await rm(lock, { force: true });
+    held.delete(lock);
+    // one that stays is taken over: by this process at once, by others when it has been silent for long
+    await rm(lock, { force: true }).catch(() => undefined);
   }
 }
 
-/** Removes the lock that a killed process left at `path`. */
-export async function sweepLock(path: string): Promise<void> {
-  const lock = `${path}.lock`;
-  const holder = await holderOf(lock);
-  if (holder && isStale(holder)) await bury(lock, holder.text).catch(() => undefined);
+/** Removes the locks that killed processes left at `path`, and at the notes of the build root. */
+export async function sweepLocks(path: string, root: string): Promise<void> {
+  for (const each of [path, join(root, 'verified.json'), join(root, 'downloaded_models.json')]) {
+    const lock = `${each}.lock`;
+    const holder = await holderOf(lock);
+    if (holder && isStale(holder, lock)) await bury(lock, holder.text).catch(() => undefined);
+  }
 }
 
-/** What a process that was killed after it unpacked `archive` may have left: its lock, and the archive. */
-export async function sweepUnpacked(archive: string): Promise<void> {
-  await sweepLock(archive);
+/** What a process that was killed after it unpacked `archive` may have left: its locks, and the archive. */
+export async function sweepUnpacked(archive: string, root: string): Promise<void> {
+  await sweepLocks(archive, root);
   await rm(archive, { force: true }).catch(() => undefined);
 }
 
@@ -91,21 +98,32 @@ interface Holder {
   readonly ageMs: number;
 }
 
-function isStale({ text, ageMs }: Holder): boolean {
+function isStale({ text, ageMs }: Holder, lock: string): boolean {
   if (text === '') return ageMs > namelessMs;
   const [mark = '', host] = text.split(' ');
-  return host === hostname() ? !isAlive(mark) : ageMs > silentMs;
+  if (ageMs > silentMs) return true;
+  return host === hostname() && (mark === ownerMark ? !held.has(lock) : !isAlive(mark));
 }
 
 async function tryLock(lock: string): Promise<boolean> {
   try {
     const handle = await open(lock, 'wx');
-    await handle.write(`${ownerMark} ${hostname()}`);
-    await handle.close();
-    return true;
+    try {
+      await named(lock, () => handle.write(`${ownerMark} ${hostname()}`));
+      return true;
+    } catch (error) {
+      // without a name in it others would wait for nobody
+      await rm(lock, { force: true }).catch(() => undefined);
+      throw error;
+    } finally {
+      await handle.close();
+    }
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
-    throw error;
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== 'EEXIST' && code !== 'ENOENT') throw error;
+    // the last one to leave an empty folder takes it away
+    if (code === 'ENOENT') await makeFolder(dirname(lock));
+    return false;
   }
 }
 

@@ -9,7 +9,7 @@ import { open, readFile, readdir, rename, rm, stat, writeFile, type FileHandle }
 import { basename, dirname, join } from 'node:path';
 import { Digest, type Expected, type Sums } from './digest.js';
 import { isAlive, ownerMark, ownerPattern } from './lock.js';
-import { makeFolder } from './disk.js';
+import { makeFolder, named } from './disk.js';
 
 /** Where the bytes of a part come from, and what tells that the source still is the same. */
 export interface Origin {
@@ -55,23 +55,26 @@ export class PartFile {
   /** Remembers where the bytes come from, for whoever goes on with them. */
   async describe(origin: Origin | undefined): Promise<void> {
     this.origin = origin;
-    if (origin) await writeFile(`${this.path}.json`, JSON.stringify(origin));
-    else await rm(`${this.path}.json`, { force: true });
+    const note = `${this.path}.json`;
+    if (origin) await named(note, () => writeFile(note, JSON.stringify(origin)));
+    else await rm(note, { force: true });
   }
 
   /** Forgets all bytes. */
   async restart(): Promise<void> {
     await this.describe(undefined);
-    await this.handle.truncate(0);
+    await named(this.path, () => this.handle.truncate(0));
     this.digest = new Digest(this.expected);
   }
 
   async write(chunk: Uint8Array): Promise<void> {
     const start = this.digest.bytes;
     this.digest.update(chunk);
-    for (let at = 0; at < chunk.byteLength;) {
-      at += (await this.handle.write(chunk, at, chunk.byteLength - at, start + at)).bytesWritten;
-    }
+    await named(this.path, async () => {
+      for (let at = 0; at < chunk.byteLength;) {
+        at += (await this.handle.write(chunk, at, chunk.byteLength - at, start + at)).bytesWritten;
+      }
+    });
   }
 
   /** Throws `checksum_mismatch` unless the bytes are what they should be; nothing can be written after it. */
@@ -83,7 +86,7 @@ export class PartFile {
   async commit(what: string): Promise<Sums> {
     try {
       const sums = this.check(what);
-      await this.handle.sync();
+      await named(this.path, () => this.handle.sync());
       await this.handle.close();
       await rm(`${this.path}.json`, { force: true });
       await rename(this.path, this.target);
@@ -115,7 +118,7 @@ export class PartFile {
 export async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, 'r');
   try {
-    await handle.sync();
+    await named(folder, () => handle.sync());
   } finally {
     await handle.close();
   }

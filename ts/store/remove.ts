@@ -6,14 +6,18 @@ import type { Card } from './cards.js';
 import type { FetchContext } from './fetch.js';
 import { inventory, isDownloaded, type Artifact } from './inventory.js';
 import { record } from './model-index.js';
+import { orphans, packedFolder } from './packed.js';
 import { markerOf } from './tokenizers.js';
 import { VerifiedFiles } from './verified.js';
 
-/** What was removed. `others` are the cards that may share files with `card`. */
+/**
+ * What was removed, also of what was rounded of weights that nobody has any more. `others` are the cards that may share
+ * files with `card`.
+ */
 export async function removeCard(
   card: Card,
   others: readonly Card[],
-  place: Pick<FetchContext, 'root' | 'log'>,
+  place: Pick<FetchContext, 'root' | 'log' | 'env'>,
 ): Promise<Artifact[]> {
   const { root } = place;
   const shared = new Set<string>();
@@ -30,6 +34,12 @@ export async function removeCard(
     removed.push(artifact);
   }
   await removeRests(join(root, card.name));
+  // what was rounded of weights that are gone, those removed just now or long ago
+  for (const { path, bytes } of await orphans(root)) {
+    await rm(path, { force: true });
+    removed.push({ kind: 'packed', path, state: 'unchecked', bytes });
+  }
+  await rmdir(packedFolder(root)).catch(() => undefined);
   return removed;
 }
 

@@ -74,7 +74,7 @@ async function ensureZip(card: Card, zip: RemoteFile, context: FetchContext): Pr
   const archive = join(root, 'tokenizers', zip.file);
   const state = await findTokenizer(card, zip, context);
   if (state === 'verified') {
-    await sweepUnpacked(archive);
+    await sweepUnpacked(archive, root);
     context.log.debug(`Tokenizer already downloaded and verified: ${folder}`);
     return homeOf(folder);
   }

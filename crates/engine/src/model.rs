@@ -175,11 +175,12 @@ impl Model {
 
 /// The one in `dir`, else that of the weights: inside a GGUF file, beside safetensors.
 fn tokenizer(weights: &Path, dir: Option<&Path>) -> Result<Tokenizer, Error> {
+    let from_dir = |dir: &Path| Tokenizer::from_dir(dir).map_err(|error| error.of(dir));
     if let Some(dir) = dir {
-        return Ok(Tokenizer::from_dir(dir)?);
+        return Ok(from_dir(dir)?);
     }
     match Checkpoint::open(weights)?.gguf() {
-        Some(gguf) => Ok(Tokenizer::from_gguf(gguf)?),
-        None => Ok(Tokenizer::from_dir(weights)?),
+        Some(gguf) => Ok(Tokenizer::from_gguf(gguf).map_err(|error| error.of(weights))?),
+        None => Ok(from_dir(weights)?),
     }
 }

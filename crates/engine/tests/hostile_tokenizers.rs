@@ -154,6 +154,33 @@ fn a_link_out_of_the_folder_is_refused() {
     assert!(matches!(error, TokenizerError::OutsideFolder { .. }), "{error}");
 }
 
+/// `<home>/snapshots/<commit>` of links to `<home>/blobs`, as Python's hub client keeps what it downloads.
+#[cfg(unix)]
+#[test]
+fn links_of_a_snapshot_lead_to_its_own_blobs_and_nowhere_else() {
+    let home = tempfile::tempdir().unwrap();
+    let (blobs, snapshot) = (home.path().join("blobs"), home.path().join("snapshots/c0ffee"));
+    for dir in [&blobs, &snapshot] {
+        std::fs::create_dir_all(dir).unwrap();
+    }
+    let sound = folder(&sound());
+    std::fs::copy(sound.path().join("tokenizer.json"), blobs.join("1234")).unwrap();
+    let link = |to: &str| {
+        let path = snapshot.join("tokenizer.json");
+        let _ = std::fs::remove_file(&path);
+        std::os::unix::fs::symlink(to, path).unwrap();
+        Tokenizer::from_dir(&snapshot)
+    };
+    link("../../blobs/1234").unwrap();
+    for elsewhere in ["../../1234", "../other/1234", "../../blobs/deep/1234"] {
+        let target = snapshot.join(elsewhere);
+        std::fs::create_dir_all(target.parent().unwrap()).unwrap();
+        std::fs::copy(blobs.join("1234"), target).unwrap();
+        let error = link(elsewhere).unwrap_err();
+        assert!(matches!(error, TokenizerError::OutsideFolder { .. }), "{elsewhere}: {error}");
+    }
+}
+
 fn fixtures() -> std::path::PathBuf {
     concat!(env!("CARGO_MANIFEST_DIR"), "/../test-support/tokenizers").into()
 }

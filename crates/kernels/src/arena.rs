@@ -6,7 +6,9 @@
 
 use std::{fs::File, io, ops::Deref, path::Path, slice, sync::Arc};
 
-use memmap2::{Mmap, MmapMut};
+use memmap2::MmapMut;
+
+use crate::FileMap;
 
 /// What a region holds at least: 16 huge pages.
 const REGION: usize = 32 << 20;
@@ -19,7 +21,7 @@ pub enum Region {
     /// Anonymous and writable.
     Own(MmapMut),
     /// A file's, read-only.
-    File(Mmap),
+    File(FileMap),
 }
 
 impl Region {
@@ -32,9 +34,7 @@ impl Region {
         if file.metadata()?.len() == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        // SAFETY: the map is read-only and private. Such files are only ever written under a temporary name and
-        // renamed, so nobody of ours changes a mapped one.
-        Ok(Self::File(unsafe { Mmap::map(&file)? }))
+        Ok(Self::File(FileMap::new(&file, path)?))
     }
 
     /// All bytes of a file.

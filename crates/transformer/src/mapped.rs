@@ -1,5 +1,4 @@
-//! Files mapped into memory: the one place where this crate needs `unsafe`.
-#![allow(unsafe_code)]
+//! Weight files mapped into memory.
 
 use std::{
     fs::File,
@@ -8,11 +7,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use kernels::FileMap;
+
 /// The bytes of a file, mapped read-only.
 #[derive(Debug)]
 pub struct Mapped {
     path: PathBuf,
-    map: memmap2::Mmap,
+    map: FileMap,
 }
 
 impl Mapped {
@@ -29,10 +30,7 @@ impl Mapped {
         if metadata.len() == 0 {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "the file is empty"));
         }
-        // SAFETY: the map is read-only and private. That no other process shortens or rewrites the file while it is
-        // mapped cannot be enforced: the store writes weight files only under a temporary name and renames them, so
-        // our own writers never touch a mapped inode.
-        let map = unsafe { memmap2::Mmap::map(&file)? };
+        let map = FileMap::new(&file, path)?;
         Ok(Self { path: path.into(), map })
     }
 
@@ -47,11 +45,7 @@ impl Mapped {
         let (start, end) = (range.start.next_multiple_of(PAGE), range.end / PAGE * PAGE);
         #[cfg(unix)]
         if start < end {
-            // SAFETY: the map is read-only and of a file, so the pages hold nothing that the file does not.
-            let advised = unsafe {
-                self.map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, start, end - start)
-            };
-            let _ = advised; // only memory is at stake
+            self.map.let_go(start, end - start);
         }
     }
 }

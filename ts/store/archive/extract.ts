@@ -3,7 +3,7 @@ import { lstat, mkdir, mkdtemp, open, readdir, rename, rm, stat, type FileHandle
 import { basename, join } from 'node:path';
 import { AxllmError } from '../../errors.js';
 import { Digest, type Sums } from '../digest.js';
-import { makeFolder, requireRoom } from '../disk.js';
+import { makeFolder, named, requireRoom } from '../disk.js';
 import { isAlive, ownerMark, ownerPattern } from '../lock.js';
 import { syncFolder } from '../part-file.js';
 import { gunzip } from './gzip.js';
@@ -105,12 +105,15 @@ class Writer implements Sink {
   async data(chunk: Uint8Array): Promise<void> {
     this.signal?.throwIfAborted();
     this.digest.update(chunk);
-    for (let at = 0; at < chunk.byteLength;) at += (await this.handle!.write(chunk, at)).bytesWritten;
+    await named(join(this.root, this.path), async () => {
+      for (let at = 0; at < chunk.byteLength;) at += (await this.handle!.write(chunk, at)).bytesWritten;
+    });
   }
 
   async end(): Promise<void> {
-    if (!this.handle) return;
-    await this.handle.sync();
+    const { handle } = this;
+    if (!handle) return;
+    await named(join(this.root, this.path), () => handle.sync());
     await this.close();
     this.sums.set(this.path, this.digest.finish());
   }

@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What can be wrong with a tokenizer, or with a text given to it.
 #[derive(Debug, thiserror::Error)]
@@ -11,6 +11,14 @@ pub enum TokenizerError {
         path: PathBuf,
         /// What the system said.
         source: std::io::Error,
+    },
+    /// What is wrong with the tokenizer of this file or folder.
+    #[error("{path}: {source}")]
+    In {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong.
+        source: Box<TokenizerError>,
     },
     /// The folder lacks the one file that a tokenizer cannot do without.
     #[error("no tokenizer.json in {dir}")]
@@ -136,9 +144,24 @@ pub enum TokenizerError {
 }
 
 impl TokenizerError {
+    /// With the file or folder that was read, where the error does not name one itself.
+    pub(crate) fn of(self, path: &Path) -> Self {
+        match self {
+            Self::Io { .. }
+            | Self::NoTokenizerFile { .. }
+            | Self::OutsideFolder { .. }
+            | Self::FileTooLarge { .. }
+            | Self::Json { .. }
+            | Self::Gguf { .. }
+            | Self::In { .. } => self,
+            other => Self::In { path: path.into(), source: Box::new(other) },
+        }
+    }
+
     /// The stable code that programs tell errors apart by.
     pub fn code(&self) -> &'static str {
         match self {
+            Self::In { source, .. } => source.code(),
             Self::Io { .. } | Self::NoTokenizerFile { .. } => "tokenizer_unreadable",
             Self::Unsupported { .. } => "tokenizer_unsupported",
             Self::TooLong { .. } => "context_length_exceeded",
@@ -151,6 +174,7 @@ impl TokenizerError {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::In { source, .. } => source.hint(),
             Self::NoTokenizerFile { .. } => {
                 Some("the folder needs the model's tokenizer.json, as its Hugging Face page has it".into())
             }

@@ -272,7 +272,7 @@ fn read(dir: &Path, name: &str, limit: u64) -> Result<Option<Vec<u8>>, Tokenizer
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(io(&path)(error)),
     };
-    if !target.starts_with(dir.canonicalize().map_err(io(&path))?) {
+    if !belongs(&target, &dir.canonicalize().map_err(io(&path))?) {
         return Err(TokenizerError::OutsideFolder { path, target });
     }
     // Asked before it is opened: opening a pipe would wait for its writer.
@@ -287,4 +287,12 @@ fn read(dir: &Path, name: &str, limit: u64) -> Result<Option<Vec<u8>>, Tokenizer
         return Err(TokenizerError::FileTooLarge { path, size: metadata.len().max(limit + 1), limit });
     }
     Ok(Some(bytes))
+}
+
+/// Whether a link's target is the folder's own: a file in it or, where Python's hub client keeps the folder as
+/// `snapshots/<commit>`, one of the `blobs` beside it that all its entries are links to.
+fn belongs(target: &Path, dir: &Path) -> bool {
+    let snapshots = dir.parent().filter(|parent| parent.ends_with("snapshots"));
+    let blobs = snapshots.and_then(Path::parent).map(|home| home.join("blobs"));
+    target.starts_with(dir) || (blobs.is_some() && target.parent() == blobs.as_deref())
 }

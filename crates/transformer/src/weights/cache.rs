@@ -26,6 +26,8 @@ const MOST_HEADER: u64 = 16 << 20;
 
 #[derive(Deserialize, Serialize)]
 struct Header {
+    /// The weight file or folder, for those who tidy up.
+    source: String,
     /// What the weights were made from.
     key: String,
     /// Bytes after the header.
@@ -44,12 +46,16 @@ struct Entry {
 
 /// Where the packed weights of these files are kept: one file a model and type.
 pub(super) fn path(dir: &Path, checkpoint: &Checkpoint, dtype: Dtype) -> PathBuf {
-    let path = checkpoint.path();
-    let path = path.canonicalize().unwrap_or_else(|_| path.into());
+    let path = source(checkpoint);
     let mut hasher = DefaultHasher::new();
     path.hash(&mut hasher);
     let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy();
     dir.join(format!("{name}-{:016x}.{dtype}", hasher.finish()))
+}
+
+fn source(checkpoint: &Checkpoint) -> PathBuf {
+    let path = checkpoint.path();
+    path.canonicalize().unwrap_or_else(|_| path.into())
 }
 
 /// What the packed weights depend on: each file's size, time and inode, the shape, the type.
@@ -114,6 +120,7 @@ impl Cached {
 /// Writes the matrices, in the order in which they will be asked for.
 pub(super) fn write<'a>(
     path: &Path,
+    checkpoint: &Checkpoint,
     key: &str,
     matrices: impl Iterator<Item = &'a Packed>,
 ) -> io::Result<()> {
@@ -125,7 +132,12 @@ pub(super) fn write<'a>(
         Entry { kind: format!("{:?}", packed.kind()), rows: packed.rows(), cols: packed.cols(), range }
     });
     let entries: Vec<_> = entries.collect();
-    let header = serde_json::to_vec(&Header { key: key.into(), size: at, matrices: entries })?;
+    let header = serde_json::to_vec(&Header {
+        source: source(checkpoint).to_string_lossy().into(),
+        key: key.into(),
+        size: at,
+        matrices: entries,
+    })?;
     let dir = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
     fs::create_dir_all(dir)?;
     let file = tempfile::Builder::new().prefix(".packing-").tempfile_in(dir)?;

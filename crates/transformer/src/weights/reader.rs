@@ -88,7 +88,7 @@ impl<'a> Reader<'a> {
     /// Keeps what was packed for the next start. That it cannot be written is no reason not to run.
     pub(super) fn keep(self, weights: &Weights) {
         if let (None, Some((path, key))) = (&self.cached, &self.keep) {
-            let _ = cache::write(path, key, weights.packed());
+            let _ = cache::write(path, self.checkpoint, key, weights.packed());
         }
     }
 }
