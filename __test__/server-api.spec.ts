@@ -262,8 +262,6 @@ test('models are listed and named; one that is not there is 404', async (t) => {
   const wrong = await post(`${url}/v1/chat/completions`, { model: 'gpt-4o', messages: user('Hi') });
   conforms(t, 'ErrorResponse', wrong.body);
   t.like(wrong, { status: 404, body: { error: { code: 'model_not_found', param: 'model' } } });
-  const none = await post(`${url}/v1/embeddings`, { model: 'tiny', input: 'x' });
-  t.like(none, { status: 501, body: { error: { code: 'not_supported' } } });
 });
 
 test('tokens, texts and prompts', async (t) => {

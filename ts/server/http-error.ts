@@ -63,6 +63,8 @@ const statuses: Record<string, number> = {
   unknown_token: 400,
   device_failed: 503,
   device_in_use: 503,
+  // not 501: clients would try again, and show a fault of the server's
+  embeddings_unsupported: 400,
   disposed: 503,
 };
 

@@ -40,6 +40,8 @@ export interface Route<Input = unknown> {
   /** `open`: anybody; `page`: whoever has a key or the page's cookie; `all`: keys alone. */
   readonly access: 'open' | 'page' | 'all';
   readonly style: Style;
+  /** It makes the model work: one client has few such requests at once. */
+  readonly runs?: true;
   readonly summary: string;
   /** Of a POST's body. */
   readonly input?: ZodType<Input>;

@@ -75,6 +75,7 @@ export const chatRoute = route<ChatInput>({
   path: '/v1/chat/completions',
   access: 'page',
   style: 'openai',
+  runs: true,
   summary: 'Answers a conversation.',
   input: chatSchema,
   handle: chat,

@@ -31,6 +31,7 @@ export const completionsRoute = route<CompletionInput>({
   path: '/v1/completions',
   access: 'all',
   style: 'openai',
+  runs: true,
   summary: 'Goes on with a text as it stands, without a chat template.',
   input: completionSchema,
   handle: complete,
