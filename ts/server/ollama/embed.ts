@@ -44,12 +44,13 @@ export const ollamaEmbeddingsRoute = route<EmbeddingsInput>({
   },
 });
 
+const nameOf = (index: number) => `input[${index}]`;
+
 async function embed(call: Call<EmbedInput | EmbeddingsInput>, inputs: readonly string[]) {
   const { input, server, identity, signal } = call;
   const ready = server.model(input.model);
   const { truncate, dimensions } = { truncate: false, dimensions: undefined, ...input };
   const { metrics } = server;
-  const nameOf = (index: number) => `input[${index}]`;
   const wishes = { truncate: truncate === true, dimensions, nameOf };
   const result = await embedAll({ ready, inputs, identity, signal, metrics, ...wishes });
   return { id: ready.served.id, ...result };
