@@ -29,8 +29,8 @@ export interface Call<Input = unknown> {
   readonly input: Input;
   /** Aborted when the client leaves, the reply takes too long, or the server ends. */
   readonly signal: AbortSignal;
-  /** The cookie's name at this door. */
-  readonly cookieName: string;
+  /** The cookie's name at this door, and whether it may only travel encrypted. */
+  readonly cookie: { readonly name: string; readonly secure: boolean };
 }
 
 /** One method at one path. */
