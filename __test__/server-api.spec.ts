@@ -220,6 +220,10 @@ test('what is known but not supported is 400 and names the parameter', async (t)
   ];
   const refused = await post(`${url}/v1/chat/completions`, { messages: image });
   t.like(refused, { status: 400, body: { error: { param: 'messages[0].content' } } });
+  const unasked = await post(`${url}/v1/chat/completions`, {
+    messages: [{ role: 'assistant', content: 'Hi' }],
+  });
+  t.like(unasked, { status: 400, body: { error: { param: 'messages', code: 'invalid_messages' } } });
   const harmless = { n: 1, tools: [], tool_choice: 'none', response_format: { type: 'text' }, unknown: 1 };
   t.is(
     (await post(`${url}/v1/chat/completions`, { ...good, ...harmless, user: 'u', metadata: {} })).status,
