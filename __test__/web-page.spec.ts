@@ -44,6 +44,7 @@ test('chat: the reply streams as Markdown, the status line and the meter follow,
   await page.reload();
   await page.locator('article').nth(1).waitFor();
   t.regex(await page.locator('.markdown').first().innerText(), /Shakespeare/);
+  await page.locator('.entry').waitFor();
   t.is(await page.locator('.entry').count(), 1);
   t.is(await page.title(), 'smollm2-135m-instruct · axllm');
   t.deepEqual(wrong, []);
@@ -169,8 +170,16 @@ test('settings: system prompt, temperature, sampling options with the complaints
     await page.locator('#option-max-tokens-help').innerText(),
     'max-tokens is a whole number of at least 1, not "0"',
   );
+  t.is(await page.inputValue('#option-max-tokens'), '0', 'what is complained of is still there');
   await page.fill('#option-max-tokens', '5');
+  t.is(await page.inputValue('#option-max-tokens'), '5');
   await page.fill('#option-stop', 'zebra');
+  // drawn anew while it is typed in, as it is by a reply that streams: what another tab keeps does the same
+  await page.evaluate(async () => {
+    dispatchEvent(new StorageEvent('storage', { key: 'axllm.chat.none' }));
+    await new Promise((drawn) => setTimeout(drawn, 100));
+  });
+  t.is(await page.inputValue('#option-stop'), 'zebra');
   await page.click('label:has-text("Dark")');
   await page.click('[aria-label=Close]');
   t.is(await page.evaluate(() => document.documentElement.dataset.theme), 'dark');
