@@ -9,8 +9,23 @@
  */
 export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-wasip1'
 
+/** Inputs on their way to vectors. */
+export declare class Embedding {
+  /** A vector of length 1 for each input. */
+  vectors(): Promise<Array<Float32Array>>
+  /** Ends it within one step; `vectors` then rejects. */
+  cancel(): void
+}
+
 /** A model that any number of sessions share. */
 export declare class Model {
+  /**
+   * The token ids of each input, a text or token ids, all of them checked; off the JavaScript thread. `truncate`: of what
+   * is longer than the context, the beginning.
+   */
+  embeddingTokens(inputs: Array<string | Uint32Array>, truncate: boolean): Promise<Array<Uint32Array>>
+  /** The inputs that `embeddingTokens` has made, on their way to vectors. */
+  embed(inputs: Array<Uint32Array>): Embedding
   /** What was loaded, and where it runs. */
   get info(): ModelInfo
   /** A new conversation with a KV cache of its own. */

@@ -773,7 +773,8 @@ if (
   }
 }
 
-const { Model, Reply, Session, compile, extractEmbeddings, extractTokenizer, inspectDevices, listDevices, load, probeRuntime, provokePanic, systemChain } = nativeBinding
+const { Embedding, Model, Reply, Session, compile, extractEmbeddings, extractTokenizer, inspectDevices, listDevices, load, probeRuntime, provokePanic, systemChain } = nativeBinding
+export { Embedding }
 export { Model }
 export { Reply }
 export { Session }

@@ -19,6 +19,7 @@ const expected = [
   /^(.+\n){3}/,
   /^from the worker: .+/,
   /^2 "Hello world"\ntrue\n Paris -\d\.\d+ 2\n/,
+  /^(0\.\d\d\n){2}$/,
   /^unknown_model \| .+ \| .+\n0 metis-sim:0\n$/,
 ];
 

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import anyTest from 'ava';
-import { load, listDevices, type Model } from '../ts/index.js';
+import { AxllmError, load, listDevices, type Model } from '../ts/index.js';
 import { provokePanic } from '../ts/native.js';
 import { cleanEnv } from './helpers/cli.js';
 
@@ -124,6 +124,64 @@ test('one chat answers one message at a time', async (t) => {
   await t.throwsAsync(chat.send('Hi').text(), { code: 'busy' });
   await first.return(undefined as never);
   t.true((await chat.send('Hi', { maxTokens: 2 }).text()).length > 0);
+});
+
+test('texts become vectors: alike where the texts are, the same whatever goes with them', async (t) => {
+  using model = await load(undefined, { pipeline: 'transformers' });
+  const texts = [
+    'The cat sleeps on the sofa.',
+    'A kitten is napping on the couch.',
+    'Interest rates rose by 2 %.',
+  ];
+  const vectors = await model.embed(texts);
+  t.deepEqual(
+    vectors.map(({ length }) => length),
+    texts.map(() => model.info.embeddingDim),
+  );
+  const likeness = (a: number, b: number) =>
+    vectors[a]!.reduce((sum, value, at) => sum + value * vectors[b]![at]!, 0);
+  t.true(Math.abs(likeness(0, 0) - 1) < 1e-5);
+  t.true(likeness(0, 1) > likeness(0, 2) && likeness(0, 1) > likeness(1, 2));
+  // a reply and other callers beside it
+  const chat = model.generate('Hi', { maxTokens: 10 }).text();
+  const again = await Promise.all(texts.map((text) => model.embed([text])));
+  t.deepEqual(again.flat(), vectors);
+  await chat;
+  t.deepEqual(await model.embed([]), []);
+});
+
+test('embedding ends with its signal, and says which text is at fault', async (t) => {
+  using model = await load(undefined, { pipeline: 'transformers' });
+  const stop = new AbortController();
+  const reason = new Error('enough');
+  const long = 'Many words in a long text. '.repeat(800);
+  const leaving = model.embed([long, long, long], { signal: stop.signal });
+  setTimeout(() => stop.abort(reason), 100);
+  t.is(await t.throwsAsync(leaving), reason);
+  t.is(await t.throwsAsync(model.embed(['Hi'], { signal: stop.signal })), reason);
+  t.like(await t.throwsAsync(model.embed(['Hi', ''])), { code: 'invalid_option', index: 1 });
+  const much = long.repeat(20);
+  t.like(await t.throwsAsync(model.embed([much])), { code: 'context_length_exceeded', index: 0 });
+  t.is((await model.embed(['Hi'])).length, 1);
+});
+
+test('embedding on a device is an error that says why', async (t) => {
+  using model = await load(undefined, { device: 'sim' });
+  const error = await t.throwsAsync(model.embed(['Hi']), { code: 'embeddings_unsupported' });
+  t.regex((error as AxllmError).hint!, /--pipeline transformers/);
+});
+
+test('the process ends while it embeds', async (t) => {
+  const script = `
+    const { load } = await import('./dist/index.js');
+    const model = await load(undefined, { pipeline: 'transformers' });
+    model.embed(['Many words in a long text. '.repeat(1000)]);
+    setTimeout(() => process.exit(0), 200);`;
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
+    env: cleanEnv(),
+    stdio: 'inherit',
+  });
+  t.deepEqual(await once(child, 'close'), [0, null]);
 });
 
 test('errors carry a stable code and a hint', async (t) => {

@@ -105,10 +105,26 @@ for (const [flag, preset, line, value] of reference) {
     if (value === undefined || typeof value === 'object') return;
     const row = allOptions().find(([name]) => name === flag)![1];
     const text = String(value);
-    for (const variable of row.env) t.is(values('', { [variable]: text })[flag], value as never, variable);
-    t.is(values('', {}, {}, { [row.key]: value })[flag], value as never);
+    // of a flag that may stand alone they say what it means then, and do not stand for it
+    const alone = typeof row.bare === 'string';
+    const given = alone ? `--${flag}` : '';
+    for (const variable of row.env) {
+      t.is(values(given, { [variable]: text })[flag], value as never, variable);
+      if (alone) t.is(values('', { [variable]: text })[flag], undefined);
+    }
+    t.is(values(given, {}, {}, { [row.key]: value })[flag], value as never);
   });
 }
+
+test('AXLLM_UI is what a bare --ui means: it turns no page on, and a mode that is given wins', (t) => {
+  const env = { AXLLM_UI: 'local' };
+  t.like(values('', env), { ui: undefined, from: { ui: undefined } });
+  t.like(values('--ui', env), { ui: 'local', from: { ui: 'env' } });
+  t.like(values('--ui share', env), { ui: 'share', from: { ui: 'flag' } });
+  t.like(values('--ui', {}, {}, { ui: 'local_simple' }), { ui: 'local_simple', from: { ui: 'config' } });
+  t.like(values('--ui', env, {}, { ui: 'share' }), { ui: 'local' });
+  t.throws(() => values('--ui', { AXLLM_UI: 'off' }), { message: /AXLLM_UI is one of share, local/ });
+});
 
 const refused = test.macro({
   exec(t, line: string, text: RegExp) {

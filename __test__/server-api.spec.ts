@@ -1,5 +1,6 @@
 /** The HTTP interface, field by field, against the library and OpenAI's own schemas. */
 import { readFileSync } from 'node:fs';
+import { Validator } from '@seriousme/openapi-schema-validator';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import test, { type ExecutionContext } from 'ava';
 import { load } from '../ts/index.js';
@@ -219,6 +220,10 @@ test('what is known but not supported is 400 and names the parameter', async (t)
   ];
   const refused = await post(`${url}/v1/chat/completions`, { messages: image });
   t.like(refused, { status: 400, body: { error: { param: 'messages[0].content' } } });
+  const unasked = await post(`${url}/v1/chat/completions`, {
+    messages: [{ role: 'assistant', content: 'Hi' }],
+  });
+  t.like(unasked, { status: 400, body: { error: { param: 'messages', code: 'invalid_messages' } } });
   const harmless = { n: 1, tools: [], tool_choice: 'none', response_format: { type: 'text' }, unknown: 1 };
   t.is(
     (await post(`${url}/v1/chat/completions`, { ...good, ...harmless, user: 'u', metadata: {} })).status,
@@ -262,8 +267,6 @@ test('models are listed and named; one that is not there is 404', async (t) => {
   const wrong = await post(`${url}/v1/chat/completions`, { model: 'gpt-4o', messages: user('Hi') });
   conforms(t, 'ErrorResponse', wrong.body);
   t.like(wrong, { status: 404, body: { error: { code: 'model_not_found', param: 'model' } } });
-  const none = await post(`${url}/v1/embeddings`, { model: 'tiny', input: 'x' });
-  t.like(none, { status: 501, body: { error: { code: 'not_supported' } } });
 });
 
 test('tokens, texts and prompts', async (t) => {
@@ -334,11 +337,89 @@ test('the OpenAPI document describes every route, from the schemas that check', 
     t.truthy(operation, `${method} ${path}`);
     t.is(operation.requestBody === undefined, input === undefined, path);
   }
-  const { schema } = body.paths['/v1/chat/completions'].post.requestBody.content['application/json'];
-  const check = new Ajv2020({ strict: false }).compile(schema);
+  const { valid, errors } = await new Validator().validate(body);
+  t.true(valid, JSON.stringify(errors));
+  const chats = { $ref: '#/components/schemas/ChatRequest', components: body.components };
+  t.deepEqual(body.paths['/v1/chat/completions'].post.requestBody.content['application/json'].schema, {
+    $ref: chats.$ref,
+  });
+  const check = new Ajv2020({ strict: false }).compile(chats);
   t.true(check({ messages: user('Hi'), temperature: 1 }));
   t.false(check({ messages: [] }));
   t.false(check({ messages: user('Hi'), temperature: -1 }));
+});
+
+test('a value of another kind is 400 and names its field, whichever field it is', async (t) => {
+  const { url } = await tinyServer(t);
+  const kinds = { string: 'a text', number: 1, boolean: true, array: [1], object: { a: 1 } };
+  type Kind = keyof typeof kinds;
+  const text: Kind[] = ['string'];
+  const number: Kind[] = ['number'];
+  const flag: Kind[] = ['boolean'];
+  const either: Kind[] = ['string', 'array'];
+  // what each may be; `{}` and `[]` of the right kind are other tests' business
+  const sampling = {
+    temperature: number,
+    top_p: number,
+    top_k: number,
+    min_p: number,
+    seed: number,
+    presence_penalty: number,
+    frequency_penalty: number,
+    repeat_penalty: number,
+  };
+  const common = {
+    ...sampling,
+    repetition_penalty: number,
+    model: text,
+    stream: flag,
+    stream_options: ['object'] as Kind[],
+    timings_per_token: flag,
+    n: number,
+    stop: either,
+    logit_bias: ['object'] as Kind[],
+    user: text,
+    metadata: ['object'] as Kind[],
+    grammar: [] as Kind[],
+    max_tokens: number,
+  };
+  const chat = {
+    ...common,
+    messages: ['array'] as Kind[],
+    max_completion_tokens: number,
+    logprobs: flag,
+    on_overflow: text,
+    ...Object.fromEntries(
+      ['response_format', 'tools', 'tool_choice', 'functions', 'function_call', 'modalities', 'audio']
+        .concat(['prediction', 'web_search_options'])
+        .map((name) => [name, [] as Kind[]]),
+    ),
+  };
+  const ollama = { model: text, stream: flag, options: ['object'] as Kind[], format: [] as Kind[] };
+  const routes: [string, object, Record<string, Kind[]>][] = [
+    ['/v1/chat/completions', { messages: user('Hi'), max_tokens: 1 }, chat],
+    ['/v1/completions', { prompt: 'Hi', max_tokens: 1 }, { ...common, prompt: either, logprobs: number }],
+    ['/v1/embeddings', { input: 'Hi' }, { model: text, input: either, dimensions: number, user: text }],
+    ['/api/chat', { model: 'tiny', messages: user('Hi') }, { ...ollama, messages: ['array'], tools: [] }],
+    ['/api/generate', { model: 'tiny' }, { ...ollama, prompt: text, system: text, raw: flag, images: [] }],
+    ['/api/embed', { model: 'tiny', input: 'Hi' }, { model: text, input: either, truncate: flag }],
+    ['/api/embeddings', { model: 'tiny', prompt: 'Hi' }, { model: text, prompt: text }],
+    ['/tokenize', { content: 'Hi' }, { content: text, model: text }],
+    ['/detokenize', { tokens: [1] }, { tokens: ['array'], model: text }],
+    ['/apply-template', { messages: user('Hi') }, { messages: ['array'], model: text }],
+  ];
+  for (const [path, good, fields] of routes) {
+    for (const [field, right] of Object.entries(fields)) {
+      for (const [kind, value] of Object.entries(kinds)) {
+        if (right.includes(kind as Kind)) continue;
+        const { status, body } = await post(url + path, { ...good, [field]: value });
+        const said = `${path} ${field} ${kind}: ${JSON.stringify(body)}`;
+        t.is(status, 400, said);
+        if (path.startsWith('/api/')) t.true(body.error.startsWith(`${field}: `), said);
+        else t.true(body.error.param === field && body.error.message.startsWith(`${field}: `), said);
+      }
+    }
+  }
 });
 
 test('figures for Prometheus', async (t) => {

@@ -59,6 +59,30 @@ test('openai (npm): whole, streamed, with figures and log-probabilities', async 
   );
 });
 
+test('openai (npm): embeddings, packed as it asks for them and plain', async (t) => {
+  const { openai, model, url } = await withKey(t);
+  const input = ['Hello there', 'and there'];
+  const expected = (await model.embed(input)).map((vector) => [...vector]);
+  for (const form of [{}, { encoding_format: 'float' as const }]) {
+    const { data, usage } = await openai.embeddings.create({ model: 'tiny', input, ...form });
+    t.deepEqual(
+      data.map(({ embedding }) => embedding),
+      expected,
+    );
+    t.is(usage.prompt_tokens, 20);
+  }
+  const bad = await t.throwsAsync(openai.embeddings.create({ model: 'tiny', input, dimensions: 8 }), {
+    instanceOf: BadRequestError,
+  });
+  t.is((bad as BadRequestError).param, 'dimensions');
+  const stop = new AbortController();
+  const many = Array.from({ length: 2000 }, () => 'x'.repeat(200));
+  const leaving = openai.embeddings.create({ model: 'tiny', input: many }, { signal: stop.signal });
+  setTimeout(() => stop.abort(), 50);
+  await t.throwsAsync(leaving, { instanceOf: APIUserAbortError });
+  await idle(url);
+});
+
 test('openai (npm): aborting gives the model back', async (t) => {
   const { openai, url, expected } = await withKey(t);
   const ask = { model: 'tiny', messages: user('Hello there') };
@@ -99,7 +123,7 @@ test('openai (npm): each failure is the class that it should be', async (t) => {
 });
 
 test('openai (PyPI)', async (t) => {
-  const { url, expected } = await withKey(t);
+  const { url, model, expected } = await withKey(t);
   const cache = process.env.XDG_CACHE_HOME || join(homedir(), '.cache');
   const client = join(cache, 'axllm-test', 'openai-3.57.0');
   t.true(existsSync(client), `bash scripts/test-tools.sh installs ${client}`);
@@ -119,14 +143,17 @@ test('openai (PyPI)', async (t) => {
     models: ['tiny'],
     wrong_model: ['NotFoundError', 404, 'model_not_found', 'model'],
     bad_parameter: ['BadRequestError', 400, 'invalid_value', 'n'],
+    embeddings: (await model.embed(['Hello there', 'and there'])).map((vector) => [...vector]),
+    embedding_tokens: 20,
     too_long: ['BadRequestError', 400, 'context_length_exceeded', null],
+    too_long_input: ['BadRequestError', 400, 'context_length_exceeded', 'input[1]'],
     wrong_key: ['AuthenticationError', 401, 'invalid_api_key', null],
   });
   await idle(url);
 });
 
 test('ollama (npm): chat, generate, listings, abort', async (t) => {
-  const { url, expected } = await withKey(t);
+  const { url, model, expected } = await withKey(t);
   const headers = { Authorization: 'Bearer secret' };
   const ollama = new Ollama({ host: url, headers });
   const options = { num_predict: 30 };
@@ -139,6 +166,9 @@ test('ollama (npm): chat, generate, listings, abort', async (t) => {
   t.is((await ollama.list()).models[0]!.name, 'tiny');
   t.is((await ollama.ps()).models[0]!.name, 'tiny');
   t.deepEqual((await ollama.show({ model: 'tiny' })).capabilities, ['completion']);
+  const vectors = (await model.embed(['a', 'bc'])).map((vector) => [...vector]);
+  t.deepEqual((await ollama.embed({ model: 'tiny', input: ['a', 'bc'] })).embeddings, vectors);
+  t.deepEqual((await ollama.embeddings({ model: 'tiny', prompt: 'bc' })).embedding, vectors[1]);
   t.regex((await ollama.version()).version, /^\d/);
   await t.throwsAsync(ollama.chat({ ...ask, model: 'other' }), { message: /no model "other"/ });
   const long = await ollama.generate({ model: 'tiny', prompt: 'Tell me', stream: true });

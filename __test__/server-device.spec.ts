@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
 import { createInterface } from 'node:readline';
 import test, { type ExecutionContext } from 'ava';
-import OpenAI from 'openai';
+import OpenAI, { BadRequestError } from 'openai';
 import { axllm, outcome, start, type Outcome } from './helpers/cli.js';
 import { temporary } from './helpers/folder.js';
 import { writeTinyModel } from './helpers/tiny-model.js';
@@ -84,6 +84,19 @@ test('H9: without a stream it is 503 JSON, for OpenAI’s client an error, for O
   ).text.trim();
   t.regex(JSON.parse(lines.split('\n').at(-1)!).error as string, /failed at step/);
   t.false(lines.includes('"done":true'));
+});
+
+test('a device gives no embeddings: 400 says why, as clients show it', async (t) => {
+  const { url } = await serve(t, ['-d', 'sim']);
+  const openai = new OpenAI({ baseURL: `${url}/v1`, apiKey: 'none' });
+  const refused = await t.throwsAsync(openai.embeddings.create({ model: '', input: 'Hi' }), {
+    instanceOf: BadRequestError,
+    code: 'embeddings_unsupported',
+    message: /no embeddings can be made on metis-sim:0.*--pipeline transformers/,
+  });
+  t.is((refused as BadRequestError).param, 'model');
+  const { text } = await get(`${url}/metrics`);
+  t.regex(text, /path="\/v1\/embeddings",status="400"\} 1$/m, 'the client asks once');
 });
 
 test('each device takes requests, one at a time; a third waits and is told its place', async (t) => {

@@ -73,6 +73,30 @@ test('a full queue refuses at once, a caller may be held to one request', async 
   lane.dispose();
 });
 
+test('what keeps nothing takes a place but no conversation’s cache, and is let in once for all its parts', async (t) => {
+  using model = await load(writeTinyModel(temporary(t)), { pipeline: 'transformers' });
+  const lane = new Lane(model, 2);
+  const scheduler = new Scheduler([lane], 1);
+  (await scheduler.acquire({ identity: by('a'), key: '', signal: never })).release(key('other'));
+  const before = lane.overlap('a', key('other'));
+  t.true(before > 0);
+  const seats = [
+    await scheduler.acquire({ identity: by('a'), signal: never }),
+    await scheduler.acquire({ identity: by('a'), signal: never }),
+  ];
+  t.deepEqual([scheduler.running, lane.free], [2, false]);
+  t.is(lane.overlap('a', key('other')), before, 'the cache is idle and holds what it held');
+  const waiting = scheduler.acquire({ identity: by('b'), key: '', signal: never });
+  await t.throwsAsync(scheduler.acquire({ identity: by('c'), signal: never }), { message: /Too many/ });
+  const next = scheduler.acquire({ identity: by('a'), signal: never, admitted: true });
+  seats[0]!.release();
+  (await waiting).release('');
+  (await next).release();
+  seats[1]!.release();
+  t.deepEqual([scheduler.queued, scheduler.running], [0, 0]);
+  lane.dispose();
+});
+
 test('a request gets the cache that has read most of it, never another owner’s', async (t) => {
   using model = await load(writeTinyModel(temporary(t)), { pipeline: 'transformers' });
   const lane = new Lane(model, 3);

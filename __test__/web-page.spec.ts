@@ -44,6 +44,7 @@ test('chat: the reply streams as Markdown, the status line and the meter follow,
   await page.reload();
   await page.locator('article').nth(1).waitFor();
   t.regex(await page.locator('.markdown').first().innerText(), /Shakespeare/);
+  await page.locator('.entry').waitFor();
   t.is(await page.locator('.entry').count(), 1);
   t.is(await page.title(), 'smollm2-135m-instruct · axllm');
   t.deepEqual(wrong, []);
@@ -101,6 +102,53 @@ test('stop, regenerate, edit, branches, clear and undo', async (t) => {
   t.deepEqual(wrong, []);
 });
 
+test('a reload in mid-reply: what was said is kept and marked, the server stops, the conversation goes on', async (t) => {
+  const { url } = await serveUi(t, local);
+  const { page, wrong } = await visitor(t, url);
+  await page.locator('[role=meter]').waitFor();
+  t.regex(await say(page, question), /Shakespeare/);
+  await page.fill('#message', long);
+  await page.keyboard.press('Enter');
+  await page.waitForFunction(() => document.querySelectorAll('.markdown')[1]?.textContent?.includes(' a '));
+  const said = await page.locator('.markdown').nth(1).innerText();
+  await page.reload();
+  await page.locator('article').nth(1).waitFor();
+  // nobody reads the story any more, which would have gone on for thousands of tokens
+  const figures = async () => (await fetch(`${url}/metrics`)).text();
+  while (!/^axllm_requests_running 0$/m.test(await figures()));
+  const chats = 'axllm_requests_total{path="/v1/chat/completions"';
+  t.deepEqual(
+    (await figures()).split('\n').filter((line) => line.startsWith(chats)),
+    [`${chats},status="200"} 1`, `${chats},status="499"} 1`],
+  );
+  t.regex(await page.locator('.markdown').first().innerText(), /Shakespeare/);
+  const kept = await page.locator('.markdown').nth(1).innerText();
+  t.true(kept.startsWith(said.slice(0, 10)), kept);
+  t.is(await page.locator('article .stopped').innerText(), 'Stopped');
+  t.is(await page.locator('article').first().locator('.stopped').count(), 0);
+  t.true((await say(page, 'What is 2+2?')).length > 0);
+  t.is(await page.locator('article').count(), 3);
+  t.is(await page.locator('.stopped').count(), 1);
+
+  // before its first word: the message is in the field again, and nothing else has changed
+  const reading = `Sum this up: ${'a long text '.repeat(600)}`;
+  for (const inNewChat of [false, true]) {
+    if (inNewChat) await page.click('text=New chat');
+    const before = await page.locator('article').count();
+    await page.fill('#message', reading);
+    await page.keyboard.press('Enter');
+    await page.locator('.thinking').waitFor();
+    await page.reload();
+    await page.locator('[role=meter]').waitFor();
+    t.is(await page.inputValue('#message'), reading);
+    t.is(await page.locator('article').count(), before);
+    await page.fill('#message', '');
+  }
+  await page.reload();
+  t.is(await page.inputValue('#message'), '', 'it is put back once');
+  t.deepEqual(wrong, []);
+});
+
 test('settings: system prompt, temperature, sampling options with the complaints of the command line', async (t) => {
   const { url } = await serveUi(t, [...local, '--temperature', '0.3', '--system-prompt', 'You are a cook.']);
   const { page, wrong } = await visitor(t, url);
@@ -122,8 +170,16 @@ test('settings: system prompt, temperature, sampling options with the complaints
     await page.locator('#option-max-tokens-help').innerText(),
     'max-tokens is a whole number of at least 1, not "0"',
   );
+  t.is(await page.inputValue('#option-max-tokens'), '0', 'what is complained of is still there');
   await page.fill('#option-max-tokens', '5');
+  t.is(await page.inputValue('#option-max-tokens'), '5');
   await page.fill('#option-stop', 'zebra');
+  // drawn anew while it is typed in, as it is by a reply that streams: what another tab keeps does the same
+  await page.evaluate(async () => {
+    dispatchEvent(new StorageEvent('storage', { key: 'axllm.chat.none' }));
+    await new Promise((drawn) => setTimeout(drawn, 100));
+  });
+  t.is(await page.inputValue('#option-stop'), 'zebra');
   await page.click('label:has-text("Dark")');
   await page.click('[aria-label=Close]');
   t.is(await page.evaluate(() => document.documentElement.dataset.theme), 'dark');

@@ -12,6 +12,7 @@ import { pageRoute } from '../ts/server/page-route.js';
 import { startServer } from '../ts/server/start.js';
 import { answered, closeBrowser, say, serveUi, visitor } from './helpers/browser.js';
 import { echoModel } from './helpers/echo-model.js';
+import { temporary } from './helpers/folder.js';
 import { sshServer } from './helpers/sshd.js';
 
 const test = anyTest.serial;
@@ -42,7 +43,8 @@ function running(text: string): string[] {
 
 test('through an SSH server: the link works, is shown as a code, and dies with the process', async (t) => {
   const PATH = await sshServer(t);
-  const args = ['--ui', '--port', '0', '--share-ssh', 'tunnel', '--max-tokens', '8'];
+  const limits = ['--max-tokens', '8', '--share-sessions', '3'];
+  const args = ['--ui', '--port', '0', '--share-ssh', 'tunnel', ...limits];
   const { url, printed, stdout, stderr, end } = await serveUi(t, args, { PATH });
   const [, address, secret] = await printed(publicUrl);
   t.regex(stdout(), /^Running on local URL: {2}http:\/\/127\.0\.0\.1:\d+\nRunning on public URL: /);
@@ -53,6 +55,16 @@ test('through an SSH server: the link works, is shown as a code, and dies with t
   await page.locator('.greeting').waitFor();
   t.true((await say(page, 'Hi')).length > 0);
   t.is(await page.locator('[aria-label="Public link"]').count(), 0);
+
+  // the browser and two more are all that there is room for; a fourth ends the one that was quiet for longest
+  const link = `${address}/#${secret}`;
+  const guests = [await cookieOf(link), await cookieOf(link)];
+  t.deepEqual(await Promise.all(guests.map(lookIn)), [200, 200]);
+  t.true((await say(page, 'Hi')).length > 0);
+  guests.push(await cookieOf(link));
+  t.deepEqual((await Promise.all(guests.map(lookIn))).sort(), [200, 200, 401]);
+  t.true((await say(page, 'Hi')).length > 0);
+  t.regex(guests[0]!.attributes, /^; HttpOnly; SameSite=Strict; Path=\/$/, 'the link is plain HTTP');
 
   const owner = await visitor(t, url);
   await owner.page.click('[aria-label="Public link"]');
@@ -134,13 +146,14 @@ test('where no tunnel can be made, the step is named and the page is served here
 interface Setting {
   readonly command?: string;
   readonly hours?: number;
+  readonly sessions?: number;
   readonly model?: Model;
 }
 
 /** The server and its link in this process, with a model that echoes. */
 async function sharing(
   t: ExecutionContext,
-  { command = relay, hours = 72, model = echoModel(4) }: Setting = {},
+  { command = relay, hours = 72, sessions = 10, model = echoModel(4) }: Setting = {},
 ) {
   let share: Share | undefined;
   const page = { simple: false, history: true, defaults: {}, loading: () => ({}), share: () => share?.state };
@@ -154,7 +167,12 @@ async function sharing(
   const note = (text: string) => void said.push(text);
   share = openShare({
     server,
-    values: { 'share-command': command, 'share-ssh': undefined, 'share-expiry': hours },
+    values: {
+      'share-command': command,
+      'share-ssh': undefined,
+      'share-expiry': hours,
+      'share-sessions': sessions,
+    },
     env: process.env,
     log: { debug: note, info: note, warning: note },
     signal: stop.signal,
@@ -169,18 +187,31 @@ async function sharing(
   return { server, share, stop, links, said, link: () => links.at(-1)! };
 }
 
-async function cookieOf(link: string): Promise<{ origin: string; cookie: string; status: number }> {
+interface Guest {
+  readonly origin: string;
+  readonly status: number;
+  readonly cookie: string;
+  /** What the server said of the cookie. */
+  readonly attributes: string;
+}
+
+async function cookieOf(link: string, headers: Record<string, string> = {}): Promise<Guest> {
   const { origin, hash } = new URL(link);
   const response = await fetch(`${origin}/ui/session`, {
     method: 'POST',
-    headers: { 'content-type': 'application/json' },
+    headers: { 'content-type': 'application/json', ...headers },
     body: JSON.stringify({ key: hash.slice(1) }),
   });
-  return {
-    origin,
-    status: response.status,
-    cookie: (response.headers.get('set-cookie') ?? '').split(';')[0]!,
-  };
+  const given = response.headers.get('set-cookie') ?? '';
+  const cookie = given.split(';', 1)[0]!;
+  return { origin, status: response.status, cookie, attributes: given.slice(cookie.length) };
+}
+
+/** Whether the cookie is still good. */
+async function lookIn({ origin, cookie }: Guest): Promise<number> {
+  const response = await fetch(`${origin}/ui/page`, { headers: { cookie } });
+  await response.arrayBuffer();
+  return response.status;
 }
 
 test('visitors see nothing of each other, nor of the owner', async (t) => {
@@ -235,6 +266,50 @@ test('through the link only the page’s routes answer, and only to those who ha
   ]);
   const forged = await cookieOf(`${origin}/#${'A'.repeat(43)}`);
   t.is(forged.status, 401);
+});
+
+test('a link has room for ten browsers; one more ends the one that was quiet for longest', async (t) => {
+  const { link } = await sharing(t);
+  const guests: Guest[] = [];
+  for (let n = 0; n < 10; n++) guests.push(await cookieOf(link()));
+  for (const guest of guests) t.is(await lookIn(guest), 200);
+  // the first one looks in again, so the second is the one to go
+  t.is(await lookIn(guests[0]!), 200);
+  guests.push(await cookieOf(link()));
+  const statuses = [];
+  for (const guest of guests) statuses.push(await lookIn(guest));
+  t.deepEqual(statuses, [200, 401, ...Array.from({ length: 9 }, () => 200)]);
+});
+
+test('over TLS the cookie is for TLS alone, and the page works with it', async (t) => {
+  const folder = temporary(t);
+  const subject = ['-subj', '/CN=relay', '-addext', 'subjectAltName=IP:127.0.0.1'];
+  const files = ['-keyout', `${folder}/key.pem`, '-out', `${folder}/cert.pem`];
+  const kind = [
+    'req',
+    '-x509',
+    '-newkey',
+    'ec',
+    '-pkeyopt',
+    'ec_paramgen_curve:prime256v1',
+    '-nodes',
+    '-days',
+    '1',
+  ];
+  execFileSync('openssl', [...kind, ...subject, ...files], { stdio: 'ignore' });
+  const { server, link } = await sharing(t, { command: `RELAY_TLS=${folder} ${relay}` });
+  t.regex(link(), /^https:/);
+  const { page, wrong } = await visitor(t, link(), { ignoreHTTPSErrors: true });
+  t.is(await say(page, 'canary'), 'canary');
+  const [cookie] = await page.context().cookies();
+  t.like(cookie, { secure: true, httpOnly: true, sameSite: 'Strict' });
+  t.deepEqual(wrong, []);
+  // a proxy that says so is believed; here, without one, plain HTTP works as ever
+  const plain = await sharing(t);
+  t.regex((await cookieOf(plain.link(), { 'x-forwarded-proto': 'https' })).attributes, /; Secure$/);
+  t.notRegex((await cookieOf(plain.link())).attributes, /Secure/);
+  const { token } = server.issueToken();
+  t.notRegex((await cookieOf(`${server.url}/#${token}`)).attributes, /Secure/);
 });
 
 test('one reply at a time for each visitor; another visitor is not held up', async (t) => {

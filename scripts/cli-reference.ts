@@ -60,7 +60,10 @@ function meaning(row: OptionRow): string {
   const range =
     row.min !== undefined && row.max !== undefined && row.max < 1e9 ? `; ${row.min} to ${row.max}` : '';
   const choices = row.choices ? `; one of ${row.choices.map(code).join(', ')}` : '';
-  const bare = typeof row.bare === 'string' ? `; without a value ${code(row.bare)}` : '';
+  const bare =
+    typeof row.bare === 'string'
+      ? `; without a value ${code(row.bare)}, or what variable or config file say`
+      : '';
   const preset = row.default === undefined ? '' : `; default ${code(String(row.default))}`;
   return `${row.help}${range}${choices}${bare}${preset}`.replaceAll('|', '\\|');
 }

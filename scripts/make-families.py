@@ -5,7 +5,8 @@
     /tmp/venv/bin/python scripts/make-families.py crates/test-support/families
 
 Writes FAMILY/config.json and FAMILY/model.safetensors (bf16), FAMILY.gguf (the same weights), and families.json with
-logits of every position of a prompt (32-bit floats on the rounded weights) and 32 greedy ids.
+logits of some positions of a prompt (32-bit floats on the rounded weights), 32 greedy ids, and the states before the
+head: their mean, the first and the last one.
 """
 import json, pathlib, sys
 
@@ -138,6 +139,10 @@ def write_gguf(path, model, architecture):
     writer.close()
 
 
+def numbers(vector):
+    return [float(f"{value:.7g}") for value in vector.tolist()]
+
+
 def main(out):
     reference = {}
     for family, kind, settings, architecture, seed in FAMILIES:
@@ -153,14 +158,15 @@ def main(out):
             raise SystemExit(f"{family}: no seed gives clear choices")
         with torch.no_grad():
             logits = model(torch.tensor([prompt]), use_cache=False).logits[0]
+            states = model.model(torch.tensor([prompt]), use_cache=False).last_hidden_state[0]
         entry = dict(prompt=prompt, greedy=ids, least_margin=min(margins),
-                     logits=[[float(f"{value:.7g}") for value in logits[at].tolist()] for at in (0, 5, 27)],
-                     positions=[0, 5, 27])
+                     logits=[numbers(logits[at]) for at in (0, 5, 27)], positions=[0, 5, 27],
+                     mean_state=numbers(states.mean(0)), first_state=numbers(states[0]), last_state=numbers(states[-1]))
         if kind == "Phi3" and "rope_parameters" in settings:
             # within the first context, where the short factors hold
             with torch.no_grad():
                 short = model(torch.tensor([prompt[:12]]), use_cache=False).logits[0, -1]
-            entry["short"] = dict(len=12, logits=[float(f"{value:.7g}") for value in short.tolist()])
+            entry["short"] = dict(len=12, logits=numbers(short))
         reference[family] = entry
         folder = out / family
         model.bfloat16().save_pretrained(folder)

@@ -5,6 +5,8 @@ export interface ErrorDetails {
   cause?: unknown;
   /** Of a prompt that does not fit (`context_length_exceeded`). */
   counts?: PromptCounts | undefined;
+  /** Which of several inputs is at fault, from 0. */
+  index?: number | undefined;
 }
 
 /** Why a prompt does not fit. */
@@ -23,12 +25,15 @@ export class AxllmError extends Error {
   readonly hint: string | undefined;
   /** Of a prompt that does not fit (`context_length_exceeded`). */
   readonly counts: PromptCounts | undefined;
+  /** Which of several inputs is at fault, from 0. */
+  readonly index: number | undefined;
 
-  constructor(code: string, message: string, { hint, cause, counts }: ErrorDetails = {}) {
+  constructor(code: string, message: string, { hint, cause, counts, index }: ErrorDetails = {}) {
     super(message, cause === undefined ? undefined : { cause });
     this.code = code;
     this.hint = hint;
     this.counts = counts;
+    this.index = index;
   }
 }
 

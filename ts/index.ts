@@ -11,7 +11,8 @@ import { silentProgress, type StartProgress } from './store/progress.js';
 import { silentLog, type Log } from './terminal.js';
 
 export { AxllmError, type ErrorDetails, type PromptCounts } from './errors.js';
-export type { Chat, ChatOptions, Model, ReplyOptions, Slot } from './model.js';
+export type { EmbedInput } from './embed.js';
+export type { Chat, ChatOptions, EmbedOptions, Model, ReplyOptions, Slot } from './model.js';
 export type { DeviceInfo, GenerateOptions, Message, ModelInfo, Step, TokenLogprob } from './native.js';
 export type { Pipeline } from './options.js';
 export type { Progress, StartProgress } from './store/progress.js';

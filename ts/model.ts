@@ -9,6 +9,7 @@ import {
   type Conversation,
 } from './chat/conversation.js';
 import type { Thermometer } from './core-temperature.js';
+import { embedTokens, embeddingTokens, groupsOf, type EmbedInput } from './embed.js';
 import { AxllmError } from './errors.js';
 import { guard, type GenerateOptions, type Message, type ModelInfo, type NativeModel } from './native.js';
 import type { NativeSession } from './native.js';
@@ -30,6 +31,12 @@ export interface ChatOptions extends Omit<ReplyOptions, 'signal'> {
   history?: boolean;
   /** To go on from; its system prompt and `history` win over the options beside it. */
   conversation?: Conversation;
+}
+
+/** Of texts that become vectors. */
+export interface EmbedOptions {
+  /** Stops within one step; the promise then rejects with the signal's reason. */
+  signal?: AbortSignal | undefined;
 }
 
 /** A model with its weights loaded. Dispose it (`using model = …`) to give device and memory back. */
@@ -74,6 +81,36 @@ export class Model {
   /** The prompt that the model's chat template makes of a whole conversation, control tokens spelled out. */
   applyTemplate(messages: readonly Message[]): string {
     return guard(() => this.native.applyTemplate([...messages]));
+  }
+
+  /**
+   * A vector of length 1 for each text, by which texts of like meaning lie close together; the same to the bit
+   * whatever goes with it. Texts of any number are read in groups, beside replies that are under way.
+   *
+   * Only on the CPU: a device gives the scores of tokens and nothing else (`embeddings_unsupported`). A text that is
+   * empty, or longer than the context, is an error with its `index`; nothing is cut.
+   */
+  async embed(texts: readonly string[], { signal }: EmbedOptions = {}): Promise<Float32Array[]> {
+    const vectors: Float32Array[] = [];
+    for (const group of groupsOf(await this.embeddingTokens(texts))) {
+      vectors.push(...(await this.embedTokens(group, { signal })));
+    }
+    return vectors;
+  }
+
+  /** The token ids that {@link embed} would read of each text, or of ids that are given; all of them checked. */
+  embeddingTokens(
+    inputs: readonly EmbedInput[],
+    {
+      truncate = false,
+    }: { /** Keep the beginning of what is longer than the context. */ truncate?: boolean } = {},
+  ): Promise<Uint32Array[]> {
+    return embeddingTokens(this.native, inputs, truncate);
+  }
+
+  /** A vector for each of the {@link embeddingTokens}, all in one go. */
+  embedTokens(inputs: readonly Uint32Array[], { signal }: EmbedOptions = {}): Promise<Float32Array[]> {
+    return embedTokens(this.native, inputs, signal);
   }
 
   /** The card's system prompt, which a chat begins with unless it has one of its own. */

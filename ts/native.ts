@@ -107,14 +107,20 @@ interface NativeError {
   message?: string;
   hint?: string | null;
   counts?: PromptCounts | null;
+  index?: number | null;
 }
 
 function parse(error: Error): Error {
   if (error instanceof AxllmError) return error;
   if (!error.message.startsWith('{')) return new AxllmError('native', error.message, { cause: error });
   try {
-    const { code, message, hint, counts } = JSON.parse(error.message) as NativeError;
-    const details = { hint: hint ?? undefined, counts: counts ?? undefined, cause: error };
+    const { code, message, hint, counts, index } = JSON.parse(error.message) as NativeError;
+    const details = {
+      hint: hint ?? undefined,
+      counts: counts ?? undefined,
+      index: index ?? undefined,
+      cause: error,
+    };
     return new AxllmError(code ?? 'native', message ?? error.message, details);
   } catch {
     return new AxllmError('native', error.message, { cause: error });

@@ -39,7 +39,10 @@ export interface OptionSpec {
   readonly alias?: readonly string[];
   readonly choices?: readonly string[];
   readonly default?: string | number | boolean;
-  /** Its value when the flag stands without one, `false` for none at all; absent: the flag needs a value. */
+  /**
+   * Its value when the flag stands without one, `false` for none at all; absent: the flag needs a value. A variable or
+   * the config file changes a text here, and does not stand for the flag.
+   */
   readonly bare?: string | false;
   /** Names that others gave the variable; they are read before `AXLLM_<NAME>`. */
   readonly env?: readonly string[];

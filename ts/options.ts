@@ -239,6 +239,15 @@ export const optionTable = {
     commands: run,
     help: 'make the public link by this command: it forwards to 127.0.0.1:{port} and prints the address',
   },
+  'share-sessions': {
+    type: 'integer',
+    group: 'Server',
+    commands: run,
+    default: 10,
+    min: 1,
+    max: 10_000,
+    help: 'browsers at once on a public link; one more ends the one that was quiet for longest',
+  },
   'share-expiry': {
     type: 'number',
     group: 'Server',
@@ -300,6 +309,15 @@ export const optionTable = {
     min: 0,
     max: 1000000,
     help: 'requests that may wait for their turn; one more is answered 429',
+  },
+  'per-client': {
+    type: 'integer',
+    group: 'Server',
+    commands: serving,
+    default: 4,
+    min: 1,
+    max: 1_000_000,
+    help: 'requests for the model at once from one address of another machine; one more is answered 429',
   },
   'max-sockets': {
     type: 'integer',

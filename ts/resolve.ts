@@ -48,12 +48,25 @@ function find(
   const given = row.type === 'count' && flags[name] === 0 ? undefined : flags[name];
   // given several times, the last one counts
   const flag = Array.isArray(given) && row.type !== 'list' ? (given.at(-1) as unknown) : given;
-  if (flag !== undefined) return ['flag', `--${name}`, flag === '' && row.bare ? row.bare : flag];
+  const bare = typeof row.bare === 'string' && flag === '';
+  if (flag !== undefined && !bare) return ['flag', `--${name}`, flag];
+  const preset = elsewhere(row, { env, config, card });
+  // of a flag that may stand alone, all others say only what it means then
+  if (bare) return preset ?? ['flag', `--${name}`, row.bare];
+  return typeof row.bare === 'string'
+    ? ['default', name, undefined]
+    : (preset ?? ['default', name, row.default]);
+}
+
+function elsewhere(
+  row: OptionRow,
+  { env = {}, config = {}, card = {} }: Omit<Layers, 'flags'>,
+): [Source, string, unknown] | undefined {
   const variable = row.env.find((each) => env[each]);
   if (variable) return ['env', variable, env[variable]];
   if (config[row.key] !== undefined) return ['config', `the config file's ${row.key}`, config[row.key]];
   if (row.card && card[row.key] !== undefined) return ['card', `the card's ${row.key}`, card[row.key]];
-  return ['default', name, row.default];
+  return undefined;
 }
 
 /** `raw` as the row wants it; `label` names it in the complaint. */

@@ -32,6 +32,9 @@ seen["left"] = next(stream).choices[0].delta.content is not None
 stream.close()
 
 seen["completion"] = client.completions.create(model="tiny", prompt="Once upon", max_tokens=5).choices[0].text
+vectors = client.embeddings.create(model="tiny", input=["Hello there", "and there"])
+seen["embeddings"] = [list(map(float, each.embedding)) for each in vectors.data]
+seen["embedding_tokens"] = vectors.usage.prompt_tokens
 seen["models"] = [model.id for model in client.models.list()]
 for name, ask in {
     "wrong_model": lambda: client.chat.completions.create(model="other", messages=hello),
@@ -39,6 +42,7 @@ for name, ask in {
     "too_long": lambda: client.chat.completions.create(
         model="tiny", messages=[{"role": "user", "content": "x" * 2000}]
     ),
+    "too_long_input": lambda: client.embeddings.create(model="tiny", input=["Hi", "x" * 2000]),
     "wrong_key": lambda: openai.OpenAI(base_url=base, api_key="guess", max_retries=0).models.list(),
 }.items():
     try:

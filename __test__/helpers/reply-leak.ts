@@ -1,6 +1,6 @@
 /**
- * 10,000 replies and 1,000 that are left in the middle, eight at a time, after as many to warm up; prints how much
- * bigger the process has become, outside of V8's heap and in it.
+ * 10,000 replies, eight at a time, 1,000 that are left in the middle, and 8,000 texts that become vectors or are left on
+ * their way, after some to warm up; prints how much bigger the process has become, outside of V8's heap and in it.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -40,11 +40,25 @@ async function aborts(count: number): Promise<void> {
   }
 }
 
+async function vectors(count: number): Promise<void> {
+  for (let n = 0; n < count; n++) {
+    const stop = new AbortController();
+    const embedding = model.embed(
+      Array.from({ length: 8 }, (_, k) => `${n + k}`.repeat(20)),
+      { signal: stop.signal },
+    );
+    if (n % 4 === 0) setImmediate(() => stop.abort());
+    await embedding.catch(() => undefined);
+  }
+}
+
 await replies(2000);
 await aborts(200);
+await vectors(200);
 const grown = remember();
 await replies(10_000);
 await aborts(1000);
+await vectors(1000);
 process.stdout.write(JSON.stringify(grown()));
 model.dispose();
 rmSync(folder, { recursive: true });

@@ -43,6 +43,11 @@ export async function promises(): Promise<void> {
   using slot: Slot = model.slot();
   slot.reply({ text: 'x' });
   slot.reply({ messages }, { logprobs: 2 });
+  const vectors = await model.embed(['x'], { signal: AbortSignal.timeout(1) });
+  holds<Same<typeof vectors, Float32Array[]>>();
+  const ids = await model.embeddingTokens(['x', [1, 2]], { truncate: true });
+  holds<Same<typeof ids, Uint32Array[]>>();
+  await model.embedTokens(ids);
   const error = new AxllmError('code', 'text', { hint: 'x' });
   holds<Same<typeof error.code, string>>();
   holds<Same<typeof error.hint, string | undefined>>();
@@ -55,6 +60,8 @@ export async function promises(): Promise<void> {
   chat.send('Hi', { temperature: 'hot' });
   // @ts-expect-error an option that there is none of
   chat.send('Hi', { temprature: 1 });
+  // @ts-expect-error a list of texts
+  await model.embed('x');
   // @ts-expect-error neither a text nor messages
   slot.reply({});
   // @ts-expect-error a policy is one of two

@@ -30,7 +30,8 @@ export const serveCommand = (context: Context): CommandModule<object, Words> => 
 });
 
 async function run(argv: ArgumentsCamelCase<Words>, context: Context): Promise<void> {
-  const { startServer, isLoopback } = await import('../server/start.js');
+  const { startServer } = await import('../server/start.js');
+  const { isLoopback } = await import('../server/address.js');
   const { randomSecret } = await import('../server/access.js');
   const { limitsOf } = await import('../server/limits.js');
   const { values } = await settings(context, 'serve', argv);

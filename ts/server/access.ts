@@ -23,7 +23,7 @@ export interface TokenOptions {
   readonly expires?: number;
   readonly scope?: Identity['scope'];
   readonly atOnce?: number;
-  /** Cookies at once; one more ends the oldest. */
+  /** Cookies at once; one more ends the one that was not used for longest. */
   readonly sessions?: number;
 }
 
@@ -95,7 +95,7 @@ export class Access {
     if (typeof given === 'string' && given !== '' && this.isKey(given)) return { owner: 'key', scope: 'all' };
     const cookie = cookieOf(headers.cookie, cookieName);
     const visitor = cookie === undefined ? undefined : this.visitors.get(hex(cookie));
-    if (visitor && Date.now() <= visitor.expires) return visitor;
+    if (visitor && Date.now() <= visitor.expires) return this.seen(cookie!, visitor);
     return open && !this.needsKey ? { owner: 'local', scope: 'all' } : undefined;
   }
 
@@ -105,6 +105,14 @@ export class Access {
     while (this.guesses.length > 0 && this.guesses[0]! < now - 60_000) this.guesses.shift();
     this.guesses.push(now);
     if (this.guesses.length > freeGuesses) await new Promise((resolve) => setTimeout(resolve, guessDelayMs));
+  }
+
+  /** The map is in the order of last use. */
+  private seen(cookie: string, visitor: Visitor): Visitor {
+    const name = hex(cookie);
+    this.visitors.delete(name);
+    this.visitors.set(name, visitor);
+    return visitor;
   }
 
   private admit(options: TokenOptions, token: string, owner: string): string {

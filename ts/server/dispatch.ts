@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Log } from '../terminal.js';
 import type { Identity } from './access.js';
 import { readJson } from './body.js';
+import { Clients } from './clients.js';
 import { gate, type GatePolicy } from './gate.js';
 import { allowPreflight, setHeaders } from './headers.js';
 import { HttpError, asHttpError, errorBody, type Style } from './http-error.js';
@@ -14,10 +15,13 @@ export interface DoorPolicy extends GatePolicy {
   /** Whoever comes by it is the owner of the machine, as long as the server has no key. */
   readonly open: boolean;
   readonly cookieName: string;
+  /** Those of its names that are reached over TLS, which ends before it. */
+  readonly encrypted: ReadonlySet<string>;
 }
 
 /** Answers every request of a door. */
 export function dispatcher(server: Server, log: Log, draining: () => boolean) {
+  const clients = new Clients(server.limits['per-client']);
   return async (request: IncomingMessage, response: ServerResponse, door: DoorPolicy): Promise<void> => {
     const path = (request.url ?? '').split('?', 1)[0]!;
     const known = server.routes.filter((route) => route.path === path);
@@ -64,12 +68,18 @@ export function dispatcher(server: Server, log: Log, draining: () => boolean) {
     check(found, known, identity);
     if (draining()) throw unavailable('The server is ending', 503);
     if (server.connections() > server.limits['max-sockets']) throw unavailable('Too many connections', 429);
+    if (found.runs) clients.enter(request, response);
     const body = found.input ? await readJson(request, server.limits) : undefined;
     const input = found.input ? parseInput(found.input, body) : undefined;
     const whose = identity ?? { owner: 'nobody', scope: 'page' };
-    const { cookieName } = door;
-    await found.handle({ server, request, response, identity: whose, input, signal, cookieName });
+    const cookie = { name: door.cookieName, secure: isEncrypted(request, door) };
+    await found.handle({ server, request, response, identity: whose, input, signal, cookie });
   }
+}
+
+/** Whether the client came over TLS, as the link or the proxy before us says: a cookie then never leaves it otherwise. */
+function isEncrypted({ headers }: IncomingMessage, { encrypted }: DoorPolicy): boolean {
+  return encrypted.has(headers.host ?? '') || headers['x-forwarded-proto'] === 'https';
 }
 
 /** Default deny: whoever may not see a route is not told whether there is one. */

@@ -27,8 +27,8 @@ export interface DoorOptions {
 export interface Door {
   readonly url: string;
   readonly port: number;
-  /** Names, such as `box.lan:7860`, by which it may be called; may change at any time. */
-  readonly hosts: Set<string>;
+  /** From now on it is called by this address and no other name. */
+  answerTo(address: URL): void;
   /** Shuts it at once, with all who came by it. */
   close(): void;
 }
@@ -48,8 +48,14 @@ export async function openDoor(house: House, options: DoorOptions): Promise<Door
   const { limits, log, sockets, servers } = house;
   const { host = '127.0.0.1', port = 0, open = false } = options;
   const hosts = new Set(house.hosts.map((name) => name.toLowerCase()));
+  const encrypted = new Set<string>();
+  const answerTo = ({ host: called, protocol }: URL) => {
+    for (const names of [hosts, encrypted]) names.clear();
+    hosts.add(called);
+    if (protocol === 'https:') encrypted.add(called);
+  };
   // its port is known once it listens, and nobody comes before
-  let policy: DoorPolicy = { hosts, origins: house.origins, port, open, cookieName: '' };
+  let policy: DoorPolicy = { hosts, encrypted, origins: house.origins, port, open, cookieName: '' };
   const http = createServer(httpOptions(limits), (request, response) => {
     void house.dispatch(request, response, policy);
   });
@@ -68,5 +74,5 @@ export async function openDoor(house: House, options: DoorOptions): Promise<Door
     http.closeAllConnections();
   };
   const name = host.includes(':') ? `[${host}]` : host;
-  return { url: `http://${name}:${bound}`, port: bound, hosts, close: shut };
+  return { url: `http://${name}:${bound}`, port: bound, answerTo, close: shut };
 }

@@ -1,7 +1,7 @@
 /** One request's reply: waits for a place, reads the reply, gives the place back whatever happens. */
 import type { Chunk, GenerateOptions, Message, ReplyResult } from '../native.js';
 import type { Identity } from './access.js';
-import { HttpError } from './http-error.js';
+import { HttpError, asHttpError } from './http-error.js';
 import { prefixKey } from './lane.js';
 import type { Metrics } from './metrics.js';
 import type { Ready } from './served.js';
@@ -65,12 +65,14 @@ function framed(prompt: Prompt, { served, scheduler }: Ready): Prompt {
   return { messages: [{ role: 'system', content: system }, ...prompt.messages] };
 }
 
-/** The whole text, its chunks and the result. */
+/** The whole text, its chunks and the result; what fails is an error as clients are told it. */
 export async function collect(ask: Ask): Promise<{ text: string; chunks: Chunk[]; result: ReplyResult }> {
   const chunks: Chunk[] = [];
   const iterator = generate(ask);
   for (;;) {
-    const step = await iterator.next();
+    const step = await iterator.next().catch((error: unknown) => {
+      throw asHttpError(error, ask.ready.contextLength);
+    });
     if (step.done) {
       return { text: chunks.map(({ text }) => text).join(''), chunks, result: step.value };
     }

@@ -52,7 +52,8 @@ export function asHttpError(error: unknown, contextLength?: number): HttpError {
   if (status === 500 && code !== 'internal' && error !== known) {
     return new HttpError(500, 'The server met an error of its own', { code: 'internal', cause: error });
   }
-  return new HttpError(status, text, { code, cause: error, extra: countsOf(known, contextLength) });
+  const param = code === 'invalid_messages' ? { param: 'messages' } : {};
+  return new HttpError(status, text, { code, ...param, cause: error, extra: countsOf(known, contextLength) });
 }
 
 const statuses: Record<string, number> = {
@@ -63,6 +64,8 @@ const statuses: Record<string, number> = {
   unknown_token: 400,
   device_failed: 503,
   device_in_use: 503,
+  // not 501: clients would try again, and show a fault of the server's
+  embeddings_unsupported: 400,
   disposed: 503,
 };
 

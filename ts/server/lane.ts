@@ -11,9 +11,14 @@ interface Kept {
   used: number;
 }
 
-/** A cache that a request has, until it gives it back with what it holds now. */
-export interface Lease {
+/** A place that a request has until it gives it back. */
+export interface Seat {
   readonly model: Model;
+  release(key?: string): void;
+}
+
+/** A place with a cache, given back with what that holds now. */
+export interface Lease extends Seat {
   readonly slot: Slot;
   release(key: string): void;
 }
@@ -23,6 +28,8 @@ export class Lane {
   /** °C after the last reply, where the device tells it. */
   temperature: number | undefined;
   private readonly kept: Kept[] = [];
+  /** Places taken without a cache. */
+  private seats = 0;
   private clock = 0;
 
   constructor(
@@ -31,7 +38,7 @@ export class Lane {
   ) {}
 
   get running(): number {
-    return this.kept.filter(({ busy }) => busy).length;
+    return this.seats + this.kept.filter(({ busy }) => busy).length;
   }
 
   get free(): boolean {
@@ -57,6 +64,12 @@ export class Lane {
     Object.assign(kept, { owner, busy: true, key: '' });
     const release = (now: string) => Object.assign(kept, { key: now, busy: false, used: ++this.clock });
     return { model: this.model, slot: kept.slot, release };
+  }
+
+  /** A place for what keeps nothing: no conversation's cache is forgotten for it. */
+  seat(): Seat {
+    this.seats += 1;
+    return { model: this.model, release: () => void (this.seats -= 1) };
   }
 
   dispose(): void {

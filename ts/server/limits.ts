@@ -5,6 +5,7 @@ import { resolve } from '../resolve.js';
 const names = [
   'parallel',
   'queue',
+  'per-client',
   'max-sockets',
   'max-body',
   'max-headers',

@@ -46,6 +46,7 @@ export class Metrics {
   private promptTokens = 0;
   private cachedTokens = 0;
   private completionTokens = 0;
+  private embeddingTokens = 0;
   private hits = 0;
   private misses = 0;
 
@@ -71,6 +72,11 @@ export class Metrics {
     if (later > 0) this.perToken.observe(result.decodeMs / 1000 / later, later);
   }
 
+  /** Inputs of so many tokens have become vectors. */
+  embedded(tokens: number): void {
+    this.embeddingTokens += tokens;
+  }
+
   text(gauges: Gauges): string {
     return `${[...this.lines(gauges)].join('\n')}\n`;
   }
@@ -84,6 +90,7 @@ export class Metrics {
     yield* single('axllm_prompt_tokens_total', 'counter', 'Tokens of prompts.', this.promptTokens);
     yield* single('axllm_cached_tokens_total', 'counter', 'Those not read again.', this.cachedTokens);
     yield* single('axllm_completion_tokens_total', 'counter', 'Tokens generated.', this.completionTokens);
+    yield* single('axllm_embedding_tokens_total', 'counter', 'Tokens embedded.', this.embeddingTokens);
     yield* single('axllm_cache_hits_total', 'counter', 'Replies that reused a KV cache.', this.hits);
     yield* single(
       'axllm_cache_misses_total',

@@ -15,18 +15,19 @@ export const openApiRoute = route({
 /** The OpenAPI 3.1 document of some routes. */
 export function document(routes: readonly Route[]): object {
   const paths: Record<string, Record<string, object>> = {};
-  for (const each of routes) (paths[each.path] ??= {})[each.method.toLowerCase()] = operation(each);
+  const schemas: Record<string, object> = {};
+  for (const each of routes) (paths[each.path] ??= {})[each.method.toLowerCase()] = operation(each, schemas);
   return {
     openapi: '3.1.0',
     info: { title: 'axllm', version: packageVersion(), license: { name: 'Apache-2.0' } },
     paths,
-    components: { securitySchemes: { key: { type: 'http', scheme: 'bearer' } } },
+    components: { schemas, securitySchemes: { key: { type: 'http', scheme: 'bearer' } } },
   };
 }
 
-function operation({ summary, input, access }: Route): object {
+function operation({ summary, input, access }: Route, schemas: Record<string, object>): object {
   const body = input && {
-    requestBody: { required: true, content: { 'application/json': { schema: schemaOf(input) } } },
+    requestBody: { required: true, content: { 'application/json': { schema: schemaOf(input, schemas) } } },
   };
   const wrong = { description: 'What is wrong, and with which parameter.' };
   return {
@@ -37,7 +38,12 @@ function operation({ summary, input, access }: Route): object {
   };
 }
 
-function schemaOf(input: z.ZodType): object {
-  const { $schema: _, ...schema } = z.toJSONSchema(input, { io: 'input', unrepresentable: 'any' });
+/** The schema as it stands in the document; the parts that have names join those of the others. */
+function schemaOf(input: z.ZodType, schemas: Record<string, object>): object {
+  const { $schema: _, ...found } = z.toJSONSchema(input, { io: 'input', unrepresentable: 'any' });
+  // a reference begins at the document's root, not at the schema's
+  const text = JSON.stringify(found).replaceAll('"#/$defs/', '"#/components/schemas/');
+  const { $defs = {}, ...schema } = JSON.parse(text) as { $defs?: Record<string, object> };
+  Object.assign(schemas, $defs);
   return schema;
 }

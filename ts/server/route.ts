@@ -29,8 +29,8 @@ export interface Call<Input = unknown> {
   readonly input: Input;
   /** Aborted when the client leaves, the reply takes too long, or the server ends. */
   readonly signal: AbortSignal;
-  /** The cookie's name at this door. */
-  readonly cookieName: string;
+  /** The cookie's name at this door, and whether it may only travel encrypted. */
+  readonly cookie: { readonly name: string; readonly secure: boolean };
 }
 
 /** One method at one path. */
@@ -40,6 +40,8 @@ export interface Route<Input = unknown> {
   /** `open`: anybody; `page`: whoever has a key or the page's cookie; `all`: keys alone. */
   readonly access: 'open' | 'page' | 'all';
   readonly style: Style;
+  /** It makes the model work: one client has few such requests at once. */
+  readonly runs?: true;
   readonly summary: string;
   /** Of a POST's body. */
   readonly input?: ZodType<Input>;

@@ -1,5 +1,6 @@
 /** THE table of routes. A test walks it; a route that is not here does not exist. */
 import { assetRoutes, type Asset } from './assets.js';
+import { ollamaEmbedRoute, ollamaEmbeddingsRoute } from './ollama/embed.js';
 import { psRoute, showRoute, tagsRoute, versionRoute } from './ollama/listing.js';
 import { ollamaChatRoute, ollamaGenerateRoute } from './ollama/replies.js';
 import { chatRoute } from './openai/chat.js';
@@ -30,6 +31,8 @@ export function routeTable(assets: ReadonlyMap<string, Asset>): Route[] {
     templateRoute,
     ollamaChatRoute,
     ollamaGenerateRoute,
+    ollamaEmbedRoute,
+    ollamaEmbeddingsRoute,
     tagsRoute,
     showRoute,
     psRoute,

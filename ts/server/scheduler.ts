@@ -2,27 +2,27 @@
 import type { Identity } from './access.js';
 import { FairQueue } from './fair-queue.js';
 import { HttpError } from './http-error.js';
-import type { Lane, Lease } from './lane.js';
+import type { Lane, Lease, Seat } from './lane.js';
 
 /** A request for a place. */
 export interface Wish {
   readonly identity: Identity;
-  /** What it will read: the lane that holds most of it is chosen. */
-  readonly key: string;
+  /** What it will read: the lane that holds most of it is chosen. Absent: it needs no KV cache that is kept. */
+  readonly key?: string;
   readonly signal: AbortSignal;
+  /** Part of a request that had its turn before: a full queue does not turn it away. */
+  readonly admitted?: boolean;
   /** Told its place in the queue, from 1, whenever that changes. */
   onPosition?(position: number): void;
 }
 
 interface Waiting extends Wish {
-  grant(lease: Lease): void;
+  grant(place: Place): void;
   position: number;
 }
 
 /** A place, with the lane that it is in. */
-export interface Place extends Lease {
-  readonly lane: Lane;
-}
+export type Place<Kind extends Seat = Seat> = Kind & { readonly lane: Lane };
 
 /** One model's lanes and the queue before them. */
 export class Scheduler {
@@ -43,6 +43,8 @@ export class Scheduler {
   }
 
   /** Waits for a place; throws 429 at once when the queue is full, and the signal's reason when it is aborted. */
+  async acquire(wish: Wish & { key: string }): Promise<Place<Lease>>;
+  async acquire(wish: Wish): Promise<Place>;
   async acquire(wish: Wish): Promise<Place> {
     wish.signal.throwIfAborted();
     this.count(wish.identity);
@@ -70,10 +72,10 @@ export class Scheduler {
 
   private place({ identity, key }: Wish): Place {
     const free = this.lanes.filter((lane) => lane.free);
-    const rank = (lane: Lane) => [lane.overlap(identity.owner, key), -lane.running] as const;
+    const rank = (lane: Lane) => [lane.overlap(identity.owner, key ?? ''), -lane.running] as const;
     const lane = free.reduce((best, other) => (better(rank(other), rank(best)) ? other : best));
-    const lease = lane.lease(identity.owner, key);
-    const release = (now: string) => {
+    const lease = key === undefined ? lane.seat() : lane.lease(identity.owner, key);
+    const release = (now = '') => {
       lease.release(now);
       this.uncount(identity);
       this.advance();
@@ -82,7 +84,8 @@ export class Scheduler {
   }
 
   private wait(wish: Wish): Promise<Place> {
-    if (this.queue.size >= this.longest) throw busy('Too many requests wait already', 'queue_full');
+    if (this.queue.size >= this.longest && !wish.admitted)
+      throw busy('Too many requests wait already', 'queue_full');
     const { owner } = wish.identity;
     return new Promise((resolve, reject) => {
       const waiting: Waiting = {
@@ -90,7 +93,7 @@ export class Scheduler {
         position: 0,
         grant: (place) => {
           wish.signal.removeEventListener('abort', leave);
-          resolve(place as Place);
+          resolve(place);
         },
       };
       const leave = () => {

@@ -38,9 +38,9 @@ function numberOf({ type, min, max, help }: OptionRow): Field {
   return schema.nullish().meta({ description: help });
 }
 
-/** At most 4 texts of at most 256 bytes. */
+const stops = { error: 'expected a text, or at most 4 of them, of at most 256 characters' };
 export const stopField = z
-  .union([z.string().max(256), z.array(z.string().max(256)).max(4)])
+  .union([z.string().max(256, stops), z.array(z.string().max(256, stops)).max(4, stops)], stops)
   .nullish()
   .meta({ description: 'Texts that end the reply; they are not part of it.' });
 

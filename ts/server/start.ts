@@ -4,6 +4,7 @@ import type { Socket } from 'node:net';
 import { AxllmError } from '../errors.js';
 import { silentLog, type Log } from '../terminal.js';
 import { Access, type TokenOptions } from './access.js';
+import { isLoopback } from './address.js';
 import { builtAssets, type Asset } from './assets.js';
 import { dispatcher } from './dispatch.js';
 import { openDoor, type Door, type DoorOptions } from './door.js';
@@ -33,7 +34,7 @@ export interface ServerOptions {
   readonly log?: Log;
 }
 
-export interface RunningServer extends Omit<Door, 'close'> {
+export interface RunningServer extends Omit<Door, 'close' | 'answerTo'> {
   readonly routes: readonly Route[];
   /** Another way in, such as a tunnel's. */
   openDoor(options: DoorOptions): Promise<Door>;
@@ -80,7 +81,6 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   return {
     url: main.url,
     port: main.port,
-    hosts: main.hosts,
     routes: server.routes,
     ready: allReady(entries),
     openDoor: (wish) => openDoor(house, wish),
@@ -91,11 +91,6 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       for (const entry of entries) entry.dispose();
     },
   };
-}
-
-/** Whether only this machine reaches the address. */
-export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host);
 }
 
 function allReady(entries: readonly Entry[]): Promise<void> {

@@ -12,13 +12,15 @@ export const sessionRoute = route<z.infer<typeof schema>>({
   style: 'openai',
   summary: "Exchanges the page's secret, or a key, for a cookie.",
   input: schema,
-  async handle({ server, input, response, cookieName }) {
-    const cookie = server.access.exchange(input.key);
-    if (cookie === undefined) {
+  async handle({ server, input, response, cookie }) {
+    const secret = server.access.exchange(input.key);
+    if (secret === undefined) {
       await server.access.guessed();
       throw new HttpError(401, 'This key is not, or no longer, good', { code: 'invalid_api_key' });
     }
-    response.setHeader('Set-Cookie', `${cookieName}=${cookie}; HttpOnly; SameSite=Strict; Path=/`);
+    const secure = cookie.secure ? '; Secure' : '';
+    const attributes = `HttpOnly; SameSite=Strict; Path=/${secure}`;
+    response.setHeader('Set-Cookie', `${cookie.name}=${secret}; ${attributes}`);
     json(response, { ok: true });
   },
 });

@@ -16,7 +16,7 @@ const longestPauseMs = 60_000;
 
 export interface ShareOptions {
   readonly server: Pick<RunningServer, 'openDoor' | 'issueToken'>;
-  readonly values: Pick<OptionValues, 'share-command' | 'share-ssh' | 'share-expiry'>;
+  readonly values: Pick<OptionValues, 'share-command' | 'share-ssh' | 'share-expiry' | 'share-sessions'>;
   readonly env: Env;
   readonly log: Log;
   /** Ends the link. */
@@ -54,7 +54,8 @@ async function run(options: ShareOptions, share: { state: ShareState }): Promise
   const end = new AbortController();
   const expiry = setTimeout(() => end.abort(), lifeMs);
   const signal = AbortSignal.any([options.signal, end.signal]);
-  const secret = server.issueToken({ expires, scope: 'page', atOnce });
+  const sessions = values['share-sessions'];
+  const secret = server.issueToken({ expires, scope: 'page', atOnce, sessions });
   let door: Door | undefined;
   try {
     door = await server.openDoor({ open: false });
@@ -83,8 +84,7 @@ async function keepOpen(
   let shown = '';
   for (;;) {
     // only now is its name known; any other is refused
-    door.hosts.clear();
-    door.hosts.add(new URL(tunnel.url).host);
+    door.answerTo(new URL(tunnel.url));
     const url = `${tunnel.url}/#${secret}`;
     share.state = { phase: 'open', url, expires, qr: qrRows(url) };
     if (url !== shown) onLink(url, expires);

@@ -2,7 +2,7 @@
 import { before, switchTo, withSystem } from '../chat/conversation.js';
 import { asAxllmError } from '../errors.js';
 import { ApiError, fetchState, openSession } from './api.js';
-import { converse, withReply } from './converse.js';
+import { converse, stopped, withReply } from './converse.js';
 import {
   canSend,
   entryInView,
@@ -27,11 +27,18 @@ export class App {
   state: AppState;
   private readonly listeners = new Set<() => void>();
   private stopReply: AbortController | undefined;
+  private unsent: storage.Unsent | undefined;
   private toastTimer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(private readonly store: storage.Store) {
+  /** `store` is the browser's, `tab` this tab's alone. */
+  constructor(
+    private readonly store: storage.Store,
+    private readonly tab: storage.Store,
+  ) {
     const kept = readKept(storage.readSettings(store));
     this.state = initialState(storage.readLibrary(store), kept, newId(), Date.now());
+    this.unsent = storage.takeUnsent(tab);
+    if (this.unsent && !entryOf(this.state.library, this.unsent.id)) this.newChat();
   }
 
   subscribe(listener: () => void): () => void {
@@ -233,10 +240,22 @@ export class App {
     this.set({ open: entryInView(this.state, this.state.open.id) ?? this.state.open });
   }
 
-  /** The page is going away: what a reply has said until now is kept. */
+  /** The page is going away: what a reply has said until now is kept, or else the message that it was to answer. */
   leave(): void {
-    const { reply } = this.state;
-    if (reply && reply.text !== '') this.write(() => storage.writeEntry(this.store, withReply(reply)));
+    const { reply, library } = this.state;
+    if (!reply) return;
+    const kept = entryOf(library, reply.entry.id)?.conversation.turns ?? [];
+    if (reply.text !== '') this.write(() => storage.writeEntry(this.store, withReply(stopped(reply))));
+    else if (!kept.some(({ user }) => user === reply.user)) {
+      storage.writeUnsent(this.tab, { id: reply.entry.id, text: reply.user });
+    }
+  }
+
+  /** The message that the page was left with, once; else nothing. */
+  takeUnsent(): string {
+    const text = this.unsent?.text ?? '';
+    this.unsent = undefined;
+    return text;
   }
 }
 

@@ -44,10 +44,15 @@ export async function* converse(message: Message): AsyncGenerator<Reply | { read
     if (signal.aborted) return;
     throw new ApiError('The model ended its reply before it said anything', 200, 'empty_reply', emptyHint);
   }
-  yield { done: withReply(reply) };
+  yield { done: withReply(signal.aborted ? stopped(reply) : reply) };
 }
 
 const emptyHint = 'try again with a higher temperature, or change the message';
+
+/** The reply with a mark that it is not whole. */
+export function stopped(reply: Reply): Reply {
+  return { ...reply, stats: { ...reply.stats, stopped: true } };
+}
 
 /** The entry with the reply as far as it has come. */
 export function withReply({ entry, user, text, stats }: Reply): Entry {

@@ -3,7 +3,7 @@ import { render } from 'preact';
 import { App } from './app.js';
 import { Page } from './view/page.js';
 
-const app = new App(localStorage);
+const app = new App(localStorage, sessionStorage);
 addEventListener('storage', ({ key }) => app.changedElsewhere(key));
 addEventListener('pagehide', () => app.leave());
 render(<Page app={app} />, document.getElementById('root')!);

@@ -4,7 +4,8 @@ use axruntime_sys::{CallError, LoadError as RuntimeError, Status};
 use transformer::{ForwardError, LoadError, UnavailableIsa};
 
 use crate::{
-    EmbeddingsError, PromptError, SamplerError, TokenizerError, compile::CompileError, devices::DeviceError,
+    EmbedError, EmbeddingsError, PromptError, SamplerError, TokenizerError, compile::CompileError,
+    devices::DeviceError,
 };
 
 /// Why something could not be done.
@@ -29,6 +30,9 @@ pub enum Error {
     /// The embedding matrix.
     #[error(transparent)]
     Embeddings(#[from] EmbeddingsError),
+    /// Texts that are to become vectors.
+    #[error(transparent)]
+    Embed(#[from] EmbedError),
     /// The runtime library.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
@@ -64,8 +68,8 @@ pub enum Error {
     /// Compiling for the simulated card.
     #[error(transparent)]
     Compile(#[from] CompileError),
-    /// The caller stopped waiting for a busy device.
-    #[error("cancelled while waiting for the device")]
+    /// The caller wants it no more.
+    #[error("cancelled")]
     Cancelled,
 }
 
@@ -79,6 +83,7 @@ impl Error {
             Self::Prompt(error) => error.code(),
             Self::Sampler(error) => error.code(),
             Self::Embeddings(error) => error.code(),
+            Self::Embed(error) => error.code(),
             Self::Runtime(RuntimeError::MissingSymbols { .. }) => "missing_symbols",
             Self::Runtime(RuntimeError::Version { .. }) => "version_mismatch",
             Self::Runtime(_) => "bad_runtime",
@@ -98,6 +103,15 @@ impl Error {
     pub fn counts(&self) -> Option<(usize, usize)> {
         match self {
             Self::Prompt(error) => error.counts(),
+            Self::Embed(error) => error.counts(),
+            _ => None,
+        }
+    }
+
+    /// Of several inputs, counted from 0, the one that is at fault.
+    pub fn index(&self) -> Option<usize> {
+        match self {
+            Self::Embed(error) => error.index(),
             _ => None,
         }
     }
@@ -118,6 +132,7 @@ impl Error {
             Self::Prompt(error) => return error.hint(),
             Self::Sampler(error) => return error.hint(),
             Self::Embeddings(error) => return error.hint(),
+            Self::Embed(error) => return error.hint(),
             Self::Runtime(error) => return Some(runtime_hint(error)),
             Self::Device(error) => return error.hint(),
             Self::Call(error) if error.status == Status::DeviceInUse => {

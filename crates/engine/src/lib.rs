@@ -21,6 +21,7 @@ mod stream;
 mod cancel;
 mod cpu_time;
 mod draft;
+mod embed;
 mod model;
 mod session;
 mod timing;
@@ -36,6 +37,7 @@ pub use devices::{
     Configuration, DeviceError, Runtime, SystemChain, inspect as inspect_devices, list as list_devices,
     runtime,
 };
+pub use embed::{EmbedError, EmbedInput};
 pub use embeddings::{Embeddings, EmbeddingsError};
 pub use error::Error;
 pub use extract::{EmbeddingShape, extract_embeddings, extract_tokenizer};

@@ -260,3 +260,17 @@ proptest! {
         prop_assert_eq!(ids, slow_sentence_piece(&tokens, &text));
     }
 }
+
+#[test]
+fn a_text_that_stands_alone_ends_as_the_file_says() {
+    let (file, _) = sentence_piece();
+    let plain = file.load().unwrap();
+    let prompt = plain.encode_rendered(&[engine::Segment::Text("ab a".into())]).unwrap();
+    assert_eq!(plain.encode_alone("ab a", 99).unwrap(), prompt);
+    let ending = file.flag("tokenizer.ggml.add_eos_token", true).load().unwrap();
+    let ended = [&prompt[..], &[2]].concat();
+    assert_eq!(ending.encode_alone("ab a", 99).unwrap(), ended);
+    assert_eq!(ending.encode_alone("ab a", 2).unwrap(), [prompt[0], 2]);
+    // what a reply follows never ends
+    assert_eq!(ending.encode_rendered(&[engine::Segment::Text("ab a".into())]).unwrap(), prompt);
+}

@@ -11,7 +11,8 @@ pub(crate) fn from_engine(error: engine::Error) -> napi::Error {
     let counts =
         error.counts().map(|(prompt_tokens, room)| json!({ "promptTokens": prompt_tokens, "room": room }));
     let hint = error.hint();
-    as_json(&json!({ "code": error.code(), "message": error.to_string(), "hint": hint, "counts": counts }))
+    let (code, message, index) = (error.code(), error.to_string(), error.index());
+    as_json(&json!({ "code": code, "message": message, "hint": hint, "counts": counts, "index": index }))
 }
 
 /// An error of our own.

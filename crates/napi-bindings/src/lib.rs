@@ -6,6 +6,7 @@
 
 mod compile;
 mod devices;
+mod embed;
 mod error;
 mod extract;
 mod model;

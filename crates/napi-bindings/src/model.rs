@@ -149,7 +149,7 @@ impl Model {
 }
 
 impl Model {
-    fn inner(&self) -> napi::Result<Arc<engine::Model>> {
+    pub(crate) fn inner(&self) -> napi::Result<Arc<engine::Model>> {
         let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         inner.clone().ok_or_else(|| failure("disposed", "the model has been disposed", None))
     }

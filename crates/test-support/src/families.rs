@@ -16,6 +16,12 @@ pub struct Family {
     pub logits: Vec<Vec<f32>>,
     /// 32 ids that follow the prompt, each the likeliest.
     pub greedy: Vec<u32>,
+    /// The mean of the states before the head.
+    pub mean_state: Vec<f32>,
+    /// The first of them.
+    pub first_state: Vec<f32>,
+    /// The last of them.
+    pub last_state: Vec<f32>,
     /// Logits after the first ids alone, where fewer positions change what the model does (long-rope).
     pub short: Option<Short>,
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 use test_support::{GgufWriter, default_model};
-use transformer::{Input, LoadOptions, Model, Part, Sequence};
+use transformer::{Input, LoadOptions, Model, Output, Part, Sequence};
 
 const PROMPTS: [usize; 4] = [16, 64, 256, 1024];
 const DEPTHS: [usize; 4] = [0, 512, 1024, 4096];
@@ -44,8 +44,9 @@ fn passes(criterion: &mut Criterion) {
             bencher.iter(|| {
                 sequences.iter_mut().for_each(|sequence| sequence.truncate(64));
                 let parts = sequences.iter_mut().zip(&mut logits);
-                let mut parts: Vec<_> =
-                    parts.map(|(sequence, logits)| Part { sequence, tokens: &[7], logits }).collect();
+                let mut parts: Vec<_> = parts
+                    .map(|(sequence, logits)| Part { sequence, tokens: &[7], output: Output::Logits(logits) })
+                    .collect();
                 model.step(&mut parts).expect("it fits");
             });
         });

@@ -9,7 +9,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use transformer::{Input, LoadOptions, Model, Part};
+use transformer::{Input, LoadOptions, Model, Output, Part};
 
 fn main() {
     let args: Vec<String> = std::env::args().collect();
@@ -43,8 +43,13 @@ fn main() {
             for id in &ids[depth + prompt..] {
                 let tokens = [*id];
                 let parts = all.iter_mut();
-                let mut parts: Vec<_> =
-                    parts.map(|(sequence, logits)| Part { sequence, tokens: &tokens, logits }).collect();
+                let mut parts: Vec<_> = parts
+                    .map(|(sequence, logits)| Part {
+                        sequence,
+                        tokens: &tokens,
+                        output: Output::Logits(logits),
+                    })
+                    .collect();
                 model.step(&mut parts).unwrap();
             }
             steps.push(started.rates(sequences * generate));

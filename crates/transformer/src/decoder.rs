@@ -112,6 +112,14 @@ impl Decoder<'_> {
         product(self.compute, &s.activations, [(&self.weights.head, logits)]);
     }
 
+    /// What the head would read of some rows that [`Decoder::blocks`] left; both are `[rows, embedding_dim]`.
+    pub(crate) fn states(&self, x: &[f32], states: &mut [f32]) {
+        let (dim, eps) = (self.config.embedding_dim, self.config.norm_eps);
+        for (row, state) in x.chunks_exact(dim).zip(states.chunks_exact_mut(dim)) {
+            self.compute.rms_norm(row, &self.weights.output_norm, eps, state);
+        }
+    }
+
     /// Makes the norm of each row of `x` the input of products with `weights`.
     fn normed(&self, x: &[f32], norm: &[f32], weights: &[&Packed], activations: &mut Activations) {
         let (dim, eps) = (self.config.embedding_dim, self.config.norm_eps);

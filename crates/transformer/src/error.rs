@@ -150,8 +150,8 @@ pub enum ForwardError {
         embedding_dim: usize,
     },
     /// An output of another length.
-    #[error("room for {len} logits, expected {expected}")]
-    LogitsLength {
+    #[error("room for {len} values, expected {expected}")]
+    OutputLength {
         /// Values that the output holds.
         len: usize,
         /// Values that the model gives.

@@ -20,13 +20,13 @@ mod logits;
 mod model;
 
 pub use checkpoint::{Checkpoint, Folder};
-pub use config::{Config, LongRope, RopeScaling};
+pub use config::{Config, LongRope, Pooling, RopeScaling};
 pub use dtype::{Dtype, UnknownDtype};
 pub use error::{ForwardError, LoadError};
 pub use gguf::{Gguf, GgufError};
 pub use kernels::{Isa, UnavailableIsa};
 pub use logits::quantise_logits;
 pub use mapped::Mapped;
-pub use model::{Input, LoadOptions, Model, Part};
+pub use model::{Input, LoadOptions, Model, Output, Part};
 pub use sequence::Sequence;
 pub use tensor::Tensor;

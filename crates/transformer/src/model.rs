@@ -51,8 +51,32 @@ pub struct Part<'a> {
     pub sequence: &'a mut Sequence,
     /// At least one token.
     pub tokens: &'a [u32],
-    /// `[wanted, vocab_size]`: logits of the last of them, of as many as there is room for.
-    pub logits: &'a mut [f32],
+    /// What is asked of the last of them, of as many as there is room for.
+    pub output: Output<'a>,
+}
+
+/// What positions are asked for.
+#[derive(Debug)]
+pub enum Output<'a> {
+    /// `[wanted, vocab_size]`
+    Logits(&'a mut [f32]),
+    /// `[wanted, embedding_dim]`: what the head would read, the residual stream after the last norm.
+    States(&'a mut [f32]),
+}
+
+impl Output<'_> {
+    /// Values, and values of a row.
+    fn shape(&self, config: &Config) -> (usize, usize) {
+        match self {
+            Self::Logits(values) => (values.len(), config.vocab_size),
+            Self::States(values) => (values.len(), config.embedding_dim),
+        }
+    }
+
+    fn rows(&self, config: &Config) -> usize {
+        let (len, width) = self.shape(config);
+        len / width
+    }
 }
 
 /// A piece of input on its way through the blocks.
@@ -60,8 +84,8 @@ struct Slice<'a> {
     sequence: &'a mut Sequence,
     input: Input<'a>,
     range: Range<usize>,
-    /// `[positions, vocab_size]` of the last positions, as many as there is room for.
-    logits: &'a mut [f32],
+    /// Of its last positions, as many as there is room for.
+    output: Output<'a>,
 }
 
 /// A decoder with its weights, packed.
@@ -190,14 +214,15 @@ impl Model {
         for part in parts {
             let input = Input::Tokens(part.tokens);
             let tokens = self.check(part.sequence, input)?;
-            let logits = &mut *part.logits;
-            let vocab_size = self.config.vocab_size;
-            let wanted = logits.len() / vocab_size;
-            if !logits.len().is_multiple_of(vocab_size) || wanted > tokens {
-                let expected = vocab_size * wanted.min(tokens);
-                return Err(ForwardError::LogitsLength { len: logits.len(), expected });
+            let (len, width) = part.output.shape(&self.config);
+            if !len.is_multiple_of(width) || len / width > tokens {
+                return Err(ForwardError::OutputLength { len, expected: width * (len / width).min(tokens) });
             }
-            slices.push(Slice { sequence: part.sequence, input, range: 0..tokens, logits });
+            let output = match &mut part.output {
+                Output::Logits(values) => Output::Logits(values),
+                Output::States(values) => Output::States(values),
+            };
+            slices.push(Slice { sequence: part.sequence, input, range: 0..tokens, output });
         }
         self.slices(&mut slices)
     }
@@ -213,22 +238,22 @@ impl Model {
         let tokens = self.check(sequence, input)?;
         let vocab_size = self.config.vocab_size;
         if logits.len() != wanted * vocab_size {
-            return Err(ForwardError::LogitsLength { len: logits.len(), expected: wanted * vocab_size });
+            return Err(ForwardError::OutputLength { len: logits.len(), expected: wanted * vocab_size });
         }
         for start in (0..tokens).step_by(BATCH) {
             let range = start..tokens.min(start + BATCH);
             // the wanted positions that lie in this batch
             let from = range.start.max(tokens - wanted).min(range.end);
             let rows = (from + wanted).saturating_sub(tokens)..(range.end + wanted).saturating_sub(tokens);
-            let logits = &mut logits[rows.start * vocab_size..rows.end * vocab_size];
-            self.slices(&mut [Slice { sequence, input, range, logits }])?;
+            let output = Output::Logits(&mut logits[rows.start * vocab_size..rows.end * vocab_size]);
+            self.slices(&mut [Slice { sequence, input, range, output }])?;
         }
         Ok(())
     }
 
     /// Runs checked pieces of input through the blocks together.
     fn slices(&self, slices: &mut [Slice<'_>]) -> Result<(), ForwardError> {
-        let Config { embedding_dim, vocab_size, .. } = self.config;
+        let Config { embedding_dim, .. } = self.config;
         let tokens = slices.iter().map(|slice| slice.range.len()).sum();
         let mut scratch = Scratch::new(&self.config, tokens);
         let (mut lanes, mut wanted, mut at) = (Vec::with_capacity(tokens), Vec::new(), 0);
@@ -240,7 +265,7 @@ impl Model {
             let start = slice.sequence.len();
             lanes.extend((0..len).map(|n_th| Lane { sequence: n, position: start + n_th }));
             at += len;
-            wanted.extend(at - slice.logits.len() / vocab_size..at);
+            wanted.extend(at - slice.output.rows(&self.config)..at);
         }
         let decoder = Decoder {
             config: &self.config,
@@ -256,21 +281,44 @@ impl Model {
         for slice in slices.iter_mut() {
             slice.sequence.advance(slice.range.len());
         }
-        match slices {
-            _ if wanted.is_empty() => {}
-            [only] => decoder.head(&mut scratch, only.logits),
-            slices => {
-                let mut all = vec![0.0; wanted.len() * vocab_size];
-                decoder.head(&mut scratch, &mut all);
-                let mut rest = &all[..];
-                for slice in slices {
-                    let (own, others) = rest.split_at(slice.logits.len());
-                    slice.logits.copy_from_slice(own);
-                    rest = others;
+        self.outputs(&decoder, slices, &mut scratch);
+        Ok(())
+    }
+
+    /// Hands out what each slice asks of the rows that its pass has left, in their order.
+    fn outputs(&self, decoder: &Decoder<'_>, slices: &mut [Slice<'_>], scratch: &mut Scratch) {
+        let Config { embedding_dim: dim, vocab_size, .. } = self.config;
+        // rows for the head move together, over those that are done with
+        let (mut from, mut for_head) = (0, 0);
+        for slice in slices.iter_mut() {
+            let rows = slice.output.rows(&self.config);
+            let at = from * dim..(from + rows) * dim;
+            match &mut slice.output {
+                Output::States(states) => decoder.states(&scratch.x[at], states),
+                Output::Logits(_) => {
+                    scratch.x.copy_within(at, for_head * dim);
+                    for_head += rows;
                 }
             }
+            from += rows;
         }
-        Ok(())
+        if for_head == 0 {
+            return;
+        }
+        scratch.x.truncate(for_head * dim);
+        if let [Slice { output: Output::Logits(logits), .. }] = slices {
+            return decoder.head(scratch, logits);
+        }
+        let mut all = vec![0.0; for_head * vocab_size];
+        decoder.head(scratch, &mut all);
+        let mut rest = &all[..];
+        for slice in slices {
+            if let Output::Logits(logits) = &mut slice.output {
+                let (own, others) = rest.split_at(logits.len());
+                logits.copy_from_slice(own);
+                rest = others;
+            }
+        }
     }
 
     /// How many tokens the input holds, all checks made.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use test_support::{argmax, families, family_folder, family_gguf};
-use transformer::{Dtype, Input, Isa, LoadOptions, Model};
+use transformer::{Dtype, Input, Isa, LoadOptions, Model, Output, Part};
 
 fn load(path: &Path, dtype: Dtype) -> Model {
     load_for(Isa::best(), path, dtype)
@@ -105,6 +105,55 @@ fn rounding_stays_within_its_bounds() {
             let error = distance(&run(dtype), &exact);
             println!("{name} {dtype}: relative error {error:.1e}");
             assert!(error <= bound, "{name} {dtype}: relative error {error}");
+        }
+    }
+}
+
+/// The states of all positions, in pieces of `cut` tokens beside another sequence's.
+fn states(model: &Model, prompt: &[u32], cut: usize) -> Vec<f32> {
+    let dim = model.config().embedding_dim;
+    let (mut sequence, mut other) = (model.sequence(prompt.len()), model.sequence(prompt.len()));
+    let mut all = Vec::new();
+    for piece in prompt.chunks(cut) {
+        let (mut states, mut logits) = (vec![0.0; piece.len() * dim], vec![0.0; model.config().vocab_size]);
+        let mut parts = vec![
+            Part { sequence: &mut other, tokens: &piece[..1], output: Output::Logits(&mut logits) },
+            Part { sequence: &mut sequence, tokens: piece, output: Output::States(&mut states) },
+        ];
+        if cut == prompt.len() {
+            parts.remove(0);
+        }
+        model.step(&mut parts).expect("it fits");
+        all.extend(states);
+    }
+    all
+}
+
+#[test]
+fn states_match_to_a_thousandth_and_do_not_depend_on_pieces_or_company() {
+    for (name, family) in families() {
+        for path in files(&name) {
+            let model = load(&path, Dtype::F32);
+            let (dim, len) = (model.config().embedding_dim, family.prompt.len());
+            let whole = states(&model, &family.prompt, len);
+            let mean: Vec<f32> =
+                (0..dim).map(|at| whole.iter().skip(at).step_by(dim).sum::<f32>() / len as f32).collect();
+            let last = &whole[(len - 1) * dim..];
+            for (what, got, want) in [
+                ("mean", &mean[..], &family.mean_state),
+                ("first", &whole[..dim], &family.first_state),
+                ("last", last, &family.last_state),
+            ] {
+                let error = distance(got, want);
+                println!("{path:?} {what}: relative error {error:.1e}");
+                assert!(error <= 1e-3, "{path:?} {what}: relative error {error}");
+            }
+            for cut in [1, 5, 16] {
+                assert!(
+                    states(&model, &family.prompt, cut) == whole,
+                    "{path:?}: pieces of {cut} change bits"
+                );
+            }
         }
     }
 }

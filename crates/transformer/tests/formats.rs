@@ -193,6 +193,6 @@ fn what_does_not_fit_is_an_error_and_changes_nothing() {
     let unknown = ForwardError::UnknownToken { id: 64, vocab_size: 64 };
     assert_eq!(run(Input::Tokens(&[64]), &mut logits), unknown);
     assert!(matches!(run(Input::Rows(&[f16::ZERO; 63]), &mut logits), ForwardError::RowLength { .. }));
-    assert!(matches!(run(Input::Tokens(&[1]), &mut [0.0]), ForwardError::LogitsLength { .. }));
+    assert!(matches!(run(Input::Tokens(&[1]), &mut [0.0]), ForwardError::OutputLength { .. }));
     assert_eq!(sequence.len(), 3);
 }

@@ -2,7 +2,7 @@
 #![allow(clippy::print_stdout)] // the measured figures, for `--no-capture`
 
 use test_support::{argmax, default_model, oracle};
-use transformer::{Input, Isa, LoadOptions, Model, Part};
+use transformer::{Input, Isa, LoadOptions, Model, Output, Part};
 
 fn model(isa: Isa) -> Model {
     Model::open(&default_model(), &LoadOptions { isa: Some(isa), ..LoadOptions::default() })
@@ -175,7 +175,9 @@ fn batch(isa: Isa, threads: usize, most: usize) {
     for feed in feeds {
         let parts = sequences.iter_mut().zip(&mut logits).zip(feed);
         let mut parts: Vec<_> = parts
-            .filter_map(|((sequence, logits), tokens)| Some(Part { sequence, tokens: tokens?, logits }))
+            .filter_map(|((sequence, logits), tokens)| {
+                Some(Part { sequence, tokens: tokens?, output: Output::Logits(logits) })
+            })
             .collect();
         model.step(&mut parts).expect("fits");
     }

@@ -15,6 +15,7 @@ export const ollamaChatRoute = route<ChatInput>({
   path: '/api/chat',
   access: 'all',
   style: 'ollama',
+  runs: true,
   summary: 'Answers a conversation, in lines of JSON.',
   input: ollamaChatSchema,
   handle(call) {
@@ -29,6 +30,7 @@ export const ollamaGenerateRoute = route<GenerateInput>({
   path: '/api/generate',
   access: 'all',
   style: 'ollama',
+  runs: true,
   summary: 'Answers a prompt, in lines of JSON.',
   input: ollamaGenerateSchema,
   handle: (call) => reply(call, promptOf(call.input), (response) => ({ response })),

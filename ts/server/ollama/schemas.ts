@@ -1,6 +1,7 @@
 /** What Ollama's clients send. */
 import * as z from 'zod';
 import type { GenerateOptions } from '../../native.js';
+import { mostInputs } from '../embedding.js';
 import { isEmpty, samplingFields, stopField, toOptions, unsupported } from '../schemas.js';
 
 const optionsField = z
@@ -12,15 +13,19 @@ const optionsField = z
   })
   .nullish();
 
-const common = {
+const asked = {
   model: z.string().min(1),
-  stream: z.boolean().nullish().meta({ description: 'Default: true.' }),
   options: optionsField,
-  format: unsupported((value) => value === ''),
   keep_alive: z
     .union([z.string(), z.number()])
     .nullish()
     .meta({ description: 'Ignored: models stay loaded.' }),
+};
+
+const common = {
+  ...asked,
+  stream: z.boolean().nullish().meta({ description: 'Default: true.' }),
+  format: unsupported((value) => value === ''),
   think: unsupported((value) => value === false),
 };
 
@@ -56,6 +61,25 @@ export const ollamaGenerateSchema = z
     context: unsupported(isEmpty),
   })
   .meta({ id: 'OllamaGenerateRequest' });
+
+const text = z.string().min(1);
+
+export const ollamaEmbedSchema = z
+  .object({
+    ...asked,
+    input: z.union([text, z.array(text).min(1).max(mostInputs)], {
+      error: `expected a text, or at most ${mostInputs} of them, none of them empty`,
+    }),
+    truncate: z.boolean().nullish().meta({
+      description: 'Keep the beginning of what is longer than the context. Default: false, it is refused.',
+    }),
+    dimensions: z.number().int().min(1).nullish().meta({ description: "Only the model's own number." }),
+  })
+  .meta({ id: 'OllamaEmbedRequest' });
+
+export const ollamaEmbeddingsSchema = z
+  .object({ ...asked, prompt: text })
+  .meta({ id: 'OllamaEmbeddingsRequest' });
 
 export const ollamaShowSchema = z
   .object({

@@ -1,44 +1,14 @@
 /** `POST /v1/chat/completions`. */
 import * as z from 'zod';
-import { asHttpError } from '../http-error.js';
-import { collect, type Ask } from '../generation.js';
+import { collect } from '../generation.js';
 import { json, route, type Call } from '../route.js';
-import {
-  countField,
-  isEmpty,
-  messagesField,
-  samplingFields,
-  stopField,
-  toMessages,
-  toOptions,
-  unsupported,
-} from '../schemas.js';
+import { countField, isEmpty, messagesField, toMessages, unsupported } from '../schemas.js';
+import { askOf, commonFields } from './common.js';
 import { streamReply } from './stream.js';
 import { chatLogprobs, envelope, finishReason, timingsOf, usageOf } from './wire.js';
 
 const isText = (value: unknown) => (value as { type?: unknown }).type === 'text';
 const noTools = (value: unknown) => value === 'none' || value === 'auto';
-
-const biasField = z.record(
-  z.string().regex(/^\d{1,9}$/, 'expected the id of a token'),
-  z.number().min(-100).max(100),
-);
-
-/** What chats and completions both take. */
-export const commonFields = {
-  model: z.string().nullish(),
-  stream: z.boolean().nullish(),
-  stream_options: z.object({ include_usage: z.boolean().nullish() }).nullish(),
-  timings_per_token: z.boolean().nullish().meta({ description: "llama.cpp's: figures in every event." }),
-  n: z.literal(1, { error: 'only one choice is made' }).nullish(),
-  stop: stopField,
-  ...samplingFields,
-  repetition_penalty: samplingFields.repeat_penalty,
-  logit_bias: biasField.nullish(),
-  user: z.string().nullish(),
-  metadata: z.record(z.string(), z.unknown()).nullish(),
-  grammar: unsupported((value) => value === ''),
-};
 
 /** The body. Fields that are not here are ignored. */
 export const chatSchema = z
@@ -75,22 +45,17 @@ export const chatRoute = route<ChatInput>({
   path: '/v1/chat/completions',
   access: 'page',
   style: 'openai',
+  runs: true,
   summary: 'Answers a conversation.',
   input: chatSchema,
   handle: chat,
 });
 
 async function chat(call: Call<ChatInput>): Promise<void> {
-  const { input, server, identity, signal, response } = call;
-  const ready = server.model(input.model);
-  const options = {
-    ...toOptions({ ...input, repeat_penalty: input.repeat_penalty ?? input.repetition_penalty }),
-    ...extras(input),
-  };
-  const { metrics } = server;
-  const prompt = { messages: toMessages(input.messages) };
-  const ask: Ask = { ready, prompt, options, identity, signal, metrics };
-  const withLogprobs = options.logprobs !== undefined;
+  const { input, response } = call;
+  const ready = call.server.model(input.model);
+  const ask = askOf(call, ready, { messages: toMessages(input.messages) }, own(input));
+  const withLogprobs = input.logprobs === true;
   if (input.stream) {
     const base = { index: 0, finish_reason: null };
     const shape = {
@@ -108,12 +73,9 @@ async function chat(call: Call<ChatInput>): Promise<void> {
         finish_reason: finishReason(result),
       }),
     };
-    const includeUsage = input.stream_options?.include_usage === true;
-    return streamReply(call, ask, shape, { includeUsage, timings: input.timings_per_token === true });
+    return streamReply(call, ask, shape, ask.wishes);
   }
-  const { text, chunks, result } = await collect(ask).catch((error: unknown) => {
-    throw asHttpError(error, ready.contextLength);
-  });
+  const { text, chunks, result } = await collect(ask);
   const steps = chunks.flatMap((chunk) => chunk.steps ?? []);
   json(response, {
     ...envelope('chatcmpl', 'chat.completion', ready.served.id),
@@ -130,12 +92,11 @@ async function chat(call: Call<ChatInput>): Promise<void> {
   });
 }
 
-function extras(input: ChatInput) {
+function own(input: ChatInput) {
   const most = input.max_completion_tokens ?? input.max_tokens;
   return {
     ...(most ? { maxTokens: most } : {}),
     ...(input.logprobs ? { logprobs: input.top_logprobs ?? 0 } : {}),
-    ...(input.logit_bias ? { logitBias: input.logit_bias } : {}),
     ...(input.on_overflow ? { onOverflow: input.on_overflow } : {}),
   };
 }

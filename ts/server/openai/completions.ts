@@ -1,11 +1,10 @@
 /** `POST /v1/completions`: goes on with a text as it stands. */
 import * as z from 'zod';
 import type { Chunk, ReplyResult, Step } from '../../native.js';
-import { asHttpError } from '../http-error.js';
-import { collect, type Ask } from '../generation.js';
+import { collect } from '../generation.js';
 import { json, route, type Call } from '../route.js';
-import { countField, toOptions, unsupported } from '../schemas.js';
-import { commonFields } from './chat.js';
+import { countField, unsupported } from '../schemas.js';
+import { askOf, commonFields } from './common.js';
 import { streamReply } from './stream.js';
 import { envelope, finishReason, textLogprobs, timingsOf, usageOf } from './wire.js';
 
@@ -31,24 +30,27 @@ export const completionsRoute = route<CompletionInput>({
   path: '/v1/completions',
   access: 'all',
   style: 'openai',
+  runs: true,
   summary: 'Goes on with a text as it stands, without a chat template.',
   input: completionSchema,
   handle: complete,
 });
 
 async function complete(call: Call<CompletionInput>): Promise<void> {
-  const { input, server, identity, signal, response } = call;
-  const ready = server.model(input.model);
+  const { input, response } = call;
+  const ready = call.server.model(input.model);
   const text = typeof input.prompt === 'string' ? input.prompt : input.prompt[0];
   const { logprobs } = input;
-  const options = {
-    ...toOptions({ ...input, repeat_penalty: input.repeat_penalty ?? input.repetition_penalty }),
-    // OpenAI's own default, without which a base model goes on to the end of the context
-    maxTokens: input.max_tokens ?? ready.served.defaults?.maxTokens ?? 16,
-    ...(typeof logprobs === 'number' ? { logprobs } : {}),
-    ...(input.logit_bias ? { logitBias: input.logit_bias } : {}),
-  };
-  const ask: Ask = { ready, prompt: { text }, options, identity, signal, metrics: server.metrics };
+  const ask = askOf(
+    call,
+    ready,
+    { text },
+    {
+      // OpenAI's own default, without which a base model goes on to the end of the context
+      maxTokens: input.max_tokens ?? ready.served.defaults?.maxTokens ?? 16,
+      ...(typeof logprobs === 'number' ? { logprobs } : {}),
+    },
+  );
   const head = envelope('cmpl', 'text_completion', ready.served.id);
   const logprobsOf = (steps: readonly Step[], offset: number) =>
     typeof logprobs === 'number' ? textLogprobs(steps, offset) : null;
@@ -68,12 +70,9 @@ async function complete(call: Call<CompletionInput>): Promise<void> {
         finish_reason: finishReason(result),
       }),
     };
-    const includeUsage = input.stream_options?.include_usage === true;
-    return streamReply(call, ask, shape, { includeUsage, timings: input.timings_per_token === true });
+    return streamReply(call, ask, shape, ask.wishes);
   }
-  const reply = await collect(ask).catch((error: unknown) => {
-    throw asHttpError(error, ready.contextLength);
-  });
+  const reply = await collect(ask);
   const steps = reply.chunks.flatMap((chunk) => chunk.steps ?? []);
   json(response, {
     ...head,

@@ -10,6 +10,8 @@ export interface TurnStats {
   readonly promptTokens?: number;
   /** Earlier turns that did not fit. */
   readonly droppedTurns?: number;
+  /** Somebody ended the reply before it was whole, or the page went away. */
+  readonly stopped?: true;
 }
 
 /** One conversation with what only the page needs of it. */

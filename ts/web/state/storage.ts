@@ -7,6 +7,13 @@ export type Store = Pick<Storage, 'getItem' | 'setItem' | 'removeItem' | 'key' |
 
 const prefix = 'axllm.chat.';
 const settingsKey = 'axllm.settings';
+const unsentKey = 'axllm.unsent';
+
+/** A message, and the conversation that it was for. */
+export interface Unsent {
+  readonly id: string;
+  readonly text: string;
+}
 
 /** Everything that is kept; what cannot be read is left where it is and not shown. */
 export function readLibrary(store: Store): Library {
@@ -45,6 +52,22 @@ export function removeEntry(store: Store, id: string): void {
 /** The conversation whose key a `storage` event names. */
 export function entryOfKey(key: string | null): string | undefined {
   return key?.startsWith(prefix) ? key.slice(prefix.length) : undefined;
+}
+
+/** A message that got no word of a reply before the page went away; without room it is lost. */
+export function writeUnsent(tab: Store, unsent: Unsent): void {
+  try {
+    tab.setItem(unsentKey, JSON.stringify(unsent));
+  } catch {
+    // the page is gone already
+  }
+}
+
+export function takeUnsent(tab: Store): Unsent | undefined {
+  const kept = tab.getItem(unsentKey);
+  tab.removeItem(unsentKey);
+  // nobody else writes there
+  return kept === null ? undefined : (JSON.parse(kept) as Unsent);
 }
 
 export function readSettings(store: Store): Record<string, unknown> {

@@ -16,7 +16,7 @@ export function Composer({ app }: { readonly app: App }) {
 
   // an edited message comes into the field; leaving the edit empties it
   useLayoutEffect(() => {
-    setText(editing === undefined ? '' : (open.conversation.turns[editing]?.user ?? ''));
+    setText(editing === undefined ? app.takeUnsent() : (open.conversation.turns[editing]?.user ?? ''));
     field.current?.focus();
   }, [editing, open.id]);
   useLayoutEffect(() => grow(field.current!), [text]);

@@ -1,6 +1,6 @@
 /** Buttons and dialogs that several parts share. */
-import type { ComponentChildren } from 'preact';
-import { useEffect, useRef } from 'preact/hooks';
+import type { ComponentChildren, TargetedEvent, TargetedInputEvent } from 'preact';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { Icon } from './icons.js';
 
 interface IconButtonProps {
@@ -25,6 +25,23 @@ export function IconButton({ icon, label, onClick, disabled, class: name = '' }:
       <Icon name={icon} />
     </button>
   );
+}
+
+type Field = HTMLInputElement | HTMLTextAreaElement;
+
+/**
+ * The properties of a field whose text counts when it is left. Until then, or as long as `take` refuses it, the field
+ * keeps what was typed, whatever else of the page is drawn anew meanwhile.
+ */
+export function useField(kept: string, take: (text: string) => boolean) {
+  const [typed, setTyped] = useState<string>();
+  return {
+    value: typed ?? kept,
+    onInput: ({ currentTarget }: TargetedInputEvent<Field>) => setTyped(currentTarget.value),
+    onChange: ({ currentTarget }: TargetedEvent<Field>) => {
+      setTyped(take(currentTarget.value) ? undefined : currentTarget.value);
+    },
+  };
 }
 
 interface DialogProps {

@@ -11,7 +11,7 @@ import {
   withSampling,
   type PageSettings,
 } from '../state/settings.js';
-import { Dialog } from './controls.js';
+import { Dialog, useField } from './controls.js';
 
 export function SettingsDialog({ app }: { readonly app: App }) {
   const { settings, server } = app.state;
@@ -19,18 +19,14 @@ export function SettingsDialog({ app }: { readonly app: App }) {
   const setSystem = (text: string) => {
     const { system: _old, ...rest } = app.state.settings;
     app.change(text.trim() === '' ? rest : { ...rest, system: text });
+    return true;
   };
+  const system = useField(settings.system ?? '', setSystem);
   return (
     <Dialog title="Settings" onClose={() => app.panel(undefined)}>
       <div class="row">
         <label for="system">System prompt</label>
-        <textarea
-          id="system"
-          rows={3}
-          placeholder={server?.system ?? "The model's own"}
-          value={settings.system ?? ''}
-          onChange={(event) => setSystem(event.currentTarget.value)}
-        />
+        <textarea id="system" rows={3} placeholder={server?.system ?? "The model's own"} {...system} />
         <p class="help">Who the assistant is; for this conversation and new ones.</p>
       </div>
       <Temperature app={app} />
@@ -67,12 +63,17 @@ export function SettingsDialog({ app }: { readonly app: App }) {
   );
 }
 
+/** Of the settings as they are now: what was drawn may be older. */
+function setSampling(app: App, key: string, text: string): void {
+  const { settings } = app.state;
+  app.change({ ...settings, sampling: withSampling(settings.sampling, key, text) });
+}
+
 /** The reference's slider. */
 export function Temperature({ app }: { readonly app: App }) {
   const { settings, server } = app.state;
   const value = Number(settings.sampling.temperature ?? server?.defaults.temperature ?? 0);
-  const set = (text: string) =>
-    app.change({ ...settings, sampling: withSampling(settings.sampling, 'temperature', text) });
+  const set = (text: string) => setSampling(app, 'temperature', text);
   return (
     <div class="row temperature">
       <label for="temperature">
@@ -100,18 +101,21 @@ interface OptionProps {
 function Option({ app, name, row }: OptionProps) {
   const { settings, server } = app.state;
   const [complaint, setComplaint] = useState('');
-  const set = (text: string) => {
+  const take = (text: string) => {
     try {
-      app.change({ ...settings, sampling: withSampling(settings.sampling, row.key, text) });
+      setSampling(app, row.key, text);
       setComplaint('');
+      return true;
     } catch (error) {
       setComplaint(asAxllmError(error).message);
+      return false;
     }
   };
+  const field = useField(samplingText(settings.sampling, row.key), take);
   const id = `option-${name}`;
   const shared = {
     id,
-    value: samplingText(settings.sampling, row.key),
+    ...field,
     placeholder: server ? samplingText(server.defaults, row.key) || 'default' : '',
     'aria-describedby': `${id}-help`,
     'aria-invalid': complaint !== '',
@@ -120,15 +124,9 @@ function Option({ app, name, row }: OptionProps) {
     <div class="row">
       <label for={id}>{name.replaceAll('-', ' ')}</label>
       {row.type === 'list' ? (
-        <textarea {...shared} rows={1} onChange={(event) => set(event.currentTarget.value)} />
+        <textarea {...shared} rows={1} />
       ) : (
-        <input
-          {...shared}
-          type="text"
-          inputMode="decimal"
-          autocomplete="off"
-          onChange={(event) => set(event.currentTarget.value)}
-        />
+        <input {...shared} type="text" inputMode="decimal" autocomplete="off" />
       )}
       <p class={complaint ? 'help bad' : 'help'} id={`${id}-help`} role={complaint ? 'alert' : undefined}>
         {complaint ||

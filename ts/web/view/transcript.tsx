@@ -92,6 +92,7 @@ function SaidTurn({ app, turn, idle }: SaidProps) {
       </UserMessage>
       <section class="assistant" aria-label="Assistant">
         <Markdown text={turn.assistant} open={false} />
+        {app.state.open.stats[turn.id]?.stopped && <p class="stopped">Stopped</p>}
         <div class="actions">
           <IconButton icon="copy" label="Copy reply" onClick={() => void copied(app, turn.assistant)} />
           {!simple(app) && (

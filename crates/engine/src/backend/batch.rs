@@ -12,10 +12,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use transformer::{ForwardError, Model, Part, Sequence};
+use transformer::{ForwardError, Model, Output, Part, Sequence};
 
 /// Tokens of prompts that go into one step beside the replies' next tokens: bounds how long those wait.
-const PROMPT_TOKENS: usize = 64;
+pub(super) const PROMPT_TOKENS: usize = 64;
 /// A leader waits for others at most this part of what the last step took.
 const PATIENCE: u32 = 4;
 
@@ -23,8 +23,16 @@ const PATIENCE: u32 = 4;
 pub(super) struct Job {
     pub(super) sequence: Sequence,
     pub(super) tokens: Vec<u32>,
-    /// `[wanted, vocab_size]`
-    pub(super) logits: Vec<f32>,
+    pub(super) wants: Wants,
+    /// Rows of what is wanted of the last tokens.
+    pub(super) output: Vec<f32>,
+}
+
+/// What a job asks of its last tokens.
+#[derive(Clone, Copy)]
+pub(super) enum Wants {
+    Logits,
+    States,
 }
 
 type Done = (Job, Result<(), ForwardError>);
@@ -65,9 +73,19 @@ impl Batcher {
 
     /// A reply has ended.
     pub(super) fn leave(&self) {
+        self.left(1);
+    }
+
+    fn left(&self, conversations: usize) {
         let mut queue = lock(&self.queue);
-        queue.active = queue.active.saturating_sub(1);
+        queue.active = queue.active.saturating_sub(conversations);
         self.changed.notify_all();
+    }
+
+    /// Some begin that end together.
+    fn entered(&self, conversations: usize) -> Entered<'_> {
+        lock(&self.queue).active += conversations;
+        Entered(self, conversations)
     }
 
     /// Runs `job` with whatever else waits.
@@ -78,6 +96,23 @@ impl Batcher {
         let ticket = Arc::new(Ticket::default());
         let mut queue = lock(&self.queue);
         queue.waiting.push_back((Arc::clone(&ticket), job));
+        self.finish(queue, &ticket)
+    }
+
+    /// As [`Batcher::run`], for several jobs of one caller, which go together as far as a step has room for them.
+    ///
+    /// # Panics
+    /// As [`Batcher::run`].
+    pub(super) fn run_all(&self, jobs: Vec<Job>) -> Vec<Done> {
+        let tickets: Vec<_> = jobs.iter().map(|_| Arc::new(Ticket::default())).collect();
+        // each counts as a conversation, lest a leader takes them for others that it waits for
+        let _entered = self.entered(jobs.len());
+        lock(&self.queue).waiting.extend(tickets.iter().map(Arc::clone).zip(jobs));
+        tickets.iter().map(|ticket| self.finish(lock(&self.queue), ticket)).collect()
+    }
+
+    /// Leads or waits until the job of `ticket` is done.
+    fn finish<'a>(&'a self, mut queue: MutexGuard<'a, Queue>, ticket: &Ticket) -> Done {
         if queue.led {
             self.changed.notify_all(); // the leader may be waiting for us
         }
@@ -146,11 +181,24 @@ impl Batcher {
     }
 }
 
+/// Conversations that end when this is dropped.
+struct Entered<'a>(&'a Batcher, usize);
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        self.0.left(self.1);
+    }
+}
+
 type Entry = (Arc<Ticket>, Job, Result<(), ForwardError>);
 
 fn of(job: &mut Job) -> Part<'_> {
-    let Job { sequence, tokens, logits } = job;
-    Part { sequence, tokens, logits }
+    let Job { sequence, tokens, wants, output } = job;
+    let output = match wants {
+        Wants::Logits => Output::Logits(output),
+        Wants::States => Output::States(output),
+    };
+    Part { sequence, tokens, output }
 }
 
 /// All single tokens, and prompts in the order of their coming as long as they fit; always the oldest.

@@ -2,14 +2,15 @@
 
 use std::{mem, path::Path, sync::Arc};
 
-use transformer::{LoadOptions, Model, Sequence};
+use transformer::{LoadOptions, Model, Pooling, Sequence};
 
 use super::{
-    Backend, Cache, Place, Plan,
-    batch::{Batcher, Job},
+    Backend, Cache, Embedder, Place, Plan,
+    batch::{Batcher, Job, Wants},
+    embed,
     plan::common_prefix,
 };
-use crate::{Cancel, Error, Logits};
+use crate::{Cancel, EmbedError, Error, Logits};
 
 /// Prompt tokens between two looks at the cancel flag: about a fifth of a second on a slow core.
 const STEP: usize = 64;
@@ -39,6 +40,16 @@ impl Cpu {
         let context_length = context_length.map_or(trained, |asked| asked.min(trained));
         Ok(Self { batcher: Arc::new(Batcher::new(Arc::new(model))), context_length, place })
     }
+
+    fn pooling(&self) -> Result<Pooling, EmbedError> {
+        self.batcher.model().config().pooling.ok_or(EmbedError::UnknownPooling)
+    }
+}
+
+impl Embedder for Cpu {
+    fn embed(&self, inputs: &[Vec<u32>], cancel: &Cancel) -> Result<Vec<Vec<f32>>, Error> {
+        embed::embed(&self.batcher, self.pooling()?, inputs, cancel)
+    }
 }
 
 impl Backend for Cpu {
@@ -56,6 +67,11 @@ impl Backend for Cpu {
 
     fn context_length(&self) -> usize {
         self.context_length
+    }
+
+    fn embedder(&self) -> Result<&dyn Embedder, EmbedError> {
+        self.pooling()?;
+        Ok(self)
     }
 
     fn cache(&self) -> Box<dyn Cache> {
@@ -114,11 +130,12 @@ impl Cache for CpuCache {
         let mut logits = mem::take(&mut self.logits);
         logits.resize(wanted * self.vocab_size, 0.0);
         self.row = 0;
-        let (job, result) = self.batcher.run(Job { sequence, tokens: tokens.to_vec(), logits });
+        let tokens = tokens.to_vec();
+        let (job, result) = self.batcher.run(Job { sequence, tokens, wants: Wants::Logits, output: logits });
         self.sequence = Some(job.sequence);
-        self.logits = job.logits;
+        self.logits = job.output;
         result?;
-        self.held.extend(tokens);
+        self.held.extend(job.tokens);
         Ok(())
     }
 

@@ -6,12 +6,13 @@
 mod aipu;
 mod batch;
 mod cpu;
+mod embed;
 mod plan;
 
 pub use aipu::{Aipu, AipuOptions};
 pub use cpu::Cpu;
 
-use crate::{Cancel, Error, Logits};
+use crate::{Cancel, EmbedError, Error, Logits};
 
 /// What a backend is, for logs and statistics.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,10 +41,26 @@ pub trait Backend: Send + Sync {
     fn context_length(&self) -> usize;
     /// A KV cache for one conversation.
     fn cache(&self) -> Box<dyn Cache>;
+    /// What makes vectors of texts.
+    ///
+    /// # Errors
+    /// Why there is nothing that does.
+    fn embedder(&self) -> Result<&dyn Embedder, EmbedError> {
+        Err(EmbedError::Device { device: self.place().device.clone() })
+    }
     /// The hottest core in °C, where it can be read.
     fn core_temperature(&self) -> Option<f64> {
         None
     }
+}
+
+/// What makes vectors of token ids.
+pub trait Embedder {
+    /// A vector an input, of any length other than 0; what it is depends on the input alone.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`] when `cancel` is set meanwhile.
+    fn embed(&self, inputs: &[Vec<u32>], cancel: &Cancel) -> Result<Vec<Vec<f32>>, Error>;
 }
 
 /// How a prompt is to be run.

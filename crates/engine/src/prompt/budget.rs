@@ -10,7 +10,7 @@ use std::time::SystemTime;
 const REMEMBERED: usize = 4_096;
 
 /// A message of at least this many contexts is refused by its length, without being encoded.
-const FAR_TOO_LONG: usize = 4;
+pub(crate) const FAR_TOO_LONG: usize = 4;
 
 /// What to do with a conversation that has outgrown the context.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

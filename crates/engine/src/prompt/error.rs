@@ -102,7 +102,7 @@ impl PromptError {
 }
 
 /// 1203 as `1,203`.
-fn grouped(number: usize) -> String {
+pub(crate) fn grouped(number: usize) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {

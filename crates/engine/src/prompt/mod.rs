@@ -9,6 +9,7 @@ mod template;
 pub use budget::{Overflow, Prompt, PromptBuilder, PromptOptions, reserve};
 pub use error::PromptError;
 pub use template::{ChatTemplate, Rendered};
+pub(crate) use {budget::FAR_TOO_LONG, error::grouped};
 
 /// Who says something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

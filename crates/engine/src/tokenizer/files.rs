@@ -50,6 +50,7 @@ struct TokenizerConfig {
     eos_token: Option<TokenText>,
     unk_token: Option<TokenText>,
     add_bos_token: Option<bool>,
+    add_eos_token: Option<bool>,
     chat_template: Option<Templates>,
 }
 
@@ -147,6 +148,7 @@ impl Tokenizer {
             bos,
             end_ids,
             add_bos: config.add_bos_token.unwrap_or(adds_bos),
+            add_eos: config.add_eos_token.unwrap_or(false),
             strips_leading_space,
             chat_template: template,
             pieces,

@@ -148,6 +148,7 @@ impl Tokenizer {
             unknown: id("tokenizer.ggml.unknown_token_id")?,
             end_ids,
             add_bos: gguf.bool("tokenizer.ggml.add_bos_token")?.unwrap_or(add_bos),
+            add_eos: gguf.bool("tokenizer.ggml.add_eos_token")?.unwrap_or(false),
             strips_leading_space,
             chat_template: gguf.string("tokenizer.chat_template")?.map(str::to_owned),
         })

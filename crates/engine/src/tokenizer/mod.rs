@@ -47,6 +47,7 @@ pub struct Tokenizer {
     eos: Option<(u32, String)>,
     end_tokens: BTreeSet<u32>,
     add_bos: bool,
+    add_eos: bool,
     strips_leading_space: bool,
     chat_template: Option<String>,
     longest_piece: usize,
@@ -62,6 +63,7 @@ struct Parts {
     unknown: Option<u32>,
     end_ids: Vec<u32>,
     add_bos: bool,
+    add_eos: bool,
     strips_leading_space: bool,
     chat_template: Option<String>,
 }
@@ -105,6 +107,7 @@ impl Tokenizer {
             eos: parts.eos,
             end_tokens,
             add_bos: parts.add_bos,
+            add_eos: parts.add_eos,
             strips_leading_space: parts.strips_leading_space,
             chat_template: parts.chat_template,
         })
@@ -133,6 +136,16 @@ impl Tokenizer {
         {
             ids.insert(0, *bos);
         }
+        Ok(ids)
+    }
+
+    /// Ids of a text that nothing follows, such as one that is to become a vector: with the begin token and the end
+    /// token where the files put them around a text. Of what is longer than `most`, the end of the text is cut.
+    pub fn encode_alone(&self, text: &str, most: usize) -> Result<Vec<u32>, TokenizerError> {
+        let mut ids = self.encode_rendered(&self.added.split_ordinary(text))?;
+        let end = self.eos.as_ref().filter(|_| self.add_eos).map(|(id, _)| *id);
+        ids.truncate(most.saturating_sub(usize::from(end.is_some())));
+        ids.extend(end);
         Ok(ids)
     }
 

@@ -40,8 +40,8 @@ impl Tokenizer {
             "decoder": self.decoder(), "model": model,
         });
         let config = json!({
-            "add_bos_token": self.add_bos, "bos_token": self.bos(), "eos_token": self.eos(),
-            "chat_template": self.chat_template(),
+            "add_bos_token": self.add_bos, "add_eos_token": self.add_eos,
+            "bos_token": self.bos(), "eos_token": self.eos(), "chat_template": self.chat_template(),
         });
         let generation = json!({ "eos_token_id": self.end_tokens() });
         Ok([

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::{
-    Config, LongRope, Names, RopeScaling, bad, most,
+    Config, LongRope, Names, Pooling, RopeScaling, bad, most,
     scaling::{Llama3, long_magnitude},
 };
 use crate::error::LoadError;
@@ -120,6 +120,7 @@ impl Config {
             full_layers: full_layers.map_or(0, |layers| usize::try_from(layers).unwrap_or(usize::MAX)),
             tied_head: file.tie_word_embeddings.unwrap_or(false),
             norm_eps: float("rms_norm_eps", file.rms_norm_eps.unwrap_or(1e-6))? as f32,
+            pooling: Some(Pooling::default()),
         };
         let names = Names {
             kv_heads: "num_key_value_heads".into(),

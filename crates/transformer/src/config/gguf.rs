@@ -1,6 +1,6 @@
 //! The shape of a decoder in a GGUF file's metadata.
 
-use super::{Config, LongRope, Names, RopeScaling, bad, most, scaling::long_magnitude};
+use super::{Config, LongRope, Names, Pooling, RopeScaling, bad, most, scaling::long_magnitude};
 use crate::{error::LoadError, gguf::Gguf};
 
 /// Architectures of the GGUF specification that the decoder runs, and whether they rotate halves.
@@ -60,6 +60,7 @@ impl Config {
             full_layers: 0,
             tied_head: gguf.tensor("output.weight")?.is_none(),
             norm_eps: keys.float("attention.layer_norm_rms_epsilon", 1e-5)? as f32,
+            pooling: keys.pooling()?,
         };
         let names = Names {
             kv_heads: keys.name("attention.head_count_kv"),
@@ -107,6 +108,17 @@ impl Keys<'_> {
     fn window(&self) -> Result<Option<usize>, LoadError> {
         let window = self.gguf.unsigned(&self.name("attention.sliding_window"))?;
         Ok(window.filter(|window| *window > 0).and_then(|window| usize::try_from(window).ok()))
+    }
+
+    /// llama.cpp's numbers: none, mean, first, last, and a rank, which takes a head of its own. Whoever asks for the vector
+    /// of a model that has no kind gets the mean.
+    fn pooling(&self) -> Result<Option<Pooling>, LoadError> {
+        Ok(match self.gguf.unsigned(&self.name("pooling_type"))? {
+            None | Some(0 | 1) => Some(Pooling::Mean),
+            Some(2) => Some(Pooling::First),
+            Some(3) => Some(Pooling::Last),
+            Some(_) => None,
+        })
     }
 
     fn scaling(&self, rope_dim: usize, context: usize) -> Result<RopeScaling, LoadError> {

@@ -48,6 +48,20 @@ pub struct Config {
     pub tied_head: bool,
     /// Added to the mean square in the norms.
     pub norm_eps: f32,
+    /// How the states of a text become one vector; `None`: in a way that is not known here.
+    pub pooling: Option<Pooling>,
+}
+
+/// How the states of a text's positions become one vector.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pooling {
+    /// Their mean; also where the files say nothing.
+    #[default]
+    Mean,
+    /// The first one.
+    First,
+    /// The last one, which has seen all others.
+    Last,
 }
 
 impl Config {
