@@ -22,6 +22,8 @@ export interface World {
   services?: Services;
   coreTemperature?(): number | undefined;
   reply?: ReplyStream;
+  /** The loop's clock. */
+  now(): number;
   dispatch(message: Message): void;
   leave(): void;
 }
@@ -50,7 +52,7 @@ export async function run(effect: Effect, world: World): Promise<void> {
       return world.screen.suspend();
     case 'redraw':
       world.screen.forget();
-      return world.dispatch({ kind: 'tick', now: Date.now() });
+      return world.dispatch({ kind: 'tick', now: world.now() });
     case 'leave':
       return world.leave();
     default:
@@ -71,7 +73,7 @@ async function reply({ text, chat: state }: Extract<Effect, { kind: 'reply' }>, 
         kind: 'chunk',
         text: sanitiser.push(chunk.text),
         tokens: chunk.tokens,
-        now: Date.now(),
+        now: world.now(),
       });
     }
     world.dispatch({ kind: 'ended', conversation: chat.conversation, result: await stream.result });
