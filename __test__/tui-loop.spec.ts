@@ -54,7 +54,7 @@ function running() {
 const most = (frames: readonly number[]) =>
   Math.max(...frames.map((from) => frames.filter((at) => at >= from && at < from + 1000).length));
 
-const chunk = (now: number): Message => ({ kind: 'chunk', text: 'word ', tokens: 1, now });
+const chunk = (now: number): Message => ({ kind: 'chunk', said: 'word '.repeat(now), tokens: 1, now });
 
 for (const [what, everyMs, message] of [
   ['1,000 tokens a second', 1, chunk],

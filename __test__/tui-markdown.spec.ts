@@ -1,5 +1,3 @@
-import { execFile } from 'node:child_process';
-import { promisify } from 'node:util';
 import test from 'ava';
 import * as fc from 'fast-check';
 import { textOf, widthOf, type Line } from '../ts/tui/cells.js';
@@ -8,7 +6,6 @@ import { documentOf, type Document } from '../ts/tui/markdown/document.js';
 import { markdownLines } from '../ts/tui/markdown/layout.js';
 import { hardWrap, wrap } from '../ts/tui/wrap.js';
 import { markdown } from './helpers/tui_states.js';
-import { helper } from './helpers/tui_terminal.js';
 
 test('Markdown that grows character by character ends as if it had come at once', (t) => {
   for (const width of [20, 77]) {
@@ -194,10 +191,4 @@ test('code has its language as a label and its words in colours', (t) => {
   t.is(roles.get('const'), 'keyword');
   t.is(roles.get('"b"'), 'string');
   t.is(roles.get('// c'), 'comment');
-});
-
-test('what a long reply leaves in memory is no more than twice its text', async (t) => {
-  const [node, ...args] = helper('tui_memory.ts', '--expose-gc');
-  const { stdout } = await promisify(execFile)(node!, args);
-  t.true(Number(stdout) > 0.5 && Number(stdout) <= 2, stdout);
 });

@@ -137,8 +137,9 @@ test('Esc leaves the editing of an earlier message at once', (t) => {
 });
 
 test('new text does not pull a scrolled view down, and is announced', (t) => {
-  const up = play(long(), key('Ctrl-End'), ...asked('more'), chunk('a\n\n'.repeat(30)), key('PageUp'));
-  const after = play(up, chunk('and more\n\n'.repeat(30)));
+  const begun = 'a\n\n'.repeat(30);
+  const up = play(long(), key('Ctrl-End'), ...asked('more'), chunk(begun), key('PageUp'));
+  const after = play(up, chunk(begun + 'and more\n\n'.repeat(30)));
   t.deepEqual(view(after).lines.slice(0, 15).map(textOf), view(up).lines.slice(0, 15).map(textOf));
   t.regex(view(after).lines.map(textOf).join('\n'), /↓ new/);
   t.notRegex(

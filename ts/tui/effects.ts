@@ -7,7 +7,6 @@ import { perform, type Services } from '../chat/perform.js';
 import { replyOptions } from '../chat/settings.js';
 import { asAxllmError } from '../errors.js';
 import type { Chat } from '../model.js';
-import { createSanitiser } from '../sanitise.js';
 import type { ReplyStream } from '../stream.js';
 import type { Env } from '../terminal.js';
 import type { Screen } from './screen.js';
@@ -63,7 +62,6 @@ export async function run(effect: Effect, world: World): Promise<void> {
 async function reply({ text, chat: state }: Extract<Effect, { kind: 'reply' }>, world: World): Promise<void> {
   const { chat } = world;
   if (!chat) return;
-  const sanitiser = createSanitiser();
   try {
     chat.conversation = state.conversation;
     const stream = chat.send(text, replyOptions(state.settings));
@@ -71,7 +69,7 @@ async function reply({ text, chat: state }: Extract<Effect, { kind: 'reply' }>, 
     for await (const chunk of stream) {
       world.dispatch({
         kind: 'chunk',
-        text: sanitiser.push(chunk.text),
+        said: stream.said,
         tokens: chunk.tokens,
         now: world.now(),
       });

@@ -114,12 +114,12 @@ function opened(state: State): Next {
   return queued === undefined ? [ready, []] : send(ready, queued);
 }
 
-function chunk(state: State, { text, tokens, now }: Extract<Message, { kind: 'chunk' }>): State {
+function chunk(state: State, { said, tokens, now }: Extract<Message, { kind: 'chunk' }>): State {
   const { pending } = state;
   if (!pending) return state;
   const grown = {
     ...pending,
-    text: pending.text + text,
+    text: said,
     tokens: pending.tokens + tokens,
     firstAt: pending.firstAt ?? now,
   };
