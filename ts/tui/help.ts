@@ -1,5 +1,5 @@
 /** The help screen, made from the table of keys and the table of slash commands. */
-import { helpLines as slashHelp } from '../chat/slash/table.js';
+import { helpRows } from '../chat/slash/table.js';
 import { meterLegend } from './bars.js';
 import { fit, span, type Line, type Style } from './cells.js';
 import { keyTable, ownCommands, type KeyRow } from './keys.js';
@@ -28,8 +28,7 @@ export function helpLines(columns: number): Line[] {
       .flatMap((row) => entry([...row.keys, ...(row.slash ? [row.slash] : [])].join(', '), row.help)),
     [],
   ]);
-  const typed = [...ownCommands.map(([name, help]) => `${name}  ${help}`), ...slashHelp()];
-  const commands = typed.flatMap((text) => wrap([span(`   ${text}`, { role: 'text' })], columns));
+  const commands = [...ownCommands, ...helpRows()].flatMap(([usage, help]) => entry(usage, help));
   return [
     [span(' Keys and commands', head), span('   Up, Down: scroll', { role: 'muted' })],
     [],

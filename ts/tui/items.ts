@@ -84,7 +84,7 @@ export function layout(item: Item, state: State): Document {
   if (result && state.chat) {
     const { info, settings } = state.chat;
     for (const line of statisticsLines(result, info.pipeline, telemetryOf(settings)))
-      after.push(...wrap([span(`  ${line}`, { role: 'muted' })], width));
+      after.push(...figureRows(line, width));
   }
   if (item.lastDropped)
     after.push([], [span(rule(' the model no longer sees what is above ', width), { role: 'warning' })]);
@@ -97,6 +97,17 @@ export function layout(item: Item, state: State): Document {
     blank,
   );
   return item.dropped ? greyed(rows) : rows;
+}
+
+/** A line of figures in as many rows as it needs, parted between two of them. */
+function figureRows(text: string, width: number): Line[] {
+  const rows: string[] = [];
+  for (const figure of text.split(' | ')) {
+    const longer = `${rows.at(-1)} | ${figure}`;
+    if (rows.length > 0 && longer.length + 2 <= width) rows[rows.length - 1] = longer;
+    else rows.push(figure);
+  }
+  return rows.flatMap((row) => wrap([span(`  ${row}`, { role: 'muted' })], width));
 }
 
 const fixed = (lines: readonly Line[]): Document => ({

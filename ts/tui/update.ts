@@ -144,7 +144,8 @@ function finished(state: State, message: Extract<Message, { kind: 'ended' | 'fai
     return [said ? answered : unanswered(answered, pending), []];
   }
   const next = unanswered({ ...rest, chat: { ...chat, conversation } }, pending);
-  return [complained(next, message.error, pending?.text ? pending.text : undefined), []];
+  const told = complained(next, message.error, pending?.text ? pending.text : undefined);
+  return [{ ...told, unseen: told.anchor !== undefined }, []];
 }
 
 /** What was not answered goes back into the input, unless something else is being typed. */
