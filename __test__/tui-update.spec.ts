@@ -90,6 +90,13 @@ test('the help screen holds every key of the table and every slash command', (t)
   for (const command of ['/regen', '/save', '/system', '/undo']) t.true(shown.includes(command));
 });
 
+test('in a narrow window too, what goes on in another row of the help stands below its beginning', (t) => {
+  for (const line of helpLines(40)) {
+    t.regex(textOf(line), /^( |$)/);
+    t.true(widthOf(textOf(line)) <= 40);
+  }
+});
+
 test('Ctrl-C clears the message, then stops the reply, then leaves when pressed twice', (t) => {
   let state = play(talked(), ...asked('go'), text('draft'), key('Ctrl-C'));
   t.is(state.input.text, '');

@@ -28,17 +28,17 @@ export function helpLines(columns: number): Line[] {
       .flatMap((row) => entry([...row.keys, ...(row.slash ? [row.slash] : [])].join(', '), row.help)),
     [],
   ]);
+  const legend = wrap([...meterLegend(), span('· free', { role: 'muted' })], Math.max(1, columns - 3));
   const commands = [...ownCommands, ...helpRows()].flatMap(([usage, help]) => entry(usage, help));
   return [
     [span(' Keys and commands', head), span('   Up, Down: scroll', { role: 'muted' })],
     [],
     ...keys,
     [span(' The meter of the context', head)],
-    ...wrap([span('   '), ...meterLegend(), span('· free', { role: 'muted' })], columns),
+    ...legend.map((line) => [span('   '), ...line]),
     [],
     [span(' Commands', head)],
     ...commands,
-    [],
-    [span('   // at the start of a message sends a slash', { role: 'muted' })],
+    ...entry('//', 'at the start of a message sends a slash'),
   ];
 }
