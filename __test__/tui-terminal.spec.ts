@@ -86,6 +86,34 @@ for (const [name, end, status] of [
   });
 }
 
+for (const [what, late] of [
+  ['at once', false],
+  ['after the shell has come back', true],
+] as const) {
+  test(`SIGKILL under a shell with a line editor, the watcher ${what}: its prompt is there, and what is typed is there once`, async (t) => {
+    const terminal = inTerminal(t, ['/bin/bash', '--norc', '-i'], { env: { PS1: 'prompt> ' } });
+    await terminal.see(/prompt>/);
+    terminal.press(`${scripted.map((word) => `'${word}'`).join(' ')}\r`);
+    await terminal.see(/Ask something/);
+    const [watcher] = await guardians(readlinkSync(`/proc/${terminal.child.pid}/fd/0`));
+    if (late) process.kill(Number(watcher), 'SIGSTOP');
+    process.kill(await chatPid(terminal.child.pid), 'SIGKILL');
+    if (late) {
+      await terminal.see(/prompt>/);
+      process.kill(Number(watcher), 'SIGCONT');
+    }
+    await terminal.until('the end of the watcher', () => !existsSync(`/proc/${watcher}`));
+    await terminal.see(/prompt> *\n*$/);
+    terminal.press('echo typed');
+    await terminal.see(/prompt> echo typed/);
+    terminal.press('-$((1 + 1))\r');
+    await terminal.see(/typed-2/);
+    t.is(terminal.lines().filter((line) => line.includes('echo typed')).length, 1);
+    terminal.press('exit\r');
+    await terminal.ended();
+  });
+}
+
 for (const kind of ['rejection', 'exception']) {
   test(`a crash by an uncaught ${kind} leaves the terminal as before, with the error to read`, async (t) => {
     const terminal = inShell(t, { CRASH: kind });

@@ -2,6 +2,7 @@ import test from 'ava';
 import { before, newConversation, spoken, withTurn } from '../ts/chat/conversation.js';
 import { settingNames, withSetting, type SettingName } from '../ts/chat/settings.js';
 import { say } from '../ts/chat/slash/types.js';
+import { AxllmError } from '../ts/errors.js';
 import { textOf, widthOf } from '../ts/tui/cells.js';
 import { createDecoder, type Answer, type Input } from '../ts/tui/decode.js';
 import { expanded } from '../ts/tui/editor.js';
@@ -17,6 +18,7 @@ const said = withTurn(withTurn(newConversation(), 'One?', 'First.'), 'Two?', 'Se
 const talked = () => play(opened(80, 24, said), { kind: 'prompts', prompts: ['One?', 'Two?'] });
 const long = () => scenarios.scrolled!(80, 24);
 const typed = (words: string) => play(talked(), text(words));
+const screenOf = (state: State) => view(state).lines.map(textOf).join('\n');
 const kinds = (effects: readonly Effect[]) => effects.map(({ kind }) => kind);
 
 /** For each action of the table: where to press it, and what must come of it. */
@@ -88,6 +90,13 @@ test('the help screen holds every key of the table and every slash command', (t)
   for (const command of ['/regen', '/save', '/system', '/undo']) t.true(shown.includes(command));
 });
 
+test('in a narrow window too, what goes on in another row of the help stands below its beginning', (t) => {
+  for (const line of helpLines(40)) {
+    t.regex(textOf(line), /^( |$)/);
+    t.true(widthOf(textOf(line)) <= 40);
+  }
+});
+
 test('Ctrl-C clears the message, then stops the reply, then leaves when pressed twice', (t) => {
   let state = play(talked(), ...asked('go'), text('draft'), key('Ctrl-C'));
   t.is(state.input.text, '');
@@ -137,8 +146,9 @@ test('Esc leaves the editing of an earlier message at once', (t) => {
 });
 
 test('new text does not pull a scrolled view down, and is announced', (t) => {
-  const up = play(long(), key('Ctrl-End'), ...asked('more'), chunk('a\n\n'.repeat(30)), key('PageUp'));
-  const after = play(up, chunk('and more\n\n'.repeat(30)));
+  const begun = 'a\n\n'.repeat(30);
+  const up = play(long(), key('Ctrl-End'), ...asked('more'), chunk(begun), key('PageUp'));
+  const after = play(up, chunk(begun + 'and more\n\n'.repeat(30)));
   t.deepEqual(view(after).lines.slice(0, 15).map(textOf), view(up).lines.slice(0, 15).map(textOf));
   t.regex(view(after).lines.map(textOf).join('\n'), /↓ new/);
   t.notRegex(
@@ -149,6 +159,59 @@ test('new text does not pull a scrolled view down, and is announced', (t) => {
   );
 });
 
+test('what a command answers comes into view, wherever the view was; so does another version', (t) => {
+  const up = play(long(), key('Ctrl-Home'));
+  t.regex(screenOf(play(up, ...asked('/copy 70'))), /There is no message "70"/);
+  t.regex(screenOf(play(up, ...asked('/nosuch'))), /nosuch/);
+  const many = Array.from({ length: 30 }, (_, n) => `line ${n}`).join('\n\n');
+  const first = withTurn(newConversation(), 'One?', many);
+  const both = play(opened(80, 24, withTurn(before(first, 0), 'One?', 'Short.')), ...asked('/version'));
+  const other = play(both, key('PageUp'), ...asked('/version'));
+  t.is(other.anchor, undefined);
+  t.regex(screenOf(other), /Short\./);
+});
+
+test('a reply that fails while the view is elsewhere is announced there', (t) => {
+  const up = play(long(), ...asked('go'), key('PageUp'));
+  const failed = play(up, {
+    kind: 'failed',
+    conversation: up.chat!.conversation,
+    error: new AxllmError('device_lost', 'the device is gone'),
+  });
+  t.deepEqual(failed.anchor, up.anchor);
+  t.regex(screenOf(failed), /↓ new/);
+});
+
+test('a row that is found has rows above and below it, at the end too', (t) => {
+  const rows = (state: State) => view(state).lines.slice(1, 21).map(textOf);
+  const last = play(long(), key('Ctrl-Home'), key('Ctrl-R'), text('question 40?'));
+  t.deepEqual(rows(last), rows(play(last, key('Escape'), key('Ctrl-End'))));
+  const middle = play(long(), key('Ctrl-R'), text('question 20?'));
+  const at = rows(middle).findIndex((line) => line.includes('Question 20?'));
+  t.true(at > 3 && at < 12, `${at}`);
+});
+
+test('figures in a narrow window are parted between two of them', (t) => {
+  const state = play(scenarios.finished!(40, 24), key('F2'));
+  const rows = view(state).lines.map(textOf);
+  const from = rows.findIndex((line) => line.startsWith('  Tokenization'));
+  t.deepEqual(
+    rows.slice(from, from + 4).map((line) => line.trimEnd()),
+    [
+      '  Tokenization: 0.4ms | Prefill: 3.1us',
+      '  TTFT: 0.573s | Gen: 2.111s',
+      '  Tokens/sec: 9.95 | Tokens: 21',
+      '  CPU %: 1.8%',
+    ],
+  );
+});
+
+test('the meter counts the reply as it comes', (t) => {
+  const asking = play(opened(80, 24), ...asked('go'));
+  t.regex(screenOf(play(asking, chunk('a', 60))), / 372\+128\/1024 /);
+  t.regex(screenOf(play(asking, chunk('a', 300))), / 372\+300\/1024 /);
+});
+
 test('a message typed while the model loads is sent when it is there', (t) => {
   const early = play(scenarios.loading!(80, 24), ...asked('first'));
   t.is(early.queued, 'first');
@@ -156,8 +219,6 @@ test('a message typed while the model loads is sent when it is there', (t) => {
   t.is(ready.pending?.user, 'first');
   t.true(kinds(effects).includes('reply'));
 });
-
-const screenOf = (state: State) => view(state).lines.map(textOf).join('\n');
 
 test('a copy that outlasts the reply does not put the conversation back', (t) => {
   const [copying, effects] = update(talked(), key('Alt-C'));

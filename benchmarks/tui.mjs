@@ -23,7 +23,7 @@ models write, and a second one that makes a paragraph of it.
 `;
 
 /** Starts the chat; `cpu` in seconds, as the kernel counts it; `memory` in bytes after a collection, with the text. */
-async function start(script, lines) {
+async function start(script, lines, flags = []) {
   const memory = join(folder, 'memory');
   const env = {
     ...process.env,
@@ -33,7 +33,7 @@ async function start(script, lines) {
     ROWS: String(paragraphs),
     MEMORY: memory,
   };
-  const args = ['--expose-gc', `--import=${import.meta.resolve('tsx')}`, program];
+  const args = [...flags, `--import=${import.meta.resolve('tsx')}`, program];
   const child = pty.spawn(process.execPath, args, { cols: 120, rows: 40, env });
   let bytes = '';
   child.onData((data) => (bytes = (bytes + data).slice(-100_000)));
@@ -62,15 +62,10 @@ async function start(script, lines) {
       return (Number(fields[11]) + Number(fields[12])) / 100;
     },
     async memory() {
-      let found;
-      // what the last collection has let go of may hold more
-      for (let n = 0; n < 3; n += 1) {
-        rmSync(memory, { force: true });
-        process.kill(child.pid, 'SIGUSR2');
-        await sleep(1500);
-        found = JSON.parse(readFileSync(memory, 'utf8'));
-      }
-      return found;
+      rmSync(memory, { force: true });
+      process.kill(child.pid, 'SIGUSR2');
+      await sleep(1500);
+      return JSON.parse(readFileSync(memory, 'utf8'));
     },
     /** Looks at every row once: a search that finds nothing, and from end to end. */
     async lookAtAll() {
@@ -93,16 +88,24 @@ const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.le
 const load = () => loadavg()[0].toFixed(1);
 const began = load();
 
-// the same work over few turns: what is compiled and kept whatever the length
-const short = await start({ text: 'Hello.' }, 20);
-await short.lookAtAll();
-const few = await short.memory();
-short.end();
+// what V8 compiles, and throws away again when it likes, is as much as a transcript, and no part of it
+const withoutCode = ['--expose-gc', '--no-opt', '--no-sparkplug', '--no-flush-bytecode'];
+
+/** The same script, so that its text is in both, over few turns and over many. */
+const script = { text: part, times: 2000, chunk: 4, everyMs: 5 };
+async function lookedAt(lines) {
+  const chat = await start(script, lines, withoutCode);
+  await chat.lookAtAll();
+  const found = await chat.memory();
+  chat.end();
+  return found;
+}
+const few = await lookedAt(20);
+const all = await lookedAt(turns);
 
 // 4 characters are a token here
-const chat = await start({ text: part, times: 2000, chunk: 4, everyMs: 5 }, turns);
+const chat = await start(script, turns);
 await chat.lookAtAll();
-const all = await chat.memory();
 const idle = chat.cpu();
 await sleep(3000);
 const idleShare = (chat.cpu() - idle) / 3;
@@ -121,7 +124,8 @@ for (let n = 0; n < 60; n += 1) {
 chat.end();
 
 // a reply of a megabyte, from before its first character to after its last; a short one has warmed up
-const long = await start({ text: [part, part], times: [100, 4000], chunk: 400, everyMs: 1 }, 0);
+const texts = { text: [part, part], times: [100, 4000], chunk: 400, everyMs: 1 };
+const long = await start(texts, 0, withoutCode);
 long.press('go\r');
 await long.see(/TTFT: 0\.57s/);
 const before = await long.memory();

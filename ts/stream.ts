@@ -1,5 +1,6 @@
 /** One reply as an async iterable: pulled chunk by chunk, so a reader that stops also stops the device. */
 import { AxllmError } from './errors.js';
+import { longer } from './growing-text.js';
 import { guard, type Chunk, type NativeReply, type ReplyResult } from './native.js';
 
 export type { Chunk, ReplyResult } from './native.js';
@@ -24,6 +25,7 @@ export class ReplyStream implements AsyncIterable<Chunk> {
   private native: NativeReply | undefined;
   private started = false;
   private cancelled = false;
+  private whole = '';
   private settle!: (result: ReplyResult) => void;
   private fail!: (reason: unknown) => void;
 
@@ -38,11 +40,15 @@ export class ReplyStream implements AsyncIterable<Chunk> {
     this.result.catch(() => undefined);
   }
 
+  /** The text so far. */
+  get said(): string {
+    return this.whole;
+  }
+
   /** Reads the whole reply. */
   async text(): Promise<string> {
-    let text = '';
-    for await (const chunk of this) text += chunk.text;
-    return text;
+    for await (const _ of this);
+    return this.whole;
   }
 
   /** Ends the reply within one step; what was said so far stays. */
@@ -61,7 +67,6 @@ export class ReplyStream implements AsyncIterable<Chunk> {
     const { source } = this;
     const { signal } = source;
     const abort = () => this.native?.cancel();
-    let text = '';
     let result: ReplyResult | undefined;
     let failure: unknown;
     try {
@@ -74,7 +79,7 @@ export class ReplyStream implements AsyncIterable<Chunk> {
         const chunk = await guard(() => native.next());
         signal?.throwIfAborted();
         if (chunk === null) break;
-        text += chunk.text;
+        this.whole = longer(this.whole, chunk.text);
         yield chunk;
       }
       const ended = guard(() => native.result());
@@ -87,7 +92,7 @@ export class ReplyStream implements AsyncIterable<Chunk> {
     } finally {
       signal?.removeEventListener('abort', abort);
       if (!result && this.native) await stopped(this.native);
-      source.finish?.(text, result);
+      source.finish?.(this.whole, result);
       if (result) this.settle(result);
       else this.fail(failure ?? new AxllmError('abandoned', 'The reply was left before its end'));
     }

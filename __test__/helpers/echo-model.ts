@@ -1,8 +1,8 @@
-/** A model that says what it was told, in pieces; everything above the engine is real. */
+/** A model that says what it was told, in pieces. */
 import { AxllmError } from '../../ts/errors.js';
 import { Model } from '../../ts/model.js';
-import type { Message, NativeModel, NativeReply, NativeSession } from '../../ts/native.js';
-import { result } from './tui_states.js';
+import type { NativeModel } from '../../ts/native.js';
+import { scriptedSession } from './scripted.js';
 
 interface Manner {
   readonly everyMs?: number;
@@ -14,24 +14,13 @@ interface Manner {
 
 export function echoModel(chunk: number, manner: Manner = {}): Model {
   const { everyMs = 0, pipeline = 'transformers', failsAfter = Infinity } = manner;
-  const reply = (messages: readonly Message[]): NativeReply => {
-    const text = messages.at(-1)?.content ?? '';
-    let at = 0;
-    let cancelled = false;
-    return {
-      async next() {
-        if (cancelled || at >= text.length) return null;
-        if (everyMs > 0) await new Promise((done) => setTimeout(done, everyMs));
-        if (at >= failsAfter * chunk) throw new AxllmError('device_failed', 'The device stopped answering');
-        const part = text.slice(at, at + chunk);
-        at += chunk;
-        return { text: part, tokens: 1 };
-      },
-      cancel: () => void (cancelled = true),
-      result: () => ({ ...result, finishReason: cancelled ? 'cancelled' : 'stop' }),
-    } as NativeReply;
-  };
-  const session = { reply, reset: () => undefined, dispose: () => undefined } as unknown as NativeSession;
+  const session = scriptedSession((messages) => messages.at(-1)?.content ?? '', {
+    chunk,
+    everyMs,
+    onPiece(piece) {
+      if (piece > failsAfter) throw new AxllmError('device_failed', 'The device stopped answering');
+    },
+  });
   const native = {
     info: {
       pipeline,

@@ -4,11 +4,12 @@
  */
 import { writeFileSync } from 'node:fs';
 import { Chat } from '../../ts/model.js';
-import type { NativeReply, NativeSession } from '../../ts/native.js';
 import { settingsOf } from '../../ts/chat/settings.js';
 import { resolve } from '../../ts/resolve.js';
 import { runTui } from '../../ts/tui/run.js';
-import { chatState, longHistory, result } from './tui_states.js';
+import { bytesOf, settledHeap } from './memory.js';
+import { scriptedSession } from './scripted.js';
+import { chatState, longHistory } from './tui_states.js';
 import { newConversation } from '../../ts/chat/conversation.js';
 
 const script = JSON.parse(process.env.SCRIPT ?? '{}') as {
@@ -24,31 +25,7 @@ const texts = [script.text ?? 'Hello.']
   .map((text, at) => Buffer.from(text.repeat(times[at] ?? 1)).toString());
 let replies = 0;
 
-function reply(): NativeReply {
-  const text = texts[replies++ % texts.length]!;
-  let at = 0;
-  let cancelled = false;
-  let started: number | undefined;
-  let pieces = 0;
-  return {
-    async next() {
-      if (cancelled || at >= text.length) return null;
-      // by the clock, so that what a timer comes late does not add up
-      started ??= performance.now();
-      pieces += 1;
-      await new Promise((done) =>
-        setTimeout(done, Math.max(0, started! + pieces * everyMs - performance.now())),
-      );
-      const part = text.slice(at, at + chunk);
-      at += chunk;
-      return { text: part, tokens: 1 };
-    },
-    cancel: () => void (cancelled = true),
-    result: () => ({ ...result, finishReason: cancelled ? 'cancelled' : 'stop' }),
-  } as NativeReply;
-}
-
-const session = { reply, reset: () => undefined, dispose: () => undefined } as unknown as NativeSession;
+const session = scriptedSession(() => texts[replies++ % texts.length]!, { chunk, everyMs });
 const stop = new AbortController();
 process.on('SIGTERM', () => stop.abort(new Error('terminated')));
 process.on('SIGHUP', () => stop.abort(new Error('hung up')));
@@ -65,12 +42,9 @@ const chat = new Chat(session, {
 const { MEMORY } = process.env;
 if (MEMORY)
   process.on('SIGUSR2', () => {
-    globalThis.gc!();
-    const said = chat.conversation.turns.reduce(
-      (sum, turn) => sum + turn.user.length + turn.assistant.length,
-      0,
-    );
-    writeFileSync(MEMORY, JSON.stringify({ heap: process.memoryUsage().heapUsed, said }));
+    const { turns } = chat.conversation;
+    const said = turns.reduce((sum, { user, assistant }) => sum + bytesOf(user) + bytesOf(assistant), 0);
+    writeFileSync(MEMORY, JSON.stringify({ heap: settledHeap(), said }));
   });
 await runTui({
   context: {

@@ -84,9 +84,9 @@ export function opened(columns: number, rows: number, conversation = newConversa
 }
 
 export const asked = (question: string): Message[] => [text(question), key('Enter')];
-export const chunk = (part: string, tokens = 1): Message => ({
+export const chunk = (said: string, tokens = 1): Message => ({
   kind: 'chunk',
-  text: part,
+  said,
   tokens,
   now: 1_600,
 });

@@ -154,7 +154,9 @@ export function command(state: State, line: string): Next {
     else services.push({ kind: 'perform', effect, chat });
   }
   const anew = chat.conversation.turns.length < state.chat.conversation.turns.length;
-  const [next, more] = fronted({ ...(anew ? begun(state) : state), chat }, front);
+  // a place in the transcript is none in another one
+  const from = anew ? begun(state) : others ? follow(state, undefined) : state;
+  const [next, more] = fronted({ ...from, chat }, front);
   return [next, [...services, ...more]];
 }
 

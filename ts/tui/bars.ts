@@ -81,9 +81,11 @@ export function meterLegend(context?: ContextUse): Line {
 }
 
 /** The context in segments: what is used from the left, what is kept for the reply at the right. */
-export function contextMeter({ context, columns }: State): Line {
+export function contextMeter({ context, columns, pending }: State): Line {
   if (!context || columns < 30) return [];
-  const { total, system, history, message, reserve } = context;
+  const { total, system, history, message } = context;
+  // a reply may go on beyond what was kept for it
+  const reserve = Math.max(context.reserve, pending?.tokens ?? 0);
   const width = columns < 60 ? meterWidth / 2 : meterWidth;
   const cells = (tokens: number) =>
     tokens === 0 ? 0 : Math.max(1, Math.round((width * tokens) / Math.max(1, total)));
@@ -104,7 +106,11 @@ export function contextMeter({ context, columns }: State): Line {
   const counts =
     columns < wideScreen
       ? [span(` ${used}+${reserve}/${total} `, { role: tight ? 'error' : 'muted' })]
-      : [span('  '), ...meterLegend(context), span(free, { role: tight ? 'error' : 'muted' })];
+      : [
+          span('  '),
+          ...meterLegend({ ...context, reserve }),
+          span(free, { role: tight ? 'error' : 'muted' }),
+        ];
   return [span(' '), ...bar, ...counts];
 }
 

@@ -7,7 +7,6 @@ import { perform, type Services } from '../chat/perform.js';
 import { replyOptions } from '../chat/settings.js';
 import { asAxllmError } from '../errors.js';
 import type { Chat } from '../model.js';
-import { createSanitiser } from '../sanitise.js';
 import type { ReplyStream } from '../stream.js';
 import type { Env } from '../terminal.js';
 import type { Screen } from './screen.js';
@@ -22,6 +21,8 @@ export interface World {
   services?: Services;
   coreTemperature?(): number | undefined;
   reply?: ReplyStream;
+  /** The loop's clock. */
+  now(): number;
   dispatch(message: Message): void;
   leave(): void;
 }
@@ -50,7 +51,7 @@ export async function run(effect: Effect, world: World): Promise<void> {
       return world.screen.suspend();
     case 'redraw':
       world.screen.forget();
-      return world.dispatch({ kind: 'tick', now: Date.now() });
+      return world.dispatch({ kind: 'tick', now: world.now() });
     case 'leave':
       return world.leave();
     default:
@@ -61,7 +62,6 @@ export async function run(effect: Effect, world: World): Promise<void> {
 async function reply({ text, chat: state }: Extract<Effect, { kind: 'reply' }>, world: World): Promise<void> {
   const { chat } = world;
   if (!chat) return;
-  const sanitiser = createSanitiser();
   try {
     chat.conversation = state.conversation;
     const stream = chat.send(text, replyOptions(state.settings));
@@ -69,9 +69,9 @@ async function reply({ text, chat: state }: Extract<Effect, { kind: 'reply' }>, 
     for await (const chunk of stream) {
       world.dispatch({
         kind: 'chunk',
-        text: sanitiser.push(chunk.text),
+        said: stream.said,
         tokens: chunk.tokens,
-        now: Date.now(),
+        now: world.now(),
       });
     }
     world.dispatch({ kind: 'ended', conversation: chat.conversation, result: await stream.result });

@@ -1,7 +1,7 @@
 /**
  * Puts the terminal back when this process cannot: after SIGKILL or a native abort. A shell of a few lines waits on
- * a pipe whose other end only this process holds; when that closes without a word, it writes the sequences and sets
- * the line discipline as it was. It has a session of its own, so neither Ctrl-C nor a hang-up reaches it, and it ends
+ * a pipe whose other end only this process holds; when that closes, it writes the sequences and sets the line discipline
+ * as it was. It has a session of its own, so neither Ctrl-C nor a hang-up reaches it, and it ends
  * with this process in every case.
  */
 import { execFileSync, spawn } from 'node:child_process';
@@ -16,7 +16,21 @@ export const restoreSequence = [
   '\u001b[?1049l', // alternate screen
 ].join('');
 
-const script = 'read -r word; [ "$word" = done ] && exit; printf %s "$1"; stty "$2" <&1';
+/**
+ * What it does once the pipe has closed; the screen's sequences are $1, the line's modes before $2. A shell that comes
+ * back has a moment for modes of its own, which it needs for the line that is typed; only where they are still ours they are
+ * put back. If it was quicker than the sequences, its prompt is on the screen that is gone: it shows it again when the
+ * size changes, there and back.
+ */
+const script = `read -r _
+exec <&1
+printf %s "$1"
+sleep 0.1
+case $(stty -a) in *-isig*) stty "$2" ;; esac
+set -- $(stty size)
+[ "\${2:-0}" -gt 1 ] && stty cols $(($2 - 1)) || exit
+sleep 0.1
+[ "$(stty size)" = "$1 $(($2 - 1))" ] && stty cols "$2"`;
 
 /** Starts to watch; the function returned ends it. Where there is no `stty` or no shell, nothing watches. */
 export function startGuardian(): () => void {

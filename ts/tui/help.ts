@@ -1,5 +1,5 @@
 /** The help screen, made from the table of keys and the table of slash commands. */
-import { helpLines as slashHelp } from '../chat/slash/table.js';
+import { helpRows } from '../chat/slash/table.js';
 import { meterLegend } from './bars.js';
 import { fit, span, type Line, type Style } from './cells.js';
 import { keyTable, ownCommands, type KeyRow } from './keys.js';
@@ -28,18 +28,17 @@ export function helpLines(columns: number): Line[] {
       .flatMap((row) => entry([...row.keys, ...(row.slash ? [row.slash] : [])].join(', '), row.help)),
     [],
   ]);
-  const typed = [...ownCommands.map(([name, help]) => `${name}  ${help}`), ...slashHelp()];
-  const commands = typed.flatMap((text) => wrap([span(`   ${text}`, { role: 'text' })], columns));
+  const legend = wrap([...meterLegend(), span('· free', { role: 'muted' })], Math.max(1, columns - 3));
+  const commands = [...ownCommands, ...helpRows()].flatMap(([usage, help]) => entry(usage, help));
   return [
     [span(' Keys and commands', head), span('   Up, Down: scroll', { role: 'muted' })],
     [],
     ...keys,
     [span(' The meter of the context', head)],
-    ...wrap([span('   '), ...meterLegend(), span('· free', { role: 'muted' })], columns),
+    ...legend.map((line) => [span('   '), ...line]),
     [],
     [span(' Commands', head)],
     ...commands,
-    [],
-    [span('   // at the start of a message sends a slash', { role: 'muted' })],
+    ...entry('//', 'at the start of a message sends a slash'),
   ];
 }

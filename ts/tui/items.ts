@@ -1,5 +1,5 @@
 /** The transcript as items: turns, remarks and the reply under way, laid out where they are seen. */
-import { branch, type Conversation, type Turn } from '../chat/conversation.js';
+import { branch, versions, type Conversation, type Turn } from '../chat/conversation.js';
 import { telemetryOf } from '../chat/settings.js';
 import { statisticsLines } from '../chat/stats.js';
 import { sanitise } from '../sanitise.js';
@@ -26,19 +26,24 @@ function turnsOf(conversation: Conversation): Turn[] {
 /** The last items made, and what of: a frame asks several times, and most frames change none of it. */
 let last: { readonly of: readonly unknown[]; readonly items: readonly Item[] } | undefined;
 
-/** Turns that share a parent are versions of each other: how many there are, by the parent. */
-const counts = new WeakMap<Conversation, Map<number | null, number[]>>();
+/** Turns that share a parent are versions of each other: the parents that have several. */
+const forks = new WeakMap<Conversation, ReadonlySet<number | null>>();
+
+function forksOf(conversation: Conversation): ReadonlySet<number | null> {
+  let found = forks.get(conversation);
+  if (!found) {
+    const met = new Set<number | null>();
+    const again = conversation.turns.filter(({ parent }) => met.size === met.add(parent).size);
+    forks.set(conversation, (found = new Set(again.map(({ parent }) => parent))));
+  }
+  return found;
+}
 
 /** Which version of its message a turn is, where there are several. */
 function versionOf(turn: Turn, conversation: Conversation): string | undefined {
-  let found = counts.get(conversation);
-  if (!found) {
-    found = new Map();
-    for (const { id, parent } of conversation.turns) found.set(parent, [...(found.get(parent) ?? []), id]);
-    counts.set(conversation, found);
-  }
-  const ids = found.get(turn.parent) ?? [];
-  return ids.length > 1 ? `version ${ids.indexOf(turn.id) + 1} of ${ids.length}, /version` : undefined;
+  if (!forksOf(conversation).has(turn.parent)) return undefined;
+  const all = versions(conversation, turn.id);
+  return `version ${all.indexOf(turn) + 1} of ${all.length}, /version`;
 }
 
 /** What the transcript shows, oldest first. */
@@ -79,7 +84,7 @@ export function layout(item: Item, state: State): Document {
   if (result && state.chat) {
     const { info, settings } = state.chat;
     for (const line of statisticsLines(result, info.pipeline, telemetryOf(settings)))
-      after.push(...wrap([span(`  ${line}`, { role: 'muted' })], width));
+      after.push(...figureRows(line, width));
   }
   if (item.lastDropped)
     after.push([], [span(rule(' the model no longer sees what is above ', width), { role: 'warning' })]);
@@ -92,6 +97,17 @@ export function layout(item: Item, state: State): Document {
     blank,
   );
   return item.dropped ? greyed(rows) : rows;
+}
+
+/** A line of figures in as many rows as it needs, parted between two of them. */
+function figureRows(text: string, width: number): Line[] {
+  const rows: string[] = [];
+  for (const figure of text.split(' | ')) {
+    const longer = `${rows.at(-1)} | ${figure}`;
+    if (rows.length > 0 && longer.length + 2 <= width) rows[rows.length - 1] = longer;
+    else rows.push(figure);
+  }
+  return rows.flatMap((row) => wrap([span(`  ${row}`, { role: 'muted' })], width));
 }
 
 const fixed = (lines: readonly Line[]): Document => ({
@@ -129,9 +145,23 @@ function greyed(rows: Document): Document {
   return { rows: rows.rows, lines };
 }
 
-/** Bubbles of the few messages that are in view; of the others only the number of rows is kept. */
+/** How many rows a message and its reply take at the last width asked for: all that is kept of what is out of view. */
+interface Heights {
+  readonly width: number;
+  user: number | undefined;
+  reply: number | undefined;
+}
+
+const heights = new WeakMap<object, Heights>();
+
+function heightsAt(key: object, width: number): Heights {
+  let found = heights.get(key);
+  if (found?.width !== width) heights.set(key, (found = { width, user: undefined, reply: undefined }));
+  return found;
+}
+
+/** Bubbles of the few messages that are in view. */
 const bubbles = new Map<object, { width: number; lines: Line[] }>();
-const bubbleRows = new WeakMap<object, { width: number; rows: number }>();
 
 function userRows(key: object, text: string, width: number): Document {
   const lines = () => {
@@ -139,13 +169,12 @@ function userRows(key: object, text: string, width: number): Document {
     if (found?.width === width) return found.lines;
     const made = bubble(sanitise(text), width);
     bubbles.set(key, { width, lines: made });
-    bubbleRows.set(key, { width, rows: made.length });
     if (bubbles.size > 50) bubbles.delete(bubbles.keys().next().value!);
     return made;
   };
-  const known = bubbleRows.get(key);
-  const rows = known?.width === width ? known.rows : lines().length;
-  return { rows, lines: (from, to) => lines().slice(from, to) };
+  const known = heightsAt(key, width);
+  known.user ??= lines().length;
+  return { rows: known.user, lines: (from, to) => lines().slice(from, to) };
 }
 
 /** A user's message: at the right, on its own ground, with a mark that shows without colours too. */
@@ -172,10 +201,15 @@ function bubble(text: string, width: number): Line[] {
 const mark = (row: number) => span(row === 0 ? '● ' : '  ', { role: 'accent' });
 
 function replyRows(key: object, text: string, width: number, open: boolean): Document {
-  const inner = documentOf(key, sanitise(text), Math.max(1, width - 3), open);
+  const inner = () => documentOf(key, sanitise(text), Math.max(1, width - 3), open);
   const lines = (from: number, to: number) =>
-    inner.lines(from, to).map((line, at) => cut([mark(from + at), ...line], width, ''));
-  return { rows: inner.rows, lines };
+    inner()
+      .lines(from, to)
+      .map((line, at) => cut([mark(from + at), ...line], width, ''));
+  if (open) return { rows: inner().rows, lines };
+  const known = heightsAt(key, width);
+  known.reply ??= inner().rows;
+  return { rows: known.reply, lines };
 }
 
 const signs = [...'⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏'];

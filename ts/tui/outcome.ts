@@ -40,7 +40,7 @@ export function send(state: State, text: string): Next {
   return [next, [{ kind: 'reply', text, chat: from }]];
 }
 
-/** Carries out what a slash command asks of a front end. */
+/** Carries out what a slash command asks of a front end; what it says at the end of the transcript comes into view. */
 export function fronted(state: State, effects: readonly FrontEffect[]): Next {
   let next = state;
   const wanted: Effect[] = [];
@@ -50,10 +50,10 @@ export function fronted(state: State, effects: readonly FrontEffect[]): Next {
         next =
           effect.lines.length === 1
             ? { ...next, notice: { text: effect.lines[0]!, role: 'muted' } }
-            : remarked(next, effect.lines, 'muted');
+            : remarked(follow(next, undefined), effect.lines, 'muted');
         break;
       case 'complain':
-        next = complained(next, effect.error);
+        next = complained(follow(next, undefined), effect.error);
         break;
       case 'send': {
         const [sent, more] = send(next, effect.text);

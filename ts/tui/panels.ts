@@ -6,8 +6,9 @@ import { edits, editorOf, emptyEditor, type Editor } from './editor.js';
 import { geometryOf } from './geometry.js';
 import { helpLines } from './help.js';
 import { actionOf } from './keys.js';
+import { follow } from './outcome.js';
 import { without, type Next, type Panel, type State } from './state.js';
-import { bottom, find } from './viewport.js';
+import { around, bottom, find } from './viewport.js';
 
 /** The rows of the settings panel: the system prompt, then what `/set` knows. */
 export const settingRows = ['system', ...settingNames] as const;
@@ -122,5 +123,6 @@ function jump(state: State, panel: Extract<Panel, { kind: 'search' }>, step: 1 |
   const from = panel.at ?? bottom(state, 0);
   const at = find(state, panel.query.text, from, step);
   if (!at) return { ...state, panel: { ...panel, missing: true } };
-  return { ...state, panel: { ...panel, at, missing: false }, ...(transcript > 0 ? { anchor: at } : {}) };
+  const found = { ...state, panel: { ...panel, at, missing: false } };
+  return transcript > 0 ? follow(found, around(state, transcript, at)) : found;
 }

@@ -1,4 +1,4 @@
-/** The full-screen chat: state, messages and effects held together, and drawn when something has changed. */
+/** The full-screen chat: the loop with a real screen, clock, model and signals around it. */
 import { cpus } from 'node:os';
 import { contextMeter, type TokenCounter } from '../chat/context-use.js';
 import { ConversationStore } from '../chat/conversation-store.js';
@@ -10,14 +10,11 @@ import { listDevices } from '../native.js';
 import type { StartProgress } from '../store/progress.js';
 import type { Log } from '../terminal.js';
 import { run, type World } from './effects.js';
+import { Loop, realClock } from './loop.js';
 import { Screen } from './screen.js';
-import { initialState, type Message, type State } from './state.js';
+import { initialState, type Message } from './state.js';
 import { themeFor } from './theme.js';
-import { update } from './update.js';
-import { view } from './view.js';
 
-/** 20 frames a second while text streams, which reads as smoothly as 30 and costs a third less; a key is shown at once. */
-const frameMs = 1000 / 20;
 const tickMs = 100;
 
 /** What answers: a model and a conversation with it. */
@@ -57,36 +54,16 @@ export async function runTui(options: TuiOptions): Promise<void> {
   const { stdin, env, signal } = context;
   const stdout = context.stdout as NodeJS.WriteStream;
   signal.throwIfAborted();
-  let state: State = initialState(options.title, 80, 24, Date.now());
-  let drawnAt = 0;
-  let timer: NodeJS.Timeout | NodeJS.Immediate | undefined;
   let settle!: { resolve: () => void; reject: (reason: unknown) => void };
   const left = new Promise<void>((resolve, reject) => (settle = { resolve, reject }));
-
-  const draw = () => {
-    timer = undefined;
-    drawnAt = Date.now();
-    screen.draw(view(state));
-  };
-  const schedule = (urgent: boolean) => {
-    if (urgent && timer) clearTimeout(timer as NodeJS.Timeout);
-    else if (timer) return;
-    const wait = urgent ? 0 : Math.max(0, drawnAt + frameMs - Date.now());
-    timer = setTimeout(draw, wait);
-  };
-  const dispatch = (message: Message) => {
-    const [next, effects] = update({ ...state, now: Date.now() }, message);
-    state = next;
-    for (const effect of effects) run(effect, world).catch(settle.reject);
-    schedule(message.kind === 'key' || message.kind === 'text' || message.kind === 'paste');
-  };
-  const safely = (message: Message) => {
-    try {
-      dispatch(message);
-    } catch (error) {
-      settle.reject(error);
-    }
-  };
+  const { now } = realClock;
+  const loop = new Loop(initialState(options.title, 80, 24, now()), {
+    clock: realClock,
+    draw: (frame) => screen.draw(frame),
+    perform: (effect) => run(effect, world),
+    fail: (reason) => settle.reject(reason),
+  });
+  const { dispatch } = loop;
   const abort = () => settle.reject(signal.reason);
   signal.addEventListener('abort', abort, { once: true });
   const screen = new Screen({
@@ -94,38 +71,40 @@ export async function runTui(options: TuiOptions): Promise<void> {
     stdout,
     env,
     theme: themeFor(env, options.colour),
-    onInput: safely,
-    onResize: (columns, rows) => safely({ kind: 'resize', columns, rows }),
-    onStale: () => schedule(false),
+    onInput: dispatch,
+    onResize: (columns, rows) => dispatch({ kind: 'resize', columns, rows }),
+    onStale: loop.stale,
   });
   const world: World = {
     env,
     screen,
-    dispatch: safely,
+    dispatch,
+    now,
     leave: () => settle.resolve(),
     prompts: new InputHistory(env, options.save),
   };
-  const release = context.onInterrupt(() => safely({ kind: 'key', key: 'Ctrl-C' }));
+  const release = context.onInterrupt(() => dispatch({ kind: 'key', key: 'Ctrl-C' }));
   const ticker = setInterval(() => {
-    if (!state.chat || state.pending || state.armed) safely({ kind: 'tick', now: Date.now() });
+    const { chat, pending, armed } = loop.state;
+    if (!chat || pending || armed) dispatch({ kind: 'tick', now: now() });
   }, tickMs);
   const meter = setInterval(
     telemetry(
-      safely,
-      () => state.pending !== undefined,
+      dispatch,
+      () => loop.state.pending !== undefined,
       () => world.coreTemperature?.(),
     ),
     1000,
   );
   try {
-    safely({ kind: 'resize', ...screen.size });
-    void world.prompts.load().then(() => safely({ kind: 'prompts', prompts: world.prompts.entries }));
-    const opening = load(options, world, safely);
+    dispatch({ kind: 'resize', ...screen.size });
+    void world.prompts.load().then(() => dispatch({ kind: 'prompts', prompts: world.prompts.entries }));
+    const opening = load(options, world, dispatch);
     await Promise.race([left, opening.then(() => left)]);
   } finally {
     clearInterval(ticker);
     clearInterval(meter);
-    clearTimeout(timer as NodeJS.Timeout);
+    loop.stop();
     signal.removeEventListener('abort', abort);
     release();
     world.reply?.cancel();

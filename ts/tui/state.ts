@@ -84,7 +84,8 @@ export type Message =
   | { readonly kind: 'loading'; readonly text: string; readonly share?: number }
   | { readonly kind: 'opened'; readonly chat: ChatState }
   | { readonly kind: 'prompts'; readonly prompts: readonly string[] }
-  | { readonly kind: 'chunk'; readonly text: string; readonly tokens: number; readonly now: number }
+  /** `said`: the whole reply so far, for it is kept elsewhere already. */
+  | { readonly kind: 'chunk'; readonly said: string; readonly tokens: number; readonly now: number }
   | { readonly kind: 'ended'; readonly conversation: Conversation; readonly result: ReplyResult }
   | { readonly kind: 'failed'; readonly error: AxllmError; readonly conversation: Conversation }
   /** `loaded`: the conversation to go on with, where a saved one was asked for. */

@@ -114,12 +114,12 @@ function opened(state: State): Next {
   return queued === undefined ? [ready, []] : send(ready, queued);
 }
 
-function chunk(state: State, { text, tokens, now }: Extract<Message, { kind: 'chunk' }>): State {
+function chunk(state: State, { said, tokens, now }: Extract<Message, { kind: 'chunk' }>): State {
   const { pending } = state;
   if (!pending) return state;
   const grown = {
     ...pending,
-    text: pending.text + text,
+    text: said,
     tokens: pending.tokens + tokens,
     firstAt: pending.firstAt ?? now,
   };
@@ -144,7 +144,8 @@ function finished(state: State, message: Extract<Message, { kind: 'ended' | 'fai
     return [said ? answered : unanswered(answered, pending), []];
   }
   const next = unanswered({ ...rest, chat: { ...chat, conversation } }, pending);
-  return [complained(next, message.error, pending?.text ? pending.text : undefined), []];
+  const told = complained(next, message.error, pending?.text ? pending.text : undefined);
+  return [{ ...told, unseen: told.anchor !== undefined }, []];
 }
 
 /** What was not answered goes back into the input, unless something else is being typed. */

@@ -40,6 +40,14 @@ export function scrolled(state: State, height: number, delta: number): Anchor | 
   return isBefore(to, last) ? to : undefined;
 }
 
+/** The view that shows row `at` with some of what is above it; never beyond the last row. */
+export function around(state: State, height: number, at: Anchor): Anchor | undefined {
+  const last = bottom(state, height);
+  const to = moved(state, at, -Math.floor(height / 3));
+  // at the end the view would follow a reply that comes, away from the row
+  return isBefore(to, last) ? to : state.pending && last;
+}
+
 /** The first row, or `undefined` where everything is in view anyway. */
 export function toTop(state: State, height: number): Anchor | undefined {
   return isBefore(top, bottom(state, height)) ? top : undefined;

@@ -59,12 +59,17 @@ export function completions(typed: string): string[] {
 
 /** A line for each command. */
 export function helpLines(): string[] {
-  const rows = slashCommands.map((command) => {
+  const rows = helpRows();
+  const width = Math.max(...rows.map(([usage]) => usage.length));
+  return rows.map(([usage, text]) => `${usage.padEnd(width)}  ${text}`);
+}
+
+/** The commands as they are typed, and what each does. */
+export function helpRows(): (readonly [usage: string, help: string])[] {
+  return slashCommands.map((command) => {
     const words = [command.name, ...(command.aliases ?? [])].map((name) => `/${name}`).join(' ');
     return [command.usage ? `${words} ${command.usage}` : words, command.help] as const;
   });
-  const width = Math.max(...rows.map(([usage]) => usage.length));
-  return rows.map(([usage, text]) => `${usage.padEnd(width)}  ${text}`);
 }
 
 function named(word: string): SlashCommand | undefined {

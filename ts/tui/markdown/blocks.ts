@@ -1,5 +1,5 @@
 /** Cuts Markdown that is still growing into blocks that are finished and one open tail. */
-import { Lexer, type Token } from 'marked';
+import { blockTokensOf } from './lexer.js';
 
 /** A piece of Markdown. */
 export interface Block {
@@ -12,11 +12,6 @@ export interface Block {
 
 /** A tail longer than this is cut, so that one endless paragraph cannot make drawing slow. */
 const longestTail = 6000;
-
-/** The block tokens of `source`; their inline parts are not looked at. */
-function tokensOf(source: string): Token[] {
-  return new Lexer({ gfm: true }).blockTokens(source, []);
-}
 
 /** `text` with memory of its own: a slice would keep the whole alive that it was cut from, for as long as a line of it. */
 const copy = (text: string) => ` ${text}`.slice(1);
@@ -84,7 +79,7 @@ export class Blocks {
 
   private finish(text: string): void {
     const { source } = this.tail(text);
-    const tokens = tokensOf(source.slice(0, source.lastIndexOf('\n') + 1));
+    const tokens = blockTokensOf(source.slice(0, source.lastIndexOf('\n') + 1));
     while (tokens.at(-1)?.type === 'space') tokens.pop();
     let end = this.end(this.count - 1) - this.tailFence.length;
     for (const token of tokens.slice(0, -1)) {

@@ -17,16 +17,18 @@ const kept = new Map<number, Placed>();
 const mostBlocks = 2 ** 20;
 let texts = 0;
 
-/** A text in blocks, and the rows of each at the last width asked for: all that is remembered of what is out of view. */
+/** A text in blocks, and the rows of each at the last width asked for; the text itself is its caller's alone. */
 class Laid {
   readonly blocks = new Blocks();
   private readonly number = mostBlocks * (texts += 1);
   private rows: number[] = [];
   private width = 0;
+  /** How much of the text is in the blocks. */
+  length = 0;
+  /** The open tail as it was drawn last: a frame asks several times. */
+  private drawn: Placed & { readonly length: number } = { length: 0, width: 0, lines: [] };
 
-  constructor(public text: string) {}
-
-  lines(index: number, width: number): readonly Line[] {
+  lines(index: number, text: string, width: number): readonly Line[] {
     const key = this.number + index;
     const found = kept.get(key);
     if (found?.width === width) {
@@ -36,17 +38,26 @@ class Laid {
     }
     // after the last finished block, what is left of a text that does not grow any more
     const isTail = index === this.blocks.count;
-    const block = isTail ? this.blocks.tail(this.text) : this.blocks.at(index, this.text);
+    const block = isTail ? this.blocks.tail(text) : this.blocks.at(index, text);
     const lines = spaced(block, block.source, width);
     kept.set(key, { width, lines });
     if (kept.size > keptBlocks) kept.delete(kept.keys().next().value!);
     return lines;
   }
 
-  height(index: number, width: number): number {
+  height(index: number, text: string, width: number): number {
     if (width !== this.width) this.rows = [];
     this.width = width;
-    return (this.rows[index] ??= this.lines(index, width).length);
+    return (this.rows[index] ??= this.lines(index, text, width).length);
+  }
+
+  /** Marks that are open are closed for the eye, and those that may become one wait: none shows and vanishes. */
+  openTail(text: string, width: number): readonly Line[] {
+    if (this.drawn.length !== text.length || this.drawn.width !== width) {
+      const block = this.blocks.tail(text);
+      this.drawn = { length: text.length, width, lines: spaced(block, settled(block.source), width) };
+    }
+    return this.drawn.lines;
   }
 }
 
@@ -58,31 +69,20 @@ function spaced({ joined, reopened }: Block, source: string, width: number): rea
   return [[], ...lines];
 }
 
-/** Texts whose blocks are kept; of others only the number of rows is, and their blocks are found again when seen. */
+/** Texts whose blocks are kept; those of others are found again when seen. */
 const keptDocuments = 50;
 const documents = new Map<object, Laid>();
-const totals = new WeakMap<
-  object,
-  { readonly text: string; readonly width: number; readonly rows: number }
->();
-/** The text that grows, for a frame asks several times. */
-const open = new WeakMap<object, { text: string; width: number; document: Document }>();
 
 /** `text` in blocks; `key` stands for the message, and what was done for its earlier text is used again. */
 function laidOf(key: object, text: string): Laid {
   let laid = documents.get(key);
-  if (!laid || !text.startsWith(laid.text)) laid = new Laid('');
-  if (laid.text.length < text.length) laid.blocks.grow(text);
-  laid.text = text;
+  if (!laid || text.length < laid.length) laid = new Laid();
+  if (laid.length < text.length) laid.blocks.grow(text);
+  laid.length = text.length;
   documents.delete(key);
   documents.set(key, laid);
   if (documents.size > keptDocuments) documents.delete(documents.keys().next().value!);
   return laid;
-}
-
-/** Marks that are open are closed for the eye, and those that may become one wait: none shows and vanishes. */
-function tailLines(block: Block, width: number): readonly Line[] {
-  return spaced(block, settled(block.source), width);
 }
 
 /** A laid-out text: rows without lines, and lines where they are seen. */
@@ -92,30 +92,12 @@ export interface Document {
   lines(from: number, to: number): Line[];
 }
 
-/** Lays `text` out; `grows` says that more may come. `key` stands for the message. */
+/** Lays `text` out; `grows` says that more may come. `key` stands for the message, whose text changes only at its end. */
 export function documentOf(key: object, text: string, width: number, grows: boolean): Document {
-  if (grows) {
-    const found = open.get(key);
-    if (found?.text === text && found.width === width) return found.document;
-    const document = made(key, text, width, true);
-    open.set(key, { text, width, document });
-    return document;
-  }
-  open.delete(key);
-  const known = totals.get(key);
-  if (known?.width === width && known.text === text) {
-    return { rows: known.rows, lines: (from, to) => made(key, text, width, false).lines(from, to) };
-  }
-  const document = made(key, text, width, false);
-  totals.set(key, { text, width, rows: document.rows });
-  return document;
-}
-
-function made(key: object, text: string, width: number, grows: boolean): Document {
   const laid = laidOf(key, text);
   const { count } = laid.blocks;
-  const tail = grows ? tailLines(laid.blocks.tail(text), width) : undefined;
-  const height = (index: number) => (index === count && tail ? tail.length : laid.height(index, width));
+  const tail = grows ? laid.openTail(text, width) : undefined;
+  const height = (index: number) => (index === count && tail ? tail.length : laid.height(index, text, width));
   let total = 0;
   for (let index = 0; index <= count; index += 1) total += height(index);
   // the first block has no blank line above it
@@ -128,7 +110,7 @@ function made(key: object, text: string, width: number, grows: boolean): Documen
       for (let index = 0; index <= count && row < to; index += 1) {
         const rows = height(index);
         if (row + rows > from) {
-          const lines = index === count && tail ? tail : laid.lines(index, width);
+          const lines = index === count && tail ? tail : laid.lines(index, text, width);
           found.push(...lines.slice(Math.max(0, from - row), to - row));
         }
         row += rows;

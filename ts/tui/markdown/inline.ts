@@ -1,13 +1,9 @@
 /** Inline Markdown as styled spans. */
-import { Lexer, type MarkedToken, type Token } from 'marked';
+import type { MarkedToken, Token } from 'marked';
 import { span, type Span, type Style } from '../cells.js';
 import { decodeEntities, safeLink } from './text.js';
 
-/** The spans of a piece of inline Markdown. */
-export const inlineSpans = (text: string, style: Style): Span[] =>
-  tokenSpans(Lexer.lexInline(text, { gfm: true }), style);
-
-/** The spans of tokens that marked has made of it. */
+/** The spans of tokens that marked has made. */
 export function tokenSpans(tokens: readonly Token[], style: Style): Span[] {
   return tokens.flatMap((token) => spansOf(token as MarkedToken, style));
 }
@@ -48,6 +44,6 @@ function link(href: string, tokens: readonly Token[], style: Style): Span[] {
   const look: Style = safe ? { ...style, role: 'link', underline: true, href } : style;
   const shown = tokenSpans(tokens, look);
   const text = shown.map((part) => part.text).join('');
-  const same = text === href || `mailto:${text}` === href || href.startsWith('streamdown:');
+  const same = [text, `mailto:${text}`, `http://${text}`].includes(href);
   return same ? shown : [...shown, span(` (${href})`, { ...style, role: 'muted' })];
 }

@@ -1,9 +1,10 @@
 /** Lays Markdown out in lines of a width. */
-import { Lexer, type MarkedToken, type Token, type Tokens } from 'marked';
+import type { MarkedToken, Token, Tokens } from 'marked';
 import { cut, fit, lineWidth, span, type Line, type Span, type Style } from '../cells.js';
 import { hardWrap, wrap } from '../wrap.js';
 import { highlight } from './highlight.js';
 import { tokenSpans } from './inline.js';
+import { tokensOf } from './lexer.js';
 import { tableLines } from './table.js';
 
 const text: Style = { role: 'text' };
@@ -16,7 +17,7 @@ const deepest = 12;
 /** The lines of `source`, without blank lines at its ends. */
 export function markdownLines(source: string, width: number): Line[] {
   // quotes and lists nested deeper than the width keep their marks, so what they hold is cut
-  return blockLines(Lexer.lex(source, { gfm: true }), width, text, 0).map((line) => cut(line, width, ''));
+  return blockLines(tokensOf(source), width, text, 0).map((line) => cut(line, width, ''));
 }
 
 function blockLines(tokens: readonly Token[], width: number, style: Style, depth: number): Line[] {

@@ -1,5 +1,6 @@
 /** Block Markdown as nodes. */
-import { Lexer, type MarkedToken, type Token, type Tokens } from 'marked';
+import type { MarkedToken, Token, Tokens } from 'marked';
+import { tokensOf } from '../../tui/markdown/lexer.js';
 import { codeParts } from '../../tui/markdown/scopes.js';
 import { element, purified, type Child } from './dom.js';
 import { inlineNodes } from './inline.js';
@@ -14,7 +15,7 @@ const headings = ['h3', 'h4', 'h5', 'h6', 'h6', 'h6'] as const;
 export function markdownElement(source: string, className: string): HTMLElement {
   let nodes: Child[];
   try {
-    nodes = blockNodes(Lexer.lex(source, { gfm: true }), 0);
+    nodes = blockNodes(tokensOf(source), 0);
   } catch {
     // what no parser takes apart is shown as it came
     nodes = [element('p', '', source)];

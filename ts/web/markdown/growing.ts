@@ -1,5 +1,4 @@
 /** Markdown on the page while it grows: finished blocks are made once, only the open tail is drawn anew. */
-import remend from 'remend';
 import { Blocks, type Block } from '../../tui/markdown/blocks.js';
 import { settled } from '../../tui/markdown/tail.js';
 import { copyButton } from './copy-button.js';
@@ -40,7 +39,7 @@ export class GrowingMarkdown {
 
 /** Marks that are open are closed for the eye, and those that may become one wait: none shows and vanishes. */
 function openTail(block: Block): HTMLElement {
-  return markdownElement(remend(settled(block.source), { linkMode: 'text-only' }), className(block));
+  return markdownElement(settled(block.source), className(block));
 }
 
 const className = ({ joined, reopened }: Block) =>

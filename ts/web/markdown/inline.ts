@@ -38,7 +38,7 @@ function nodesOf(token: MarkedToken): Child[] {
 
 /** A link that opens elsewhere and says where it leads; an address of another kind stays text. */
 function link(href: string, children: Child[]): Child[] {
-  if (!safeLink.test(href)) return href.startsWith('streamdown:') ? children : [...children, ` (${href})`];
+  if (!safeLink.test(href)) return [...children, ` (${href})`];
   const made = element('a', '', ...children);
   made.href = href;
   made.target = '_blank';
