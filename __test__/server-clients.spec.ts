@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { ChatOpenAI } from '@langchain/openai';
+import { ChatOpenAI, OpenAIEmbeddings } from '@langchain/openai';
 import test, { type ExecutionContext } from 'ava';
 import { Ollama } from 'ollama';
 import OpenAI, { APIUserAbortError, AuthenticationError, BadRequestError, NotFoundError } from 'openai';
@@ -181,8 +181,8 @@ test('ollama (npm): chat, generate, listings, abort', async (t) => {
   await idle(url);
 });
 
-test('LangChain’s ChatOpenAI', async (t) => {
-  const { url, expected } = await withKey(t);
+test('LangChain’s ChatOpenAI and OpenAIEmbeddings', async (t) => {
+  const { url, model, expected } = await withKey(t);
   const configuration = { baseURL: `${url}/v1` };
   const chat = new ChatOpenAI({
     model: 'tiny',
@@ -206,5 +206,9 @@ test('LangChain’s ChatOpenAI', async (t) => {
   );
   const other = new ChatOpenAI({ model: 'other', apiKey: 'secret', maxRetries: 0, configuration });
   await t.throwsAsync(other.invoke('Hi'), { message: /no model "other"/ });
+  const embeddings = new OpenAIEmbeddings({ model: 'tiny', apiKey: 'secret', maxRetries: 0, configuration });
+  const vectors = (await model.embed(['a', 'bc'])).map((vector) => [...vector]);
+  t.deepEqual(await embeddings.embedDocuments(['a', 'bc']), vectors);
+  t.deepEqual(await embeddings.embedQuery('bc'), vectors[1]);
   await idle(url);
 });

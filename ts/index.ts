@@ -12,9 +12,10 @@ import { silentLog, type Log } from './terminal.js';
 
 export { AxllmError, type ErrorDetails, type PromptCounts } from './errors.js';
 export type { EmbedInput } from './embed.js';
-export type { Chat, ChatOptions, EmbedOptions, Model, ReplyOptions, Slot } from './model.js';
+export type { Chat, ChatOptions, EmbedOptions, Model } from './model.js';
 export type { DeviceInfo, GenerateOptions, Message, ModelInfo, Step, TokenLogprob } from './native.js';
 export type { Pipeline } from './options.js';
+export type { ReplyOptions, Slot } from './slot.js';
 export type { Progress, StartProgress } from './store/progress.js';
 export type { Chunk, ReplyResult, ReplyStream } from './stream.js';
 export type { Log } from './terminal.js';

@@ -13,15 +13,8 @@ import { embedTokens, embeddingTokens, groupsOf, type EmbedInput } from './embed
 import { AxllmError } from './errors.js';
 import { guard, type GenerateOptions, type Message, type ModelInfo, type NativeModel } from './native.js';
 import type { NativeSession } from './native.js';
+import { Slot, type ReplyOptions } from './slot.js';
 import { ReplyStream } from './stream.js';
-
-/** One call's parameters. */
-export interface ReplyOptions extends GenerateOptions {
-  /** What to do when earlier turns no longer fit: drop the oldest (default), or fail. */
-  onOverflow?: 'drop' | 'error';
-  /** Stops the device within one step; the iteration then throws the signal's reason. */
-  signal?: AbortSignal;
-}
 
 /** What is fixed when a chat starts; the reply options are its defaults. */
 export interface ChatOptions extends Omit<ReplyOptions, 'signal'> {
@@ -156,43 +149,6 @@ export class Model {
   dispose(): void {
     this.thermometer?.stop();
     this.native.dispose();
-  }
-
-  [Symbol.dispose](): void {
-    this.dispose();
-  }
-}
-
-/** A KV cache that answers one prompt after another, whatever conversation each belongs to. */
-export class Slot {
-  constructor(
-    private readonly session: NativeSession,
-    private readonly thermometer?: Thermometer,
-  ) {}
-
-  /** Answers messages as they are given, or goes on with a text as it stands. */
-  reply(
-    prompt: { text: string } | { messages: readonly Message[] },
-    options: ReplyOptions = {},
-  ): ReplyStream {
-    const { signal, ...parameters } = options;
-    return new ReplyStream({
-      signal,
-      start: () =>
-        'text' in prompt
-          ? this.session.complete(prompt.text, parameters)
-          : this.session.reply([...prompt.messages], parameters),
-      temperature: () => this.thermometer?.latest(),
-    });
-  }
-
-  /** Forgets what was read. */
-  reset(): void {
-    guard(() => this.session.reset());
-  }
-
-  dispose(): void {
-    this.session.dispose();
   }
 
   [Symbol.dispose](): void {

@@ -1,5 +1,6 @@
 /** One loaded model with the KV caches that it keeps for conversations. */
-import type { Model, Slot } from '../model.js';
+import type { Model } from '../model.js';
+import type { Slot } from '../slot.js';
 
 interface Kept {
   readonly slot: Slot;

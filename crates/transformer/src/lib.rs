@@ -18,6 +18,7 @@ mod sequence;
 mod decoder;
 mod logits;
 mod model;
+mod part;
 
 pub use checkpoint::{Checkpoint, Folder};
 pub use config::{Config, LongRope, Pooling, RopeScaling};
@@ -27,6 +28,7 @@ pub use gguf::{Gguf, GgufError};
 pub use kernels::{Isa, UnavailableIsa};
 pub use logits::quantise_logits;
 pub use mapped::Mapped;
-pub use model::{Input, LoadOptions, Model, Output, Part};
+pub use model::{Input, LoadOptions, Model};
+pub use part::{Output, Part};
 pub use sequence::Sequence;
 pub use tensor::Tensor;

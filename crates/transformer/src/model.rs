@@ -14,6 +14,7 @@ use crate::{
     config::Config,
     decoder::{Decoder, Scratch},
     error::{ForwardError, LoadError},
+    part::{Output, Part, Slice, hand_out},
     rope::Rope,
     sequence::Sequence,
     weights::Weights,
@@ -42,50 +43,6 @@ pub enum Input<'a> {
     Tokens(&'a [u32]),
     /// Embedding rows, `[tokens, embedding_dim]`, as a host hands them to a device.
     Rows(&'a [f16]),
-}
-
-/// What [`Model::step`] adds to one sequence.
-#[derive(Debug)]
-pub struct Part<'a> {
-    /// Where to.
-    pub sequence: &'a mut Sequence,
-    /// At least one token.
-    pub tokens: &'a [u32],
-    /// What is asked of the last of them, of as many as there is room for.
-    pub output: Output<'a>,
-}
-
-/// What positions are asked for.
-#[derive(Debug)]
-pub enum Output<'a> {
-    /// `[wanted, vocab_size]`
-    Logits(&'a mut [f32]),
-    /// `[wanted, embedding_dim]`: what the head would read, the residual stream after the last norm.
-    States(&'a mut [f32]),
-}
-
-impl Output<'_> {
-    /// Values, and values of a row.
-    fn shape(&self, config: &Config) -> (usize, usize) {
-        match self {
-            Self::Logits(values) => (values.len(), config.vocab_size),
-            Self::States(values) => (values.len(), config.embedding_dim),
-        }
-    }
-
-    fn rows(&self, config: &Config) -> usize {
-        let (len, width) = self.shape(config);
-        len / width
-    }
-}
-
-/// A piece of input on its way through the blocks.
-struct Slice<'a> {
-    sequence: &'a mut Sequence,
-    input: Input<'a>,
-    range: Range<usize>,
-    /// Of its last positions, as many as there is room for.
-    output: Output<'a>,
 }
 
 /// A decoder with its weights, packed.
@@ -281,44 +238,8 @@ impl Model {
         for slice in slices.iter_mut() {
             slice.sequence.advance(slice.range.len());
         }
-        self.outputs(&decoder, slices, &mut scratch);
+        hand_out(&decoder, slices, &mut scratch);
         Ok(())
-    }
-
-    /// Hands out what each slice asks of the rows that its pass has left, in their order.
-    fn outputs(&self, decoder: &Decoder<'_>, slices: &mut [Slice<'_>], scratch: &mut Scratch) {
-        let Config { embedding_dim: dim, vocab_size, .. } = self.config;
-        // rows for the head move together, over those that are done with
-        let (mut from, mut for_head) = (0, 0);
-        for slice in slices.iter_mut() {
-            let rows = slice.output.rows(&self.config);
-            let at = from * dim..(from + rows) * dim;
-            match &mut slice.output {
-                Output::States(states) => decoder.states(&scratch.x[at], states),
-                Output::Logits(_) => {
-                    scratch.x.copy_within(at, for_head * dim);
-                    for_head += rows;
-                }
-            }
-            from += rows;
-        }
-        if for_head == 0 {
-            return;
-        }
-        scratch.x.truncate(for_head * dim);
-        if let [Slice { output: Output::Logits(logits), .. }] = slices {
-            return decoder.head(scratch, logits);
-        }
-        let mut all = vec![0.0; for_head * vocab_size];
-        decoder.head(scratch, &mut all);
-        let mut rest = &all[..];
-        for slice in slices {
-            if let Output::Logits(logits) = &mut slice.output {
-                let (own, others) = rest.split_at(logits.len());
-                logits.copy_from_slice(own);
-                rest = others;
-            }
-        }
     }
 
     /// How many tokens the input holds, all checks made.
