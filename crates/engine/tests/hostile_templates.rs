@@ -77,6 +77,98 @@ fn lists_and_texts_that_double_are_errors_before_they_are_made() {
     }
 }
 
+/// Long texts that are made by whatever makes one, and all kept; and lists of lists, and everything that pads or repeats.
+#[test]
+fn many_long_texts_and_lists_stay_within_bounds() {
+    let long = "{% set ns = namespace(x='x', all=[]) %}{% for i in range(21) %}{% set ns.x = ns.x + ns.x %}{% endfor %}";
+    let kept = |make: &str| {
+        format!(
+            "{long}{{% for i in range(2000) %}}{{% set ns.all = ns.all + [{make}] %}}{{% endfor %}}{{{{ ns.all | length }}}}"
+        )
+    };
+    let mut cases: Vec<String> = [
+        "ns.x ~ i",
+        "ns.x.upper()",
+        "ns.x | upper",
+        "ns.x | title",
+        "ns.x | capitalize",
+        "ns.x.lower()",
+        "ns.x.title()",
+        "ns.x | replace('x', 'y')",
+        "ns.x.replace('x', 'y')",
+        "ns.x.replace('', 'yyyy')",
+        "ns.x | tojson",
+        "[ns.x, ns.x, ns.x] | tojson(indent=2)",
+        "ns.x | indent(64, true)",
+        "[ns.x, i] | join",
+        "[ns.x, i] | join(ns.x)",
+        "ns.x.join([ns.x, i, i])",
+        "ns.x[1:]",
+        "ns.x[::-1]",
+        "ns.x | reverse",
+        "ns.x | list",
+        "ns.x | trim",
+        "ns.x.strip('y')",
+        "ns.x.split('')",
+        "ns.x.split('x')",
+        "ns.x | split('x')",
+        "ns.x.splitlines()",
+        "ns.x | lines",
+        "ns.x * 2",
+        "ns.x | urlencode",
+        "ns.x | escape",
+        "ns.x | string",
+        "ns.x | batch(1)",
+        "ns.x | slice(3)",
+        "ns.x | pprint",
+        "'%s' % ns.x",
+        "'{}{}'.format(ns.x, i)",
+        "ns.x.capitalize()",
+        "[i] * 60000",
+        "range(60000) | list",
+        "range(60000) | map('string') | list",
+        "dict(a=ns.x ~ i)",
+        "(ns.x ~ i) | items",
+        "ns.all",
+        "ns.all | list",
+        "ns.all[:]",
+        "ns.all | reverse",
+        "ns.all | sort",
+    ]
+    .map(kept)
+    .into();
+    for step in ["[ns.x, ns.x]", "{'a': ns.x, 'b': ns.x}", "[ns.x] * 9", "(ns.x, ns.x)"] {
+        for end in [
+            "ns.x | string | length",
+            "ns.x | tojson | length",
+            "ns.x",
+            "ns.x | join | length",
+            "ns.x == ns.x",
+        ] {
+            cases.push(format!(
+                "{{% set ns = namespace(x='x') %}}{{% for i in range(60) %}}{{% set ns.x = {step} %}}{{% endfor %}}{{{{ {end} }}}}"
+            ));
+        }
+    }
+    let worst: Vec<_> = cases
+        .iter()
+        .filter_map(|template| {
+            let started = Instant::now();
+            let (result, peak) = memory::peak(|| render(template));
+            let took = started.elapsed();
+            (peak > MOST_BYTES || took.as_secs() > 20).then(|| {
+                format!(
+                    "{} MiB {took:?} {:?} {}",
+                    peak >> 20,
+                    result.is_ok(),
+                    &template[template.len().saturating_sub(140)..]
+                )
+            })
+        })
+        .collect();
+    assert!(worst.is_empty(), "{}", worst.join("\n"));
+}
+
 #[test]
 fn sums_of_real_templates_work() {
     assert_eq!(render("{{ 1 + 2 }}|{{ 1.5 + 1 }}|{{ 'a' + 'b' }}").unwrap(), "3|2.5|ab");

@@ -1,6 +1,7 @@
 //! What templates may call beyond Jinja's own: as Hugging Face's environment has it, with bounds.
 
 use super::clock::strftime;
+use super::template::bounds::{Capped, MOST_BYTES, too_large};
 use minijinja::value::Kwargs;
 use minijinja::{Environment, Error, ErrorKind, Value};
 use serde::Serialize;
@@ -37,10 +38,10 @@ fn to_json(value: Value, options: Kwargs) -> Result<String, Error> {
 }
 
 fn json(value: &Value, formatter: impl Formatter) -> Result<String, Error> {
-    let mut bytes = vec![];
+    let mut bytes = Capped::default();
     let failed = |error: serde_json::Error| Error::new(ErrorKind::BadSerialization, error.to_string());
     value.serialize(&mut Serializer::with_formatter(&mut bytes, formatter)).map_err(failed)?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    Ok(String::from_utf8_lossy(&bytes.bytes).into_owned())
 }
 
 struct Spaced(CompactFormatter);
@@ -74,6 +75,9 @@ fn indent(
     blank: Option<bool>,
 ) -> Result<String, Error> {
     let spaces = " ".repeat(checked(width.unwrap_or(4))?);
+    if text.len() + text.split('\n').count() * spaces.len() > MOST_BYTES {
+        return Err(too_large());
+    }
     let indented = text.split('\n').enumerate().map(|(at, line)| {
         let skip = (at == 0 && first != Some(true)) || (line.is_empty() && blank != Some(true));
         if skip { line.to_owned() } else { format!("{spaces}{line}") }

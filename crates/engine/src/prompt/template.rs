@@ -1,16 +1,16 @@
 //! The model's own chat template, run on data that it cannot be tricked by.
 
 mod additions;
+pub(super) mod bounds;
 
 use super::{Message, PromptError, filters};
 use crate::tokenizer::{AddedTokens, Segment};
+use bounds::{Capped, MOST_BYTES};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, Error, ErrorKind, Value, context};
-use std::io::Write;
 use std::time::SystemTime;
 
 const MAX_TEMPLATE: usize = 256 << 10;
-const MAX_OUTPUT: usize = 4 << 20;
 /// Steps that a template may take; a long conversation takes a few thousand.
 const FUEL: u64 = 1_000_000;
 const MAX_DEPTH: usize = 100;
@@ -66,9 +66,9 @@ impl ChatTemplate {
         let syntax = syntax.map_err(|error| failed(model, &error))?;
         environment.set_syntax(syntax.clone());
         environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-        environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
         filters::install(&mut environment);
         additions::install(&mut environment);
+        bounds::install(&mut environment);
         let source = additions::replace(source, syntax).map_err(|error| failed(model, &error))?;
         environment.add_template_owned("chat", source).map_err(|error| failed(model, &error))?;
         Ok(Self { environment, model: model.to_owned(), bos: bos.to_owned(), eos: eos.to_owned() })
@@ -107,10 +107,10 @@ impl ChatTemplate {
             tools => Value::from(()),
             documents => Value::from(()),
         };
-        let mut output = Capped { bytes: vec![], full: false };
+        let mut output = Capped::default();
         let result = template.render_captured_to(data, &mut output).map(|_| ());
         if output.full {
-            return Err(PromptError::OutputTooLarge { model: self.model.clone(), limit: MAX_OUTPUT });
+            return Err(PromptError::OutputTooLarge { model: self.model.clone(), limit: MOST_BYTES });
         }
         result.map_err(|error| failed(&self.model, &error))?;
         let text = String::from_utf8_lossy(&output.bytes);
@@ -143,27 +143,6 @@ fn failed(model: &str, error: &Error) -> PromptError {
     let text = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
     let line = error.line().map(|line| format!(" (line {line})")).unwrap_or_default();
     PromptError::Template { model: model.to_owned(), reason: format!("{text}{line}") }
-}
-
-/// Takes what the template writes up to a limit.
-struct Capped {
-    bytes: Vec<u8>,
-    full: bool,
-}
-
-impl Write for Capped {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        if self.bytes.len() + bytes.len() > MAX_OUTPUT {
-            self.full = true;
-            return Err(std::io::Error::other("output too large"));
-        }
-        self.bytes.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }
 
 #[cfg(test)]

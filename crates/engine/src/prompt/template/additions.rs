@@ -1,25 +1,27 @@
-//! Every `a + b` of a template becomes a call of a function that looks at the sizes first.
+//! Every `a + b`, `a ~ b`, `[a]`, `(a, b)` and `{'k': a}` of a template becomes a call that looks at the sizes first.
 //!
-//! The engine joins lists lazily, and copies them at once when they are nested deeply: 33 times `x = x + x` asks for
-//! gigabytes before any fuel is paid. No setting of the engine prevents it, so the sum is taken here. Texts keep
-//! their lines, for the places that errors name.
+//! The engine charges a step for each of them, whatever it makes: 33 times `x = x + x` asks for gigabytes, and 60 times
+//! `x = [x, x]` is small until it is printed or compared, which then never ends. No setting of the engine prevents it,
+//! so these are made here, charged by what they hold. Texts keep their lines, for the places that errors name.
 //!
 //! Chains of operators and of `elif` nest without the parser's limit, and would use up the stack: they are counted
 //! before anything is parsed.
 
 use minijinja::{
     Environment, Error, ErrorKind, State, Value,
-    machinery::{Token, ast, parse, tokenize},
+    machinery::{Span, Token, ast, ast::Spanned, parse, tokenize},
     syntax::SyntaxConfig,
     value::ValueKind,
 };
 
-/// The function's name in templates, which no published one uses.
-const NAME: &str = "__sum";
+use super::bounds::{MOST_BYTES, text_of, too_large, weigh};
+
+// names that no published template uses
+const SUM: &str = "__sum";
+const JOINED: &str = "__joined";
+const WHOLE: &str = "__whole";
 /// Items that lists of a template may have.
 const MOST_ITEMS: usize = 65_536;
-/// Bytes that a text of a template may have.
-const MOST_BYTES: usize = 4 << 20;
 
 /// Tokens between two braces, which bound how deep an expression nests; published templates stay below 200.
 const MOST_TOKENS: usize = 1_500;
@@ -33,7 +35,7 @@ pub(super) fn replace(source: &str, syntax: SyntaxConfig) -> Result<String, Erro
     sums.stmt(&parse(source, "chat", syntax)?)?;
     let Sums { mut edits, .. } = sums;
     // at one place what ends comes before what begins; the sort is stable
-    edits.sort_by_key(|(at, _, text)| (*at, *text != ")"));
+    edits.sort_by_key(|(at, _, text)| (*at, !text.starts_with(')')));
     let mut out = String::with_capacity(source.len() + edits.len() * 8);
     let mut done = 0;
     for (at, replaced, text) in edits {
@@ -61,17 +63,31 @@ fn bounded(source: &str, syntax: &SyntaxConfig) -> Result<(), Error> {
 }
 
 pub(super) fn install(environment: &mut Environment<'_>) {
-    environment.add_function(NAME, sum);
+    environment.add_function(SUM, sum);
+    environment.add_function(JOINED, joined);
+    environment.add_function(WHOLE, whole);
+}
+
+/// A list, a tuple or a map that has just been made of other values.
+fn whole(state: &State, value: Value) -> Result<Value, Error> {
+    state.consume_fuel(weigh(&value)? as u64 / 64)?;
+    Ok(value)
+}
+
+fn joined(state: &State, left: Value, right: Value) -> Result<Value, Error> {
+    let mut text = text_of(&left)?;
+    text.push_str(&text_of(&right)?);
+    state.consume_fuel(text.len() as u64 / 64)?;
+    if text.len() > MOST_BYTES { Err(too_large()) } else { Ok(text.into()) }
 }
 
 fn sum(state: &State, left: Value, right: Value) -> Result<Value, Error> {
-    let too_large = || Error::new(ErrorKind::InvalidOperation, "a sum is too large");
     let list = |value: &Value| matches!(value.kind(), ValueKind::Seq | ValueKind::Iterable);
     if list(&left) && list(&right) {
         let len = left.len().zip(right.len()).and_then(|(a, b)| a.checked_add(b));
         let len = len.filter(|len| *len <= MOST_ITEMS).ok_or_else(too_large)?;
         state.consume_fuel(len as u64)?;
-        return Ok(left.try_iter()?.chain(right.try_iter()?).collect());
+        return whole(state, left.try_iter()?.chain(right.try_iter()?).collect());
     }
     if let (Some(a), Some(b)) = (left.as_str(), right.as_str()) {
         let len = a.len().checked_add(b.len()).filter(|len| *len <= MOST_BYTES).ok_or_else(too_large)?;
@@ -90,14 +106,35 @@ struct Sums<'a> {
 }
 
 impl Sums<'_> {
-    fn add(&mut self, (from, to): (usize, usize), left_end: usize) -> Result<(), Error> {
+    fn add(&mut self, (from, to): (usize, usize), left_end: usize, sum: bool) -> Result<(), Error> {
+        let (sign, call) = if sum { ('+', "__sum(") } else { ('~', "__joined(") };
         let rest = self.source.get(left_end..).unwrap_or_default();
         let plus = rest.find(|character: char| !character.is_whitespace() && !")]}".contains(character));
         let plus = plus
-            .filter(|at| rest[*at..].starts_with('+'))
+            .filter(|at| rest[*at..].starts_with(sign))
             .ok_or_else(|| Error::new(ErrorKind::SyntaxError, "an addition whose place cannot be told"))?;
-        self.edits.extend([(from, 0, "__sum("), (left_end + plus, 1, ","), (to, 0, ")")]);
+        self.edits.extend([(from, 0, call), (left_end + plus, 1, ","), (to, 0, ")")]);
         Ok(())
+    }
+
+    /// The place of a tuple without parentheses is that of all but its first item: the second
+    /// is looked at instead of the whole, and more are refused.
+    fn tuple(&mut self, node: &Spanned<ast::Tuple<'_>>) -> Result<(), Error> {
+        let (span, Some(first)) = (node.span(), node.items.first()) else { return Ok(()) };
+        let bare = span.start_offset > first.span().start_offset;
+        let written = self.source.get(..span.end_offset as usize).unwrap_or_default().trim_end();
+        if bare && (node.items.len() > 2 || written.ends_with(',')) {
+            let text = "a tuple of this length needs parentheses";
+            return Err(Error::new(ErrorKind::SyntaxError, text));
+        }
+        self.make(span);
+        Ok(())
+    }
+
+    /// Two parentheses, which a list of arguments takes for one value.
+    fn make(&mut self, span: Span) {
+        let (from, to) = (span.start_offset as usize, span.end_offset as usize);
+        self.edits.extend([(from, 0, "__whole(("), (to, 0, "))")]);
     }
 
     fn stmts(&mut self, stmts: &[ast::Stmt<'_>]) -> Result<(), Error> {
@@ -110,7 +147,7 @@ impl Sums<'_> {
             ast::Stmt::EmitExpr(node) => self.expr(&node.expr),
             ast::Stmt::EmitRaw(_) | ast::Stmt::Continue(_) | ast::Stmt::Break(_) => Ok(()),
             ast::Stmt::ForLoop(node) => {
-                self.exprs([&node.target, &node.iter].into_iter().chain(&node.filter_expr))?;
+                self.exprs([&node.iter].into_iter().chain(&node.filter_expr))?;
                 self.stmts(&node.body)?;
                 self.stmts(&node.else_body)
             }
@@ -120,12 +157,12 @@ impl Sums<'_> {
                 self.stmts(&node.false_body)
             }
             ast::Stmt::WithBlock(node) => {
-                self.exprs(node.assignments.iter().flat_map(|(target, value)| [target, value]))?;
+                self.exprs(node.assignments.iter().map(|(_, value)| value))?;
                 self.stmts(&node.body)
             }
-            ast::Stmt::Set(node) => self.exprs([&node.target, &node.expr]),
+            ast::Stmt::Set(node) => self.expr(&node.expr),
             ast::Stmt::SetBlock(node) => {
-                self.exprs([&node.target].into_iter().chain(&node.filter))?;
+                self.exprs(&node.filter)?;
                 self.stmts(&node.body)
             }
             ast::Stmt::AutoEscape(node) => {
@@ -146,7 +183,7 @@ impl Sums<'_> {
     }
 
     fn declared(&mut self, node: &ast::Macro<'_>) -> Result<(), Error> {
-        self.exprs(node.args.iter().chain(&node.defaults))?;
+        self.exprs(&node.defaults)?;
         self.stmts(&node.body)
     }
 
@@ -177,10 +214,11 @@ impl Sums<'_> {
             }
             ast::Expr::UnaryOp(node) => self.expr(&node.expr),
             ast::Expr::BinOp(node) => {
-                if matches!(node.op, ast::BinOpKind::Add) {
+                let sum = matches!(node.op, ast::BinOpKind::Add);
+                if sum || matches!(node.op, ast::BinOpKind::Concat) {
                     let span = node.span();
                     let whole = (span.start_offset as usize, span.end_offset as usize);
-                    self.add(whole, node.left.span().end_offset as usize)?;
+                    self.add(whole, node.left.span().end_offset as usize, sum)?;
                 }
                 self.exprs([&node.left, &node.right])
             }
@@ -201,9 +239,18 @@ impl Sums<'_> {
             ast::Expr::GetAttr(node) => self.expr(&node.expr),
             ast::Expr::GetItem(node) => self.exprs([&node.expr, &node.subscript_expr]),
             ast::Expr::Call(node) => self.call(node),
-            ast::Expr::List(node) => self.exprs(&node.items),
-            ast::Expr::Tuple(node) => self.exprs(&node.items),
-            ast::Expr::Map(node) => self.exprs(node.keys.iter().chain(&node.values)),
+            ast::Expr::List(node) => {
+                self.make(node.span());
+                self.exprs(&node.items)
+            }
+            ast::Expr::Tuple(node) => {
+                self.tuple(node)?;
+                self.exprs(&node.items)
+            }
+            ast::Expr::Map(node) => {
+                self.make(node.span());
+                self.exprs(node.keys.iter().chain(&node.values))
+            }
         }
     }
 }
@@ -221,7 +268,11 @@ mod tests {
         );
         assert_eq!(
             replaced("{% if (a) + -b > f(x=c + d) %}{{ [1 + 2][0] - 3 }}{% endif %}"),
-            "{% if __sum((a) , -b) > f(x=__sum(c , d)) %}{{ [__sum(1 , 2)][0] - 3 }}{% endif %}"
+            "{% if __sum((a) , -b) > f(x=__sum(c , d)) %}{{ __whole(([__sum(1 , 2)]))[0] - 3 }}{% endif %}"
+        );
+        assert_eq!(
+            replaced("{% set a, b = (c), [d] ~ {'e': (f, g)} %}{% for (h, i) in [] %}{% endfor %}"),
+            "{% set a, b = (c), __whole((__joined(__whole(([d])) , __whole(({'e': __whole(((f, g)))}))))) %}{% for (h, i) in __whole(([])) %}{% endfor %}"
         );
     }
 }
