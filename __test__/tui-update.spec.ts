@@ -182,12 +182,13 @@ test('a reply that fails while the view is elsewhere is announced there', (t) =>
   t.regex(screenOf(failed), /↓ new/);
 });
 
+const rowsOf = (state: State) => view(state).lines.slice(1, 21).map(textOf);
+
 test('a row that is found has rows above and below it, at the end too', (t) => {
-  const rows = (state: State) => view(state).lines.slice(1, 21).map(textOf);
   const last = play(long(), key('Ctrl-Home'), key('Ctrl-R'), text('question 40?'));
-  t.deepEqual(rows(last), rows(play(last, key('Escape'), key('Ctrl-End'))));
+  t.deepEqual(rowsOf(last), rowsOf(play(last, key('Escape'), key('Ctrl-End'))));
   const middle = play(long(), key('Ctrl-R'), text('question 20?'));
-  const at = rows(middle).findIndex((line) => line.includes('Question 20?'));
+  const at = rowsOf(middle).findIndex((line) => line.includes('Question 20?'));
   t.true(at > 3 && at < 12, `${at}`);
 });
 

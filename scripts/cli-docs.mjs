@@ -11,7 +11,7 @@ await unregister();
 const path = join(root, 'docs', 'cli.md');
 if (process.argv.includes('--check')) {
   if (readFileSync(path, 'utf8') !== cliReference()) {
-    process.stderr.write('ERROR: docs/cli.md is not what ts/options.ts says; write it with npm run docs\n');
+    process.stderr.write('ERROR: docs/cli.md is not what ts/options says; write it with npm run docs\n');
     process.exitCode = 1;
   }
 } else writeFileSync(path, cliReference());

@@ -4,7 +4,7 @@ import { allOptions } from '../ts/options.js';
 
 const intro = `# Command line
 
-Written by \`npm run docs\` from \`ts/options.ts\`; do not edit.
+Written by \`npm run docs\` from \`ts/options\`; do not edit.
 
 \`axllm [MODEL] [PROMPT] [options]\` answers one prompt, or chats. \`run\` and \`chat\` mean the same. The other
 commands: \`bench\`, \`compile\`, \`completion\`, \`config\`, \`devices\`, \`doctor\`, \`extract-embeddings\` (also

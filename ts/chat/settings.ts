@@ -1,4 +1,4 @@
-/** What `/set` changes while a chat runs. Names, ranges and help are the rows of `options.ts`. */
+/** What `/set` changes while a chat runs. Names, ranges and help are the rows of `options/`. */
 import { UsageError } from '../errors.js';
 import type { GenerateOptions } from '../native.js';
 import { allOptions, type OptionName, type OptionRow, type OptionValues } from '../options.js';

@@ -53,9 +53,9 @@ function scan(text: string): Found {
     const end = at + run.length;
     if (run !== '' && end === text.length) return found(at);
     if (run[0] === '`') {
-      const close = closing(text, end, run);
-      if (close < 0) return openCode(text, at, run, found);
-      at = close;
+      const behind = codeEnd(text, end, run);
+      if (behind < 0) return openCode(text, at, run, found);
+      at = behind;
     } else if (run !== '') {
       if (!place(text, at, run, openers)) return found(at);
       at = end;
@@ -82,7 +82,7 @@ function openCode(text: string, at: number, run: string, found: (at: number, cod
 }
 
 /** Behind the code span that `run` opens, or -1. */
-function closing(text: string, from: number, run: string): number {
+function codeEnd(text: string, from: number, run: string): number {
   for (const { 0: other, index } of text.slice(from).matchAll(/`+/g)) {
     if (other.length === run.length && from + index + run.length < text.length)
       return from + index + run.length;
