@@ -80,7 +80,7 @@ export interface Chunk {
   steps?: Array<Step>
 }
 
-/** Turns a GGUF file into what the simulated card loads, off the JavaScript thread. */
+/** Turns a GGUF file or a folder in Hugging Face layout into what the simulated card loads, off the JavaScript thread. */
 export declare function compile(options: CompileOptions): Promise<CompiledModel>
 
 /** What a compilation has written, all below `outDir`. */
@@ -97,14 +97,14 @@ export interface CompiledModel {
 
 /** What to compile, and where to. */
 export interface CompileOptions {
-  /** The GGUF file. */
+  /** The GGUF file, or the folder in Hugging Face layout. */
   weights: string
   /** The folder that the archive's tree is put in. */
   outDir: string
   /** Name of the model: one plain file name. */
   name: string
-  /** Tokens of prompt and reply together; absent: 1024. */
-  contextLength?: number
+  /** Tokens of prompt and reply together. */
+  contextLength: number
 }
 
 /** A device as the runtime lists it. */
@@ -330,3 +330,6 @@ export interface TokenLogprob {
   /** By the model's own scores, before any option changes them. */
   logprob: number
 }
+
+/** Tokens that a GGUF file or a folder in Hugging Face layout is compiled for where nobody asks for others. */
+export declare function usualContext(weights: string): Promise<number>

@@ -773,7 +773,7 @@ if (
   }
 }
 
-const { Embedding, Model, Reply, Session, compile, extractEmbeddings, extractTokenizer, inspectDevices, listDevices, load, probeRuntime, provokePanic, systemChain } = nativeBinding
+const { Embedding, Model, Reply, Session, compile, extractEmbeddings, extractTokenizer, inspectDevices, listDevices, load, probeRuntime, provokePanic, systemChain, usualContext } = nativeBinding
 export { Embedding }
 export { Model }
 export { Reply }
@@ -787,4 +787,5 @@ export { load }
 export { probeRuntime }
 export { provokePanic }
 export { systemChain }
+export { usualContext }
 export const __napiBindingTarget = __napiLoadedBindingTarget

@@ -8,6 +8,8 @@ import { extractArchive } from '../ts/store/archive/extract.js';
 import { findCard, type Build } from '../ts/store/cards.js';
 import { axllm, defaultWeights, errorLines } from './helpers/cli.js';
 import { temporary } from './helpers/folder.js';
+import { fakeHub, folderFiles } from './helpers/hub.js';
+import { netfault } from './helpers/netfault.js';
 
 const model = 'smollm2-135m-instruct';
 const sum = (kind: string, path: string) => createHash(kind).update(readFileSync(path)).digest('hex');
@@ -75,4 +77,63 @@ test('compile says what is wrong with an address before it works', async (t) => 
     t.regex(errorLines(run)[0] ?? '', /--url is ".*", expected an http\(s\) address \[invalid_option\]$/);
   }
   t.deepEqual(readdirSync(out), []);
+});
+
+test('a folder and the same repository of the hub, published: what is fetched answers as the folder does', async (t) => {
+  const home = temporary(t);
+  const folder = join(home, 'tiny');
+  mkdirSync(folder);
+  const source = folderFiles('qwen3');
+  for (const [name, body] of Object.entries(source)) writeFileSync(join(folder, name), body);
+  const hub = await fakeHub(t, { 'o/tiny': { commit: 'c'.repeat(40), files: source } });
+  const env = (root: string) => ({
+    HOME: home,
+    HF_ENDPOINT: hub.url,
+    AXELERA_BUILD_ROOT: join(home, root),
+  });
+  // a model of chance is often undecided, and the card's logits have 8 bits; here its choices lie further apart
+  const ask = (what: string, root: string, ...args: string[]) =>
+    axllm([what, '-n', '12', '--system-prompt', 'Be brief', '--prompt', 'What is this?', ...args], {
+      env: env(root),
+    });
+  const expected = await ask(folder, 'cpu', '--pipeline', 'transformers');
+  t.is(expected.status, 0, expected.stderr);
+  t.true(expected.stdout.length > 8, expected.stdout);
+
+  // the model has no more than 128 positions, which is no fault
+  for (const [what, name] of [
+    [folder, 'tiny-128-sim'],
+    ['o/tiny', 'o_tiny-128-sim'],
+  ] as const) {
+    const out = join(home, name);
+    const files: Record<string, Buffer> = {};
+    const server = await netfault(t, files);
+    const made = await axllm(['compile', what, '-o', out, '--url', server.url], { env: env('made') });
+    t.is(made.stdout, `${join(out, `${name}.yaml`)}\n`, made.stderr);
+    for (const file of readdirSync(out)) files[`/${file}`] = readFileSync(join(out, file));
+    const fetched = await ask(join(out, `${name}.yaml`), `empty-${name}`, '-d', 'sim');
+    t.is(fetched.stdout, expected.stdout, fetched.stderr);
+    t.deepEqual(
+      server.seen.map(({ url }) => url).sort(),
+      Object.keys(files)
+        .filter((path) => !path.endsWith('.yaml'))
+        .sort(),
+    );
+  }
+
+  // -d sim compiles by itself, once for these files
+  const say = 'Compiling tiny for the simulated card';
+  for (const compiles of [true, false]) {
+    const direct = await ask(folder, 'direct', '-d', 'sim');
+    t.is(direct.stdout, expected.stdout, direct.stderr);
+    t.is(direct.stderr.includes(say), compiles);
+  }
+  writeFileSync(join(folder, 'generation_config.json'), '{}');
+  t.true((await ask(folder, 'direct', '-d', 'sim')).stderr.includes(say));
+
+  const longer = await axllm(['compile', folder, '-o', home, '-n', '129']);
+  t.regex(
+    errorLines(longer)[0] ?? '',
+    /context of 129 tokens, expected 1 to the model's 128 \[invalid_option\]$/,
+  );
 });

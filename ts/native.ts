@@ -72,7 +72,13 @@ export const systemChain: typeof Binding.systemChain = async (root) => {
   return guard(() => module.systemChain(root));
 };
 
-/** Turns a GGUF file into what the simulated Metis loads. */
+/** The context that a model is compiled for where nobody asks for another. */
+export const usualContext: typeof Binding.usualContext = async (weights) => {
+  const module = await native();
+  return guard(() => module.usualContext(weights));
+};
+
+/** Turns a GGUF file or a folder into what the simulated Metis loads. */
 export const compile: typeof Binding.compile = async (options) => {
   const module = await native();
   return guard(() => module.compile(options));

@@ -4,10 +4,10 @@ import { parseSelector, type DeviceChoice } from './devices.js';
 import { AxllmError, UsageError, asAxllmError } from './errors.js';
 import { Model } from './model.js';
 import { inOrder, isForAnotherVersion } from './axmodel.js';
-import { listDevices, load, type LoadOptions, type NativeModel } from './native.js';
+import { listDevices, load, usualContext, type LoadOptions, type NativeModel } from './native.js';
 import type { OptionValues, Pipeline } from './options.js';
 import type { Card } from './store/cards.js';
-import { compileInto, compiledFolder, readCompiled, simulatedContext } from './store/compiled.js';
+import { compileInto, compiledFolder, readCompiled } from './store/compiled.js';
 import type { FetchContext } from './store/fetch.js';
 import { packedFolder } from './store/packed.js';
 import { compiledFilesOf, weightsOf } from './store/model-files.js';
@@ -167,10 +167,11 @@ async function loadPrecompiled(
 
 async function simulatedFiles(card: Card, context: FetchContext) {
   const { root, signal, log } = context;
-  const folder = compiledFolder(root, card.name, simulatedContext);
   const weights = await weightsOf(card, context);
+  const tokens = await usualContext(weights);
+  const folder = compiledFolder(root, card.name, tokens);
   const ready = await readCompiled(folder, weights);
   if (ready) return ready;
   log.info(`Compiling ${card.name} for the simulated card into ${folder}`);
-  return compileInto(folder, { weights, name: card.name, context: simulatedContext, signal });
+  return compileInto(folder, { weights, name: card.name, context: tokens, signal });
 }

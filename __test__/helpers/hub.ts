@@ -16,9 +16,9 @@ export interface FakeRepository {
 
 const fixtures = join(import.meta.dirname, '..', '..', 'crates', 'test-support');
 
-/** A whole tiny model in Hugging Face layout. */
-export function folderFiles(): Record<string, Buffer> {
-  const folders = ['families', 'tokenizers'].map((kind) => join(fixtures, kind, 'smollm2'));
+/** A whole tiny model in Hugging Face layout; the tokenizers of some families have more tokens than it. */
+export function folderFiles(family: 'smollm2' | 'qwen3' = 'smollm2'): Record<string, Buffer> {
+  const folders = ['families', 'tokenizers'].map((kind) => join(fixtures, kind, family));
   return Object.fromEntries(
     folders.flatMap((folder) => readdirSync(folder).map((name) => [name, readFileSync(join(folder, name))])),
   );

@@ -16,7 +16,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { packageRoot } from '../../ts/package-root.js';
-import { compiledFolder, compiledName, simulatedContext } from '../../ts/store/compiled.js';
+import { compiledFolder, compiledName } from '../../ts/store/compiled.js';
 import { axllm, sharedRoot } from './cli.js';
 
 const model = 'smollm2-135m-instruct';
@@ -88,8 +88,8 @@ export async function published(names: readonly string[]): Promise<World> {
 
 /** The default model for the simulated card, which the first use of `-d sim` compiles. */
 async function compiledSet() {
-  const name = compiledName(model, simulatedContext);
-  const folder = join(compiledFolder(sharedRoot, model, simulatedContext), name);
+  const name = compiledName(model, 1024);
+  const folder = join(compiledFolder(sharedRoot, model, 1024), name);
   if (!existsSync(folder)) await axllm(['-d', 'sim', '-q', '-n', '1', '--prompt', 'Hi']);
   return {
     folder,

@@ -3,7 +3,7 @@ import { resolve as resolvePath } from 'node:path';
 import type { ArgumentsCamelCase, CommandModule } from 'yargs';
 import { logFor, settings, type Context } from '../context.js';
 import { findCard } from '../store/cards.js';
-import { simulatedContext } from '../store/compiled.js';
+import { usualContext } from '../native.js';
 import { weightsOf } from '../store/model-files.js';
 import { write, writeJson } from '../terminal.js';
 import { filesOf, placesOf } from './files.js';
@@ -11,13 +11,20 @@ import { yargsOptions } from './yargs-options.js';
 
 export const compileCommand = (context: Context): CommandModule<object, { model?: string }> => ({
   command: 'compile <model>',
-  describe: 'Compile a GGUF model for the simulated card',
+  describe: 'Compile a model for the simulated card',
   builder: (yargs) =>
     yargs
-      .positional('model', { type: 'string', describe: `a card's name, or the path of a card or .gguf file` })
+      .positional('model', {
+        type: 'string',
+        describe: `a card's name, the path of a card, .gguf file or folder, or OWNER/NAME of the hub`,
+      })
       .options(yargsOptions('compile'))
       .example('$0 compile smollm2-135m-instruct -o set', 'archive, embeddings, tokenizer and card')
-      .example('$0 compile my.gguf --url https://models.example.org', 'a card that names its server'),
+      .example('$0 compile my.gguf --url https://models.example.org', 'a card that names its server')
+      .example(
+        '$0 compile Qwen/Qwen2.5-0.5B-Instruct -o set',
+        'safetensors of the hub, rounded to 8 bits at load',
+      ),
   handler: (argv) => run(argv, context),
 });
 
@@ -26,14 +33,13 @@ async function run(argv: ArgumentsCamelCase<{ model?: string }>, context: Contex
   const card = findCard(argv.model!, placesOf(context, first.values));
   const { values } = await settings(context, 'compile', argv, card.options);
   const log = logFor(context, values);
-  const length = values['max-tokens'] ?? simulatedContext;
   const weights = await weightsOf(card, filesOf(context, values, log));
   const { publish } = await import('../store/publish.js');
   const out = resolvePath(values.out);
   const files = await publish({
     card,
     weights,
-    context: length,
+    context: values['max-tokens'] ?? (await usualContext(weights)),
     out,
     url: values.url,
     signal: context.signal,

@@ -15,9 +15,6 @@ export interface CompiledFiles {
   readonly tokenizerDir: string;
 }
 
-/** Context of a simulated card unless asked otherwise, as the published Metis models have it. */
-export const simulatedContext = 1024;
-
 const manifestName = 'axllm.json';
 
 /** What the compiled form of the model `name` is called, after the published ones (`llama-3-2-1b-1024-4core-static`). */
@@ -30,7 +27,7 @@ export function compiledFolder(root: string, name: string, context: number): str
   return join(root, 'compiled', compiledName(name, context));
 }
 
-/** What is compiled in `folder`, when this version of the program made it from this very file. */
+/** What is compiled in `folder`, when this version of the program made it from these very weights. */
 export async function readCompiled(folder: string, weights: string): Promise<CompiledFiles | undefined> {
   try {
     const manifest = JSON.parse(await readFile(join(folder, manifestName), 'utf8')) as Record<string, string>;
@@ -105,9 +102,15 @@ export async function compileApart(
   }
 }
 
+/** Of the file, or of each file of the folder: a changed one is another. */
 async function stampOf(weights: string): Promise<string> {
-  const { size, mtimeMs } = await stat(weights);
-  return `${size} bytes, ${mtimeMs}`;
+  const found = await stat(weights);
+  if (!found.isDirectory()) return `${found.size} bytes, ${found.mtimeMs}`;
+  const stamps = (await readdir(weights)).sort().map(async (name) => {
+    const file = await stat(join(weights, name)).catch(() => undefined);
+    return file?.isFile() ? [`${name}: ${file.size} bytes, ${file.mtimeMs}`] : [];
+  });
+  return (await Promise.all(stamps)).flat().join('; ');
 }
 
 const stale = new RegExp(String.raw`\.${ownerPattern}\.part-`);

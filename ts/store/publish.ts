@@ -68,9 +68,12 @@ async function packTree(
   const tar = pack();
   const file = await PartFile.open(target);
   const fill = async () => {
-    for (const name of (await readdir(folder)).sort()) {
+    for (const name of (await readdir(folder, { recursive: true })).sort()) {
       const path = join(folder, name);
-      const { size } = await stat(path);
+      const found = await stat(path);
+      // a folder comes out with its first file
+      if (found.isDirectory()) continue;
+      const { size } = found;
       const entry = tar.entry({ name: `${prefix}/${name}`, size, mode: 0o644, mtime: new Date(0) });
       await pipeline(createReadStream(path, { highWaterMark: 1 << 20 }), entry, { signal });
     }

@@ -30,9 +30,7 @@ impl Model {
         context.settings()?.behaviour.faults.at("load")?;
         let file = model_file::read(path)?;
         let payload = path.with_file_name(&file.payload.file);
-        let metadata = payload.metadata();
-        if !metadata.as_ref().is_ok_and(std::fs::Metadata::is_file) {
-            let reason = metadata.err().map_or("not a file".into(), |error| error.to_string());
+        if let Some(reason) = file.payload.fault(&payload) {
             return Err(Failure::value(format!("{}: {reason}", payload.display())));
         }
         context.log(AxrLogLevel::INFO, &format!("loaded model {}", file.name));

@@ -12,7 +12,8 @@
 //! }
 //! ```
 //!
-//! `payload.file` is a plain file name in the same folder. Version and payload format are looked at first, so
+//! `payload.file` is the plain name of a GGUF file in the same folder (of the first one, where the model is split), or
+//! with the format `axsim-folder` of a folder in Hugging Face layout. Version and payload format are looked at first, so
 //! that an archive for another runtime or for a real card is told from a broken one.
 
 use std::io::Read;
@@ -25,7 +26,8 @@ use crate::error::{Failure, Outcome};
 
 const MOST_BYTES: u64 = 1 << 20;
 const OLDEST: u32 = 5;
-const FORMAT: &str = "axsim-gguf";
+const FOLDER: &str = "axsim-folder";
+const FORMATS: [&str; 2] = ["axsim-gguf", FOLDER];
 
 #[derive(Debug, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields)]
@@ -51,6 +53,17 @@ pub(crate) struct Logits {
 pub(crate) struct Payload {
     pub format: String,
     pub file: String,
+}
+
+impl Payload {
+    /// What is wrong with what lies at `path`, unless it is of the kind that the format says.
+    pub fn fault(&self, path: &Path) -> Option<String> {
+        match path.metadata() {
+            Err(error) => Some(error.to_string()),
+            Ok(found) if self.format == FOLDER => (!found.is_dir()).then(|| "not a folder".into()),
+            Ok(found) => (!found.is_file()).then(|| "not a file".into()),
+        }
+    }
 }
 
 /// Reads and checks the file.
@@ -84,9 +97,9 @@ fn parse(text: &str) -> Outcome<ModelFile> {
         }
     }
     let format = value.pointer("/payload/format").and_then(Value::as_str).unwrap_or("unknown");
-    if format != FORMAT {
+    if !FORMATS.contains(&format) {
         let text = format!(
-            "the model is compiled for a real Metis (payload format {format:?}, the simulator has {FORMAT:?})"
+            "the model is compiled for a real Metis (payload format {format:?}, the simulator has {FORMATS:?})"
         );
         return Err(Failure::value(text));
     }
@@ -135,6 +148,7 @@ mod tests {
         let file = parse(GOOD).unwrap();
         assert_eq!((file.context_length, file.logits.zero_point), (1024, -20));
         assert!(parse(&GOOD.replace("5.0", "6.1")).is_ok());
+        assert!(parse(&GOOD.replace("axsim-gguf", FOLDER)).is_ok());
     }
 
     #[test]

@@ -107,6 +107,7 @@ fn models_that_are_not_for_this_card_are_refused() {
         ("5.0", "4.0", "Unsupported model version: 4.0, expected at least 5.0"),
         ("axsim-gguf", "elf", "compiled for a real Metis"),
         ("weights.gguf", "nothing.gguf", "nothing.gguf: No such file"),
+        ("axsim-gguf", "axsim-folder", "weights.gguf: not a folder"),
         ("weights.gguf", "../weights.gguf", "plain file name"),
         ("{", "", "model.json: "),
     ] {

@@ -20,7 +20,7 @@ fn main() {
         weights: test_support::default_model(),
         out: apart.path().into(),
         name: "default".into(),
-        context_length: None,
+        context_length: context,
     });
     fs::rename(compiled.unwrap().tokenizer_dir, folder.join("tokenizer")).unwrap();
 }

@@ -84,13 +84,21 @@ pub fn extract_tokenizer(from: &Path, out: &Path) -> Result<Vec<String>, Error> 
     if from.is_dir() {
         // what is no tokenizer for this program is none for those that take the zip
         Tokenizer::from_dir(from)?;
-        let present = TOKENIZER_FILES.iter().filter(|name| from.join(name).is_file());
-        return zip_files(out, present.map(|name| Ok((*name, read(&from.join(name))?))));
+        return zip_files(out, folder_files(from));
     }
     let checkpoint = Checkpoint::open(from)?;
     let gguf = checkpoint.gguf().expect("what is no folder is a GGUF file");
     let files = Tokenizer::files_of(gguf)?;
     zip_files(out, files.iter().map(|(name, text)| Ok((*name, text))))
+}
+
+/// Name and content.
+pub(crate) type NamedFile = (&'static str, Vec<u8>);
+
+/// The tokenizer's files in a folder.
+pub(crate) fn folder_files(dir: &Path) -> impl Iterator<Item = Result<NamedFile, Error>> {
+    let present = TOKENIZER_FILES.into_iter().filter(|name| dir.join(name).is_file());
+    present.map(|name| Ok((name, read(&dir.join(name))?)))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Error> {

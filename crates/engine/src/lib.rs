@@ -32,7 +32,7 @@ mod extract;
 pub use axruntime_sys::Device;
 pub use backend::{AipuOptions, Place};
 pub use cancel::Cancel;
-pub use compile::{CompileError, CompileOptions, Compiled, compile};
+pub use compile::{CompileError, CompileOptions, Compiled, compile, usual_context};
 pub use devices::{
     Configuration, DeviceError, Runtime, SystemChain, inspect as inspect_devices, list as list_devices,
     runtime,

@@ -79,13 +79,7 @@ impl Model {
             (backend, tokenizer.join().unwrap_or_else(|panic| resume_unwind(panic)))
         });
         let (backend, tokenizer) = (backend?, tokenizer?);
-        if tokenizer.vocab_size() > backend.vocab_size() {
-            return Err(Error::Mismatch {
-                what: "the tokenizer's vocabulary",
-                got: tokenizer.vocab_size().to_string(),
-                expected: format!("at most the model's {}", backend.vocab_size()),
-            });
-        }
+        tokenizer.check_fits(backend.vocab_size())?;
         let name = name.file_name().unwrap_or(name.as_os_str()).to_string_lossy();
         let prompts = PromptBuilder::new(Arc::new(tokenizer), &name)?;
         let min_response_space = options.min_response_space;

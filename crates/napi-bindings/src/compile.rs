@@ -9,14 +9,14 @@ use crate::error::{from_engine, off_thread};
 /// What to compile, and where to.
 #[napi(object)]
 pub struct CompileOptions {
-    /// The GGUF file.
+    /// The GGUF file, or the folder in Hugging Face layout.
     pub weights: String,
     /// The folder that the archive's tree is put in.
     pub out_dir: String,
     /// Name of the model: one plain file name.
     pub name: String,
-    /// Tokens of prompt and reply together; absent: 1024.
-    pub context_length: Option<u32>,
+    /// Tokens of prompt and reply together.
+    pub context_length: u32,
 }
 
 /// What a compilation has written, all below `outDir`.
@@ -32,7 +32,13 @@ pub struct CompiledModel {
     pub tokenizer_dir: String,
 }
 
-/// Turns a GGUF file into what the simulated card loads, off the JavaScript thread.
+/// Tokens that a GGUF file or a folder in Hugging Face layout is compiled for where nobody asks for others.
+#[napi(catch_unwind)]
+pub async fn usual_context(weights: String) -> napi::Result<u32> {
+    off_thread(move || Ok(engine::usual_context(Path::new(&weights)).map_err(from_engine)? as u32)).await
+}
+
+/// Turns a GGUF file or a folder in Hugging Face layout into what the simulated card loads, off the JavaScript thread.
 #[napi(catch_unwind)]
 pub async fn compile(options: CompileOptions) -> napi::Result<CompiledModel> {
     off_thread(move || {
@@ -40,7 +46,7 @@ pub async fn compile(options: CompileOptions) -> napi::Result<CompiledModel> {
             weights: PathBuf::from(options.weights),
             out: PathBuf::from(options.out_dir),
             name: options.name,
-            context_length: options.context_length.map(|n| n as usize),
+            context_length: options.context_length as usize,
         })
         .map_err(from_engine)?;
         let text = |path: &Path| path.to_string_lossy().into_owned();

@@ -20,12 +20,6 @@ pub enum CompileError {
         /// What the model was trained for.
         most: usize,
     },
-    /// A folder: the simulated card's payload is one GGUF file.
-    #[error("{path:?} is no GGUF file")]
-    NotGguf {
-        /// What was to be compiled.
-        path: PathBuf,
-    },
     /// An embedding that half precision cannot hold.
     #[error("the embedding of token {token} holds {value}, expected numbers of at most 65504")]
     NotHalf {
@@ -49,7 +43,7 @@ impl CompileError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Name { .. } | Self::Context { .. } => "invalid_option",
-            Self::NotGguf { .. } | Self::NotHalf { .. } => "bad_model_file",
+            Self::NotHalf { .. } => "bad_model_file",
             Self::Write { .. } => "write_failed",
         }
     }
@@ -59,7 +53,6 @@ impl CompileError {
         Some(match self {
             Self::Name { .. } => "use letters, digits, dots and dashes".into(),
             Self::Context { most, .. } => format!("ask for at most {most} tokens with --max-tokens"),
-            Self::NotGguf { .. } => "compile the model's GGUF file, or run the folder on the CPU".into(),
             Self::NotHalf { .. } => "the weights are damaged; fetch them again".into(),
             Self::Write { .. } => "check free space and permissions, or choose another folder".into(),
         })

@@ -1,7 +1,8 @@
-//! `axllm compile`: a GGUF file as the simulated Metis loads it, laid out like a published archive.
+//! `axllm compile`: a model as the simulated Metis loads it, laid out like a published archive.
 
 mod calibrate;
 mod error;
+mod payload;
 
 use std::{
     fs, io,
@@ -9,34 +10,32 @@ use std::{
 };
 
 use serde_json::json;
-use transformer::{LoadOptions, Model};
+use transformer::{Checkpoint, LoadOptions, Model};
 
 pub use error::CompileError;
 
 use crate::{
     Error, Tokenizer,
-    extract::{write_embeddings, zip_files},
+    extract::{NamedFile, folder_files, write_embeddings, zip_files},
 };
 
 /// What to compile, and where to.
 #[derive(Clone, Debug)]
 pub struct CompileOptions {
-    /// The GGUF file.
+    /// The GGUF file, or the folder in Hugging Face layout.
     pub weights: PathBuf,
     /// The folder that the archive's tree is put in.
     pub out: PathBuf,
     /// Name of the model: one plain file name.
     pub name: String,
-    /// Positions that the model is compiled for; `None`: 1024, or the model's own where that is less.
-    pub context_length: Option<usize>,
+    /// Positions that the model is compiled for.
+    pub context_length: usize,
 }
 
 /// Context of a published Metis model.
 const CONTEXT_LENGTH: usize = 1024;
 /// The model format that the newest runtime takes.
 const MODEL_VERSION: &str = "5.0";
-/// The simulator's payload: the weights as they are.
-const PAYLOAD: (&str, &str) = ("axsim-gguf", "weights.gguf");
 
 /// What a compilation has written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +50,14 @@ pub struct Compiled {
     pub tokenizer_dir: PathBuf,
 }
 
+/// Positions that the weights are compiled for where nobody asks for others: 1024, or the model's own where it has less.
+///
+/// # Errors
+/// When the weights are no model that runs.
+pub fn usual_context(weights: &Path) -> Result<usize, Error> {
+    Ok(CONTEXT_LENGTH.min(Checkpoint::open(weights)?.config()?.context_length))
+}
+
 /// Compiles. Existing files of the same names are replaced; `model.json` comes last.
 ///
 /// # Errors
@@ -63,15 +70,11 @@ pub fn compile(options: &CompileOptions) -> Result<Compiled, Error> {
     }
     let model = Model::open(weights, &LoadOptions::default())?;
     let config = model.config();
-    let context_length = match context_length {
-        None => CONTEXT_LENGTH.min(config.context_length),
-        Some(asked) if (1..=config.context_length).contains(asked) => *asked,
-        Some(asked) => {
-            return Err(CompileError::Context { asked: *asked, most: config.context_length }.into());
-        }
-    };
-    let gguf = model.checkpoint().gguf().ok_or_else(|| CompileError::NotGguf { path: weights.clone() })?;
-    let tokenizer = Tokenizer::from_gguf(gguf)?;
+    if !(1..=config.context_length).contains(context_length) {
+        return Err(CompileError::Context { asked: *context_length, most: config.context_length }.into());
+    }
+    let (tokenizer, files) = tokenizer_of(model.checkpoint())?;
+    tokenizer.check_fits(config.vocab_size)?;
 
     let model_dir = out.join(name).join("model");
     let made = Compiled {
@@ -83,15 +86,13 @@ pub fn compile(options: &CompileOptions) -> Result<Compiled, Error> {
     for dir in [&model_dir, &made.tokenizer_dir] {
         fs::create_dir_all(dir).map_err(writing(dir))?;
     }
-    let files = Tokenizer::files_of(gguf)?;
     zip_files(&made.tokenizer_zip, files.iter().map(|(name, text)| Ok((*name, text))))?;
     for (name, text) in &files {
         let path = made.tokenizer_dir.join(name);
         fs::write(&path, text).map_err(writing(&path))?;
     }
     write_embeddings(model.checkpoint(), &made.embeddings)?;
-    let payload = model_dir.join(PAYLOAD.1);
-    link_or_copy(weights, &payload).map_err(writing(&payload))?;
+    let payload = payload::write(model.checkpoint(), &model_dir)?;
 
     let logits = calibrate::logits(&model, &tokenizer)?;
     let description = json!({
@@ -101,19 +102,24 @@ pub fn compile(options: &CompileOptions) -> Result<Compiled, Error> {
         "vocab_size": config.vocab_size,
         "embedding_dim": config.embedding_dim,
         "logits": { "scale": logits.scale, "zero_point": logits.zero_point },
-        "payload": { "format": PAYLOAD.0, "file": PAYLOAD.1 },
+        "payload": payload,
     });
     fs::write(&made.model_json, format!("{description:#}\n")).map_err(writing(&made.model_json))?;
     Ok(made)
 }
 
-/// The weights do not change: a link saves their size on disk where the file system allows one.
-fn link_or_copy(from: &Path, to: &Path) -> io::Result<()> {
-    if to.exists() {
-        fs::remove_file(to)?;
+/// The tokenizer and its files.
+fn tokenizer_of(checkpoint: &Checkpoint) -> Result<(Tokenizer, Vec<NamedFile>), Error> {
+    match checkpoint {
+        Checkpoint::Gguf(gguf) => {
+            let files = Tokenizer::files_of(gguf)?.map(|(name, text)| (name, text.into_bytes()));
+            Ok((Tokenizer::from_gguf(gguf)?, files.into()))
+        }
+        Checkpoint::Folder(_) => {
+            let dir = checkpoint.path();
+            Ok((Tokenizer::from_dir(dir)?, folder_files(dir).collect::<Result<_, _>>()?))
+        }
     }
-    let from = from.canonicalize()?;
-    fs::hard_link(&from, to).or_else(|_| fs::copy(&from, to).map(drop))
 }
 
 fn writing(path: &Path) -> impl Fn(io::Error) -> CompileError + '_ {

@@ -17,6 +17,8 @@ use pieces::Pieces;
 use pipeline::Pipeline;
 use std::collections::BTreeSet;
 
+use crate::Error;
+
 /// Entries that a vocabulary may have; the largest published one has 262,144.
 const MAX_VOCABULARY: usize = 1 << 21;
 
@@ -198,6 +200,18 @@ impl Tokenizer {
     /// Entries of the vocabulary, unused ones included.
     pub fn vocab_size(&self) -> usize {
         self.pieces.len()
+    }
+
+    /// Refuses the tokenizer of another model than one with `vocab_size` tokens.
+    pub(crate) fn check_fits(&self, vocab_size: usize) -> Result<(), Error> {
+        if self.vocab_size() <= vocab_size {
+            return Ok(());
+        }
+        Err(Error::Mismatch {
+            what: "the tokenizer's vocabulary",
+            got: self.vocab_size().to_string(),
+            expected: format!("at most the model's {vocab_size}"),
+        })
     }
 
     /// Every token that ends a reply: those that the files list and those known by their text.

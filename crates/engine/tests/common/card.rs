@@ -27,7 +27,7 @@ pub fn compile_into(out: &Path) -> Compiled {
         weights: test_support::default_model(),
         out: out.into(),
         name: NAME.into(),
-        context_length: Some(CONTEXT),
+        context_length: CONTEXT,
     })
     .unwrap()
 }

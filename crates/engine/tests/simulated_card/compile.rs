@@ -128,11 +128,11 @@ fn odd_names_and_contexts_are_refused_before_anything_is_written() {
         engine::compile(&CompileOptions { weights, out, name, context_length }).err().unwrap()
     };
     for name in ["", ".", "..", ".hidden", "a/b", "/etc", "../up", "a/", "a\0b", "a\nb", "a\\b"] {
-        let error = attempt(name, None);
+        let error = attempt(name, CONTEXT);
         assert_eq!(error.code(), "invalid_option", "{name:?}: {error}");
     }
     for context in [0, 8193, usize::MAX] {
-        let error = attempt("fine", Some(context));
+        let error = attempt("fine", context);
         assert_eq!(error.code(), "invalid_option", "{error}");
         assert!(error.to_string().contains(&context.to_string()) && error.to_string().contains("8192"));
     }
@@ -146,4 +146,27 @@ fn a_compiled_model_needs_its_tokenizer() {
     let error = engine::Model::open(&options).err().unwrap();
     assert_eq!(error.code(), "mismatch");
     assert!(matches!(options.source, Source::Aipu(_)));
+}
+
+#[test]
+fn the_tokenizer_of_another_model_is_refused_before_anything_is_written() {
+    let (folder, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let model = test_support::family_folder("mistral");
+    let tokenizer = model.parent().unwrap().with_file_name("tokenizers").join("mistral");
+    for from in [model, tokenizer] {
+        for file in fs::read_dir(from).unwrap().map(Result::unwrap) {
+            fs::copy(file.path(), folder.path().join(file.file_name())).unwrap();
+        }
+    }
+    let options = CompileOptions {
+        weights: folder.path().into(),
+        out: out.path().into(),
+        name: NAME.into(),
+        context_length: engine::usual_context(folder.path()).unwrap(),
+    };
+    assert_eq!(options.context_length, 128, "the model has no more");
+    let error = engine::compile(&options).err().unwrap();
+    assert_eq!(error.code(), "mismatch");
+    assert!(error.to_string().contains("vocabulary is 681, expected at most the model's 400"), "{error}");
+    assert_eq!(fs::read_dir(out.path()).unwrap().count(), 0, "nothing is left behind");
 }

@@ -31,6 +31,8 @@ const MOST_FILES: usize = 1_000;
 pub struct Folder {
     path: PathBuf,
     config: Vec<u8>,
+    /// `config.json`, and the index of a sharded model.
+    descriptions: Vec<PathBuf>,
     parts: Vec<Mapped>,
     tensors: HashMap<String, Place>,
 }
@@ -52,7 +54,9 @@ impl Folder {
     /// Reads `config.json` and the headers of `model.safetensors`, or of the files that
     /// `model.safetensors.index.json` lists.
     pub(super) fn open(path: &Path) -> Result<Self, LoadError> {
-        let config = read(&path.join("config.json"))?;
+        let config_path = path.join("config.json");
+        let config = read(&config_path)?;
+        let mut descriptions = vec![config_path];
         let index_path = path.join("model.safetensors.index.json");
         let single = path.join("model.safetensors");
         let files: Vec<PathBuf> = if single.exists() {
@@ -76,11 +80,13 @@ impl Folder {
             if let Some(name) = odd {
                 return Err(bad(&format!("{name:?}"), "names of safetensors files in the same folder"));
             }
+            descriptions.push(index_path);
             names.iter().map(|name| path.join(name)).collect()
         } else {
             return Err(LoadError::NoWeights { path: path.into() });
         };
-        let mut folder = Self { path: path.into(), config, parts: Vec::new(), tensors: HashMap::new() };
+        let mut folder =
+            Self { path: path.into(), config, descriptions, parts: Vec::new(), tensors: HashMap::new() };
         for file in files {
             folder.add(file)?;
         }
@@ -115,6 +121,10 @@ impl Folder {
 
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    pub(super) fn descriptions(&self) -> &[PathBuf] {
+        &self.descriptions
     }
 
     pub(super) fn parts(&self) -> &[Mapped] {

@@ -89,6 +89,15 @@ impl Checkpoint {
         }
     }
 
+    /// Every file that was opened: the same ones beside each other elsewhere are the same model.
+    pub fn all_files(&self) -> Vec<PathBuf> {
+        let descriptions = match self {
+            Self::Gguf(_) => &[][..],
+            Self::Folder(folder) => folder.descriptions(),
+        };
+        descriptions.iter().cloned().chain(self.files()).collect()
+    }
+
     /// The files that a cache of these weights depends on.
     pub(crate) fn files(&self) -> Vec<PathBuf> {
         self.parts().iter().map(|part| part.path().to_path_buf()).collect()
