@@ -2,6 +2,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { parseCard } from '../ts/store/card-format.js';
+import type { AxllmError } from '../ts/errors.js';
 import { axmodelOf } from '../ts/axmodel.js';
 import { cardNames, defaultModel, findCard, publicNames } from '../ts/store/cards.js';
 import { temporary } from './helpers/folder.js';
@@ -344,6 +345,13 @@ test('an unknown name lists what was probably meant', (t) => {
   });
   const error = t.throws(() => findCard('smollm'));
   t.like(error, { hint: 'did you mean smollm2-135m-instruct?' });
+  // the beginning of a long name, and with a slip in it
+  const family = /^did you mean llama-3-2-1b-1024-static, llama-3-2-1b-1024-4core-static/;
+  for (const name of ['llama-3-2-1b', 'lama-3-2-1b']) {
+    const { hint } = t.throws(() => findCard(name)) as AxllmError;
+    t.regex(hint!, family);
+  }
+  t.regex((t.throws(() => findCard('gpt-4o-mini')) as AxllmError).hint!, /^known models: /);
   t.throws(() => findCard('./nowhere.gguf'), {
     code: 'unknown_model',
     message: /No such file: .*nowhere\.gguf/,

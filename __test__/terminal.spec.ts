@@ -51,6 +51,15 @@ test('progress: a line for each tenth where there is no terminal', (t) => {
   t.false(text().includes('\r'));
 });
 
+test('progress: what an earlier process fetched has no rate', (t) => {
+  const { stream, text } = sink();
+  let now = 0;
+  const progress = progressOn(stream, () => (now += 1000))('file', 1_000_000);
+  progress.update(810_000);
+  progress.update(900_000);
+  t.regex(text(), /^file 80 % of 1\.0 MB\nfile 90 % of 1\.0 MB, \d+ kB\/s\n$/);
+});
+
 test('progress: what a card calls its file cannot drive the terminal', (t) => {
   for (const isTTY of [true, false]) {
     const { stream, text } = sink(isTTY);

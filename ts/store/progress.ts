@@ -73,7 +73,9 @@ function lines(stream: Output, label: string, expected: number | undefined, now:
       if (reached <= tenth) return;
       tenth = reached;
       const rate = Math.max(0, done - base) / Math.max(0.001, (now() - start) / 1000);
-      stream.write(`${label} ${reached * 10} % of ${byteSize(total)}, ${byteSize(rate)}/s\n`);
+      // of what an earlier process left there is no rate to tell
+      const speed = rate > 0 ? `, ${byteSize(rate)}/s` : '';
+      stream.write(`${label} ${reached * 10} % of ${byteSize(total)}${speed}\n`);
     },
     end: () => undefined,
   };
