@@ -110,10 +110,17 @@ const idle = chat.cpu();
 await sleep(3000);
 const idleShare = (chat.cpu() - idle) / 3;
 chat.press('go\r');
-await sleep(2000);
-const [cpu, since] = [chat.cpu(), performance.now()];
-await sleep(10_000);
-const share = (chat.cpu() - cpu) / ((performance.now() - since) / 1000);
+/** The share of a core that the chat takes in the next five seconds. */
+async function nextShare() {
+  const [cpu, since] = [chat.cpu(), performance.now()];
+  await sleep(5000);
+  return (chat.cpu() - cpu) / ((performance.now() - since) / 1000);
+}
+// V8 compiles what a reply runs in the first seconds of the first one; who has 20,000 lines has had many
+await sleep(500);
+const compiling = await nextShare();
+await sleep(5000);
+const share = median([await nextShare(), await nextShare(), await nextShare()]);
 const rate = Number(/Tokens\/sec: ([\d.]+)/.exec(chat.shown())[1]);
 const echoes = [];
 for (let n = 0; n < 60; n += 1) {
@@ -138,7 +145,8 @@ const bound = (value, limit) => `${value}  (bound ${limit})`;
 const figures = {
   'core while idle, %': (100 * idleShare).toFixed(1),
   'tokens a second': rate.toFixed(0),
-  'core meanwhile, %': bound((100 * share).toFixed(1), 5),
+  'core in the first seconds of a first reply, %': (100 * compiling).toFixed(1),
+  'core later, median of three times 5 s, %': bound((100 * share).toFixed(1), 5),
   'key to echo while streaming, median ms': bound(median(echoes).toFixed(1), 30),
   'key to echo while streaming, worst of 60, ms': bound(Math.max(...echoes).toFixed(1), 30),
   'text of the transcript, kB': (all.said / 1e3).toFixed(0),
@@ -146,5 +154,5 @@ const figures = {
   'memory of a reply, by its text': bound(((after.heap - before.heap) / (after.said - before.said)).toFixed(2), 2),
   'load before and after': `${began} ${load()}`,
 };
-for (const [name, value] of Object.entries(figures)) process.stdout.write(`${name.padEnd(46)}${value}\n`);
+for (const [name, value] of Object.entries(figures)) process.stdout.write(`${name.padEnd(48)}${value}\n`);
 process.exit(0);
