@@ -242,6 +242,19 @@ test('conversations: list, search, delete, export and import', async (t) => {
   t.deepEqual([...wrong, ...other.wrong], []);
 });
 
+test('a connection that breaks while the page opens is made again', async (t) => {
+  const { url } = await serveUi(t, local);
+  const { page } = await visitor(t, url);
+  let cut = 0;
+  await page.route('**/ui/page', (route) => {
+    cut += 1;
+    return cut <= 2 ? route.abort('connectionreset') : route.continue();
+  });
+  await page.reload();
+  await page.locator('[aria-label=Settings]').waitFor();
+  t.is(cut, 3);
+});
+
 test('a server that goes away: the message is kept, retry works when it is back', async (t) => {
   const { url, end } = await serveUi(t, local);
   const { page } = await visitor(t, url);

@@ -1,6 +1,7 @@
 /** What the page does: one state, and the actions that change it. Draws nothing. */
 import { before, switchTo, withSystem } from '../chat/conversation.js';
 import { asAxllmError } from '../errors.js';
+import type { UiState } from '../server/page-state.js';
 import { ApiError, fetchState, openSession } from './api.js';
 import { converse, stopped, withReply } from './converse.js';
 import {
@@ -57,7 +58,7 @@ export class App {
     try {
       if (key !== undefined) await openSession(key);
       for (;;) {
-        const server = await fetchState();
+        const server = await this.serverState();
         this.set({ link: 'up', server });
         if (server.phase === 'failed') return;
         if (server.phase === 'ready' && server.share?.phase !== 'opening') return;
@@ -66,6 +67,18 @@ export class App {
     } catch (error) {
       if (error instanceof ApiError && [401, 403].includes(error.status)) this.lock(error, key);
       else this.set({ link: 'down' });
+    }
+  }
+
+  /** One connection that breaks, as one does that the server had just let go, is not yet a server that is gone. */
+  private async serverState(): Promise<UiState> {
+    for (let left = 2; ; left -= 1) {
+      try {
+        return await fetchState();
+      } catch (error) {
+        if (left === 0 || !(error instanceof ApiError) || error.status !== 0) throw error;
+        await new Promise((resolve) => setTimeout(resolve, pollMs));
+      }
     }
   }
 
