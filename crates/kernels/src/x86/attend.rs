@@ -5,11 +5,9 @@
 
 #![allow(clippy::needless_range_loop)] // one index walks several arrays of registers
 
-use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-
 use super::{
     rows::exp,
-    vector::{LANES, Vector},
+    vector::{LANES, Vector, prefetch},
 };
 use crate::{
     attention::{Partial, Tile, parts},
@@ -21,17 +19,6 @@ const _: () = assert!(LANES == kv::LANES);
 const AHEAD: usize = 32;
 /// Queries that pass a cache quickly enough to wait for memory.
 const FEW: usize = 4;
-
-/// Asks for `count` values that few queries will meet soon; what lies past the cache is never touched.
-#[inline(always)]
-unsafe fn ahead<const N: usize>(from: *const u16, count: usize) {
-    if N <= FEW {
-        for line in (0..count).step_by(32) {
-            // SAFETY: a prefetch never faults.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(from.wrapping_add(line).cast()) };
-        }
-    }
-}
 
 #[inline(always)]
 pub(super) unsafe fn attend<V: Vector>(tile: &Tile<'_>, scores: &mut [f32], out: &mut Partial) {
@@ -109,7 +96,9 @@ unsafe fn products<V: Vector, const M: usize, const N: usize>(
             let keys = keys.add(from * dim);
             let mut sums = [[V::splat(0.0); N]; M];
             for d in 0..dim {
-                ahead::<N>(keys.wrapping_add(step * dim + d * step), step);
+                if N <= FEW {
+                    prefetch(keys.wrapping_add(step * dim + d * step).cast(), step * size_of::<u16>());
+                }
                 let mut key = [V::splat(0.0); M];
                 for m in 0..M {
                     key[m] = V::load_f16(keys.add((m * dim + d) * LANES));
@@ -190,7 +179,9 @@ unsafe fn weighted<V: Vector, const D: usize, const N: usize>(
         let mut sums = [[V::splat(0.0); N]; D];
         for position in seen {
             let row = values.add(position * width);
-            ahead::<N>(row.wrapping_add(AHEAD * width), D * LANES);
+            if N <= FEW {
+                prefetch(row.wrapping_add(AHEAD * width).cast(), D * LANES * size_of::<u16>());
+            }
             let mut value = [V::splat(0.0); D];
             for d in 0..D {
                 value[d] = V::load_f16(row.add(d * LANES));

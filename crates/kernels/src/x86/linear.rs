@@ -6,12 +6,9 @@
 
 #![allow(clippy::needless_range_loop)] // one index walks several arrays of registers
 
-use std::{
-    arch::x86_64::{_MM_HINT_T0, _mm_prefetch},
-    ops::Range,
-};
+use std::ops::Range;
 
-use super::vector::{LANES, Vector};
+use super::vector::{LANES, Vector, prefetch};
 use crate::{
     Activations, BLOCK, Packed,
     activations::{Tile, fact},
@@ -141,15 +138,12 @@ impl<const NIBBLES: bool, const HALVES: bool, const MINIMA: bool, const WIDE: bo
         let bytes = Self::LAYOUT.block_bytes();
         let few = x.tokens <= V::TILES[0];
         // SAFETY: the panel holds `x.blocks()` blocks of this layout, the tile as many of codes and facts.
-        // The prefetch may point past the panel: it never faults.
         unsafe {
             let mut sums = [V::splat(0.0); N];
             for b in 0..x.blocks() {
                 let block = panel.as_ptr().add(b * bytes);
                 if few {
-                    for line in (0..bytes).step_by(64) {
-                        _mm_prefetch::<_MM_HINT_T0>(block.wrapping_add(AHEAD + line).cast());
-                    }
+                    prefetch(block.wrapping_add(AHEAD), bytes);
                 }
                 let codes = tile.codes.add(b * BLOCK * N);
                 let facts = tile.facts.add(b * tile.facts_len * N);
