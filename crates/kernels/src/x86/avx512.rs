@@ -162,6 +162,24 @@ impl<const DOT: bool> Vector for Avx512<DOT> {
         }
     }
     #[inline(always)]
+    unsafe fn narrow_add_all<const G: usize, const N: usize>(
+        sums: &mut [[__m512i; N]; G],
+        weights: &[__m512i; G],
+        quads: *const i8,
+    ) {
+        unsafe {
+            if DOT && G == 2 && N == 6 {
+                return dot_pair(&mut *(&raw mut *sums).cast(), [weights[0], weights[1]], quads);
+            }
+            for n in 0..N {
+                let quad = Self::quad(quads.add(n * 4));
+                for g in 0..G {
+                    sums[g][n] = Self::narrow_add(sums[g][n], weights[g], quad);
+                }
+            }
+        }
+    }
+    #[inline(always)]
     unsafe fn narrow_sum(sum: Self::Narrow, offset: i32) -> Self {
         unsafe {
             let sum = if DOT {
@@ -202,7 +220,76 @@ impl<const DOT: bool> Vector for Avx512<DOT> {
         }
     }
     #[inline(always)]
+    unsafe fn wide_add_all<const G: usize, const N: usize>(
+        sums: &mut [[__m512i; N]; G],
+        weights: &[Self::Bytes; G],
+        quads: *const i8,
+    ) {
+        unsafe {
+            if DOT && G == 2 && N == 6 {
+                return dot_pair(&mut *(&raw mut *sums).cast(), [weights[0].0, weights[1].0], quads);
+            }
+            for n in 0..N {
+                let quad = Self::quad(quads.add(n * 4));
+                for g in 0..G {
+                    sums[g][n] = Self::wide_add(sums[g][n], weights[g], quad);
+                }
+            }
+        }
+    }
+    #[inline(always)]
     unsafe fn wide_sum(sum: Self::Wide) -> Self {
         unsafe { Self(_mm512_cvtepi32_ps(sum)) }
     }
+}
+
+/// `vpdpbusd` of two groups with six tokens. Each quad is read once for both: the compiler would read it anew for each,
+/// and a core reads no more than it multiplies.
+#[inline]
+#[target_feature(enable = "avx512f,avx512vnni")]
+unsafe fn dot_pair(sums: &mut [[__m512i; 6]; 2], [a, b]: [__m512i; 2], quads: *const i8) {
+    let [[mut a0, mut a1, mut a2, mut a3, mut a4, mut a5], [mut b0, mut b1, mut b2, mut b3, mut b4, mut b5]] =
+        *sums;
+    let _quad: __m512i;
+    // SAFETY: reads six quads, which the caller gives.
+    unsafe {
+        std::arch::asm!(
+            "vpbroadcastd {quad}, dword ptr [{quads}]",
+            "vpdpbusd {a0}, {a}, {quad}",
+            "vpdpbusd {b0}, {b}, {quad}",
+            "vpbroadcastd {quad}, dword ptr [{quads} + 4]",
+            "vpdpbusd {a1}, {a}, {quad}",
+            "vpdpbusd {b1}, {b}, {quad}",
+            "vpbroadcastd {quad}, dword ptr [{quads} + 8]",
+            "vpdpbusd {a2}, {a}, {quad}",
+            "vpdpbusd {b2}, {b}, {quad}",
+            "vpbroadcastd {quad}, dword ptr [{quads} + 12]",
+            "vpdpbusd {a3}, {a}, {quad}",
+            "vpdpbusd {b3}, {b}, {quad}",
+            "vpbroadcastd {quad}, dword ptr [{quads} + 16]",
+            "vpdpbusd {a4}, {a}, {quad}",
+            "vpdpbusd {b4}, {b}, {quad}",
+            "vpbroadcastd {quad}, dword ptr [{quads} + 20]",
+            "vpdpbusd {a5}, {a}, {quad}",
+            "vpdpbusd {b5}, {b}, {quad}",
+            quads = in(reg) quads,
+            quad = out(zmm_reg) _quad,
+            a = in(zmm_reg) a,
+            b = in(zmm_reg) b,
+            a0 = inout(zmm_reg) a0,
+            a1 = inout(zmm_reg) a1,
+            a2 = inout(zmm_reg) a2,
+            a3 = inout(zmm_reg) a3,
+            a4 = inout(zmm_reg) a4,
+            a5 = inout(zmm_reg) a5,
+            b0 = inout(zmm_reg) b0,
+            b1 = inout(zmm_reg) b1,
+            b2 = inout(zmm_reg) b2,
+            b3 = inout(zmm_reg) b3,
+            b4 = inout(zmm_reg) b4,
+            b5 = inout(zmm_reg) b5,
+            options(pure, readonly, nostack, preserves_flags)
+        );
+    }
+    *sums = [[a0, a1, a2, a3, a4, a5], [b0, b1, b2, b3, b4, b5]];
 }

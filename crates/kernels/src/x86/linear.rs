@@ -53,57 +53,106 @@ pub(super) unsafe fn linear<V: Vector>(w: &Packed, groups: Range<usize>, x: &Act
     }
 }
 
-/// A kind of panel: how sixteen rows meet the `N` tokens of a tile.
+/// A kind of panel: how the sixteen rows of each of `G` groups meet `N` tokens of a tile, from token `from` on.
 trait Panel {
+    /// Whether the registers hold the sums of two groups and six tokens.
+    const PAIRS: bool;
+
     /// # Safety
-    /// `panel` is a group of a matrix of this kind, the tile is one of `x` and has `N` tokens, columns agree.
-    unsafe fn dot<V: Vector, const N: usize>(panel: &[u8], x: &Activations, tile: &Tile) -> [V; N];
+    /// The panels are groups of a matrix of this kind, the tile is one of `x` and has those tokens, columns agree.
+    unsafe fn dot<V: Vector, const G: usize, const N: usize>(
+        panels: [&[u8]; G],
+        x: &Activations,
+        tile: &Tile,
+        from: usize,
+    ) -> [[V; N]; G];
 }
 
 /// Groups in the order of memory for a single tile; for several, a part of the groups that stays in the cache meets one
 /// tile after the other, whose codes stay in the nearer one.
 #[inline(always)]
 unsafe fn panels<V: Vector, P: Panel>(w: &Packed, groups: Range<usize>, x: &Activations, out: Out) {
-    let step = (CACHED / w.kind.group_bytes(w.cols)).max(1);
+    let step = (CACHED / w.kind.group_bytes(w.cols)).max(1).next_multiple_of(2);
     for start in groups.clone().step_by(step) {
+        let end = groups.end.min(start + step);
         for tile in x.tiles() {
-            for group in start..groups.end.min(start + step) {
-                let panel = w.group(group);
-                let rows = (w.rows - group * ROWS).min(ROWS);
-                // SAFETY: the tile's tokens exist, and the caller's output holds `[tokens][rows]`.
-                unsafe {
-                    let at = Out { base: out.base.add(tile.first * out.stride + group * ROWS), ..out };
-                    match tile.len {
-                        12 => write(P::dot::<V, 12>(panel, x, &tile), at, rows),
-                        8 => write(P::dot::<V, 8>(panel, x, &tile), at, rows),
-                        6 => write(P::dot::<V, 6>(panel, x, &tile), at, rows),
-                        4 => write(P::dot::<V, 4>(panel, x, &tile), at, rows),
-                        2 => write(P::dot::<V, 2>(panel, x, &tile), at, rows),
-                        _ => write(P::dot::<V, 1>(panel, x, &tile), at, rows),
+            let mut group = start;
+            // SAFETY: the tile's tokens exist, the groups are the caller's, as is the output.
+            unsafe {
+                if V::ROOMY && P::PAIRS && tile.len == 12 {
+                    while group + 2 <= end {
+                        meet::<V, P, 2, 6>(w, group, x, &tile, 0, out);
+                        meet::<V, P, 2, 6>(w, group, x, &tile, 6, out);
+                        group += 2;
                     }
+                }
+                while group < end {
+                    match tile.len {
+                        12 => meet::<V, P, 1, 12>(w, group, x, &tile, 0, out),
+                        8 => meet::<V, P, 1, 8>(w, group, x, &tile, 0, out),
+                        6 => meet::<V, P, 1, 6>(w, group, x, &tile, 0, out),
+                        4 => meet::<V, P, 1, 4>(w, group, x, &tile, 0, out),
+                        2 => meet::<V, P, 1, 2>(w, group, x, &tile, 0, out),
+                        _ => meet::<V, P, 1, 1>(w, group, x, &tile, 0, out),
+                    }
+                    group += 1;
                 }
             }
         }
     }
 }
 
-/// Writes the sums of `N` tokens, or adds them.
+/// `G` groups from `group` on times `N` tokens of a tile, from its token `from` on.
+///
+/// # Safety
+/// There are these groups and these tokens, and the output holds `[tokens][rows]`.
 #[inline(always)]
-unsafe fn write<V: Vector, const N: usize>(sums: [V; N], out: Out, rows: usize) {
-    for (n, sum) in sums.into_iter().enumerate() {
-        // SAFETY: the caller's output holds `rows` values from here on; whole vectors are touched only where there
-        // are sixteen.
-        unsafe {
-            let to = out.base.add(n * out.stride);
-            if rows == ROWS {
-                (if out.add { V::load(to).add(sum) } else { sum }).store(to);
-            } else {
-                let mut lanes = [0.0; LANES];
-                sum.store(lanes.as_mut_ptr());
-                for (lane, value) in lanes.iter().enumerate().take(rows) {
-                    let to = to.add(lane);
-                    to.write(if out.add { *to + value } else { *value });
+unsafe fn meet<V: Vector, P: Panel, const G: usize, const N: usize>(
+    w: &Packed,
+    group: usize,
+    x: &Activations,
+    tile: &Tile,
+    from: usize,
+    out: Out,
+) {
+    // SAFETY: handed on from the caller; whole vectors are touched only where there are sixteen rows.
+    unsafe {
+        let mut panels = [w.group(group); G];
+        for g in 1..G {
+            panels[g] = w.group(group + g);
+        }
+        let sums = P::dot::<V, G, N>(panels, x, tile, from);
+        let to = out.base.add((tile.first + from) * out.stride + group * ROWS);
+        if w.rows >= (group + G) * ROWS {
+            for g in 0..G {
+                for n in 0..N {
+                    let to = to.add(n * out.stride + g * ROWS);
+                    (if out.add { V::load(to).add(sums[g][n]) } else { sums[g][n] }).store(to);
                 }
+            }
+        } else {
+            let mut lanes = [[[0.0; LANES]; N]; G];
+            for g in 0..G {
+                for n in 0..N {
+                    sums[g][n].store(lanes[g][n].as_mut_ptr());
+                }
+            }
+            write_part(lanes.as_flattened(), w.rows - group * ROWS, N, Out { base: to, ..out });
+        }
+    }
+}
+
+/// Writes the sums of `[groups][tokens]`, of which there are but `rows` rows, or adds them.
+#[cold]
+#[inline(never)]
+unsafe fn write_part(sums: &[[f32; LANES]], rows: usize, tokens: usize, out: Out) {
+    for (at, lanes) in sums.iter().enumerate() {
+        let (group, token) = (at / tokens, at % tokens);
+        for (row, value) in (group * ROWS..rows).zip(lanes) {
+            // SAFETY: the caller's output holds these rows of these tokens.
+            unsafe {
+                let to = out.base.add(token * out.stride + row);
+                to.write(if out.add { *to + value } else { *value });
             }
         }
     }
@@ -133,37 +182,51 @@ impl<const NIBBLES: bool, const HALVES: bool, const MINIMA: bool, const WIDE: bo
 impl<const NIBBLES: bool, const HALVES: bool, const MINIMA: bool, const WIDE: bool> Panel
     for Codes<NIBBLES, HALVES, MINIMA, WIDE>
 {
+    const PAIRS: bool = !HALVES;
+
     #[inline(always)]
-    unsafe fn dot<V: Vector, const N: usize>(panel: &[u8], x: &Activations, tile: &Tile) -> [V; N] {
+    unsafe fn dot<V: Vector, const G: usize, const N: usize>(
+        panels: [&[u8]; G],
+        x: &Activations,
+        tile: &Tile,
+        from: usize,
+    ) -> [[V; N]; G] {
         let bytes = Self::LAYOUT.block_bytes();
-        let few = x.tokens <= V::TILES[0];
-        // SAFETY: the panel holds `x.blocks()` blocks of this layout, the tile as many of codes and facts.
+        let first = tile.first == 0 && from == 0;
+        // SAFETY: the panels hold `x.blocks()` blocks of this layout, the tile as many of codes and facts.
         unsafe {
-            let mut sums = [V::splat(0.0); N];
+            let mut sums = [[V::splat(0.0); N]; G];
             for b in 0..x.blocks() {
-                let block = panel.as_ptr().add(b * bytes);
-                if few {
-                    prefetch(block.wrapping_add(AHEAD), bytes);
-                }
-                let codes = tile.codes.add(b * BLOCK * N);
-                let facts = tile.facts.add(b * tile.facts_len * N);
-                let dots = if NIBBLES {
-                    nibble_dots::<V, HALVES, MINIMA, N>(block, codes, facts)
-                } else {
-                    byte_dots::<V, HALVES, N>(block, codes, facts)
-                };
-                let reals = block.add(Self::LAYOUT.code_bytes());
-                for half in 0..Self::LAYOUT.scales() {
-                    let scale = Self::reals::<V>(reals, half);
-                    for n in 0..N {
-                        let of = V::splat(*facts.add(fact::SCALE * N + n));
-                        sums[n] = dots[half][n].fma(scale.mul(of), sums[n]);
+                let mut blocks = [std::ptr::null(); G];
+                for g in 0..G {
+                    blocks[g] = panels[g].as_ptr().add(b * bytes);
+                    if first {
+                        prefetch(blocks[g].wrapping_add(AHEAD), bytes);
                     }
-                    if MINIMA {
-                        let minimum = Self::reals::<V>(reals.add(Self::LAYOUT.scale_bytes()), half);
-                        let sum = if HALVES { fact::HALF_SUMS + half } else { fact::SUM };
+                }
+                let width = if G == 1 { N } else { tile.len };
+                let codes = tile.codes.add((b * BLOCK * width) + from * 4);
+                let facts = tile.facts.add(b * tile.facts_len * width + from);
+                let dots = if NIBBLES {
+                    nibble_dots::<V, HALVES, MINIMA, G, N>(blocks, codes, facts, width)
+                } else {
+                    byte_dots::<V, HALVES, G, N>(blocks, codes, facts, width)
+                };
+                for g in 0..G {
+                    let reals = blocks[g].add(Self::LAYOUT.code_bytes());
+                    for half in 0..Self::LAYOUT.scales() {
+                        let scale = Self::reals::<V>(reals, half);
                         for n in 0..N {
-                            sums[n] = minimum.fma(V::splat(*facts.add(sum * N + n)), sums[n]);
+                            let of = V::splat(*facts.add(fact::SCALE * width + n));
+                            sums[g][n] = dots[half][g][n].fma(scale.mul(of), sums[g][n]);
+                        }
+                        if MINIMA {
+                            let minimum = Self::reals::<V>(reals.add(Self::LAYOUT.scale_bytes()), half);
+                            let sum = if HALVES { fact::HALF_SUMS + half } else { fact::SUM };
+                            for n in 0..N {
+                                let of = V::splat(*facts.add(sum * width + n));
+                                sums[g][n] = minimum.fma(of, sums[g][n]);
+                            }
                         }
                     }
                 }
@@ -173,41 +236,45 @@ impl<const NIBBLES: bool, const HALVES: bool, const MINIMA: bool, const WIDE: bo
     }
 }
 
-/// Whole-number dot products of a block of 4-bit codes with `N` tokens, of its halves where `HALVES`.
+/// Whole-number dot products of blocks of 4-bit codes with `N` tokens that lie `width` apart, of their halves where `HALVES`.
 #[inline(always)]
-unsafe fn nibble_dots<V: Vector, const HALVES: bool, const MINIMA: bool, const N: usize>(
-    block: *const u8,
+unsafe fn nibble_dots<V: Vector, const HALVES: bool, const MINIMA: bool, const G: usize, const N: usize>(
+    blocks: [*const u8; G],
     codes: *const i8,
     facts: *const f32,
-) -> [[V; N]; 2] {
-    // SAFETY: the caller gives a block, and codes and facts of as many columns of `N` tokens.
+    width: usize,
+) -> [[[V; N]; G]; 2] {
+    // SAFETY: the caller gives blocks, and codes and facts of as many columns of `N` tokens.
     unsafe {
         let offset = |half: usize, n: usize| {
             let of = if HALVES { fact::HALF_NIBBLES + half } else { fact::NIBBLES };
-            if MINIMA { 0 } else { facts.add(of * N + n).cast::<i32>().read() }
+            if MINIMA { 0 } else { facts.add(of * width + n).cast::<i32>().read() }
         };
-        let mut sums = [[V::narrow(0); N]; 2];
+        let mut sums = [[[V::narrow(0); N]; G]; 2];
         let high_sum = usize::from(HALVES);
         for half in 0..=high_sum {
             for n in 0..N {
-                sums[half][n] = V::narrow(offset(half, n));
+                let start = V::narrow(offset(half, n));
+                for g in 0..G {
+                    sums[half][g][n] = start;
+                }
             }
         }
         for quad in 0..BLOCK / 8 {
-            let (low, high) = V::nibbles(V::codes(block.add(quad * 4 * ROWS)));
-            for n in 0..N {
-                let at = codes.add((quad * N + n) * 4);
-                sums[0][n] = V::narrow_add(sums[0][n], low, V::quad(at));
+            let mut low = [V::codes(blocks[0]); G];
+            let mut high = low;
+            for g in 0..G {
+                (low[g], high[g]) = V::nibbles(V::codes(blocks[g].add(quad * 4 * ROWS)));
             }
-            for n in 0..N {
-                let at = codes.add(((quad + BLOCK / 8) * N + n) * 4);
-                sums[high_sum][n] = V::narrow_add(sums[high_sum][n], high, V::quad(at));
-            }
+            V::narrow_add_all(&mut sums[0], &low, codes.add(quad * width * 4));
+            V::narrow_add_all(&mut sums[high_sum], &high, codes.add((quad + BLOCK / 8) * width * 4));
         }
-        let mut dots = [[V::splat(0.0); N]; 2];
+        let mut dots = [[[V::splat(0.0); N]; G]; 2];
         for half in 0..=high_sum {
-            for n in 0..N {
-                dots[half][n] = V::narrow_sum(sums[half][n], offset(half, n));
+            for g in 0..G {
+                for n in 0..N {
+                    dots[half][g][n] = V::narrow_sum(sums[half][g][n], offset(half, n));
+                }
             }
         }
         dots
@@ -216,32 +283,38 @@ unsafe fn nibble_dots<V: Vector, const HALVES: bool, const MINIMA: bool, const N
 
 /// The same for 8-bit codes.
 #[inline(always)]
-unsafe fn byte_dots<V: Vector, const HALVES: bool, const N: usize>(
-    block: *const u8,
+unsafe fn byte_dots<V: Vector, const HALVES: bool, const G: usize, const N: usize>(
+    blocks: [*const u8; G],
     codes: *const i8,
     facts: *const f32,
-) -> [[V; N]; 2] {
+    width: usize,
+) -> [[[V; N]; G]; 2] {
     // SAFETY: as above.
     unsafe {
-        let mut sums = [[V::wide(0); N]; 2];
+        let mut sums = [[[V::wide(0); N]; G]; 2];
         for half in 0..=usize::from(HALVES) {
             let of = if HALVES { fact::HALF_BYTES + half } else { fact::BYTES };
             for n in 0..N {
-                sums[half][n] = V::wide(facts.add(of * N + n).cast::<i32>().read());
+                let start = V::wide(facts.add(of * width + n).cast::<i32>().read());
+                for g in 0..G {
+                    sums[half][g][n] = start;
+                }
             }
         }
         for quad in 0..BLOCK / 4 {
-            let weights = V::bytes(V::codes(block.add(quad * 4 * ROWS)));
-            let half = if HALVES { quad / (BLOCK / 8) } else { 0 };
-            for n in 0..N {
-                let activations = V::quad(codes.add((quad * N + n) * 4));
-                sums[half][n] = V::wide_add(sums[half][n], weights, activations);
+            let mut weights = [V::bytes(V::codes(blocks[0])); G];
+            for g in 0..G {
+                weights[g] = V::bytes(V::codes(blocks[g].add(quad * 4 * ROWS)));
             }
+            let half = if HALVES { quad / (BLOCK / 8) } else { 0 };
+            V::wide_add_all(&mut sums[half], &weights, codes.add(quad * width * 4));
         }
-        let mut dots = [[V::splat(0.0); N]; 2];
+        let mut dots = [[[V::splat(0.0); N]; G]; 2];
         for half in 0..=usize::from(HALVES) {
-            for n in 0..N {
-                dots[half][n] = V::wide_sum(sums[half][n]);
+            for g in 0..G {
+                for n in 0..N {
+                    dots[half][g][n] = V::wide_sum(sums[half][g][n]);
+                }
             }
         }
         dots
@@ -251,17 +324,26 @@ unsafe fn byte_dots<V: Vector, const HALVES: bool, const N: usize>(
 macro_rules! float_panel {
     ($float:ty, $load:ident, $bits:ty) => {
         impl Panel for $float {
+            const PAIRS: bool = true;
+
             #[inline(always)]
-            unsafe fn dot<V: Vector, const N: usize>(panel: &[u8], x: &Activations, tile: &Tile) -> [V; N] {
-                let values = x.row(tile.first).as_ptr();
-                // SAFETY: the panel holds sixteen values a column; each token's values lie a row apart.
+            unsafe fn dot<V: Vector, const G: usize, const N: usize>(
+                panels: [&[u8]; G],
+                x: &Activations,
+                tile: &Tile,
+                from: usize,
+            ) -> [[V; N]; G] {
+                let values = x.row(tile.first + from).as_ptr();
+                // SAFETY: the panels hold sixteen values a column; each token's values lie a row apart.
                 unsafe {
-                    let mut sums = [V::splat(0.0); N];
+                    let mut sums = [[V::splat(0.0); N]; G];
                     for column in 0..x.cols {
-                        let weights = V::$load(panel.as_ptr().cast::<$bits>().add(column * ROWS));
-                        for n in 0..N {
-                            let value = V::splat(*values.add(n * x.cols + column));
-                            sums[n] = weights.fma(value, sums[n]);
+                        for g in 0..G {
+                            let weights = V::$load(panels[g].as_ptr().cast::<$bits>().add(column * ROWS));
+                            for n in 0..N {
+                                let value = V::splat(*values.add(n * x.cols + column));
+                                sums[g][n] = weights.fma(value, sums[g][n]);
+                            }
                         }
                     }
                     sums

@@ -71,6 +71,20 @@ pub(super) trait Vector: Copy {
     unsafe fn narrow(offset: i32) -> Self::Narrow;
     /// Adds four products a row; up to eight times.
     unsafe fn narrow_add(sum: Self::Narrow, weights: Self::Codes, quad: Self::Codes) -> Self::Narrow;
+    /// The same for `G` groups of rows and `N` tokens, whose quads follow each other from `quads` on.
+    #[inline(always)]
+    unsafe fn narrow_add_all<const G: usize, const N: usize>(
+        sums: &mut [[Self::Narrow; N]; G],
+        weights: &[Self::Codes; G],
+        quads: *const i8,
+    ) {
+        for n in 0..N {
+            let quad = unsafe { Self::quad(quads.add(n * 4)) };
+            for g in 0..G {
+                sums[g][n] = unsafe { Self::narrow_add(sums[g][n], weights[g], quad) };
+            }
+        }
+    }
     /// The rows' sums; `offset` is the one given to `narrow`.
     unsafe fn narrow_sum(sum: Self::Narrow, offset: i32) -> Self;
     /// Signed 8-bit codes, made ready for `wide_add`.
@@ -79,6 +93,20 @@ pub(super) trait Vector: Copy {
     unsafe fn wide(offset: i32) -> Self::Wide;
     /// Adds four products a row; activations lie within ±127.
     unsafe fn wide_add(sum: Self::Wide, weights: Self::Bytes, quad: Self::Codes) -> Self::Wide;
+    /// The same for `G` groups of rows and `N` tokens, whose quads follow each other from `quads` on.
+    #[inline(always)]
+    unsafe fn wide_add_all<const G: usize, const N: usize>(
+        sums: &mut [[Self::Wide; N]; G],
+        weights: &[Self::Bytes; G],
+        quads: *const i8,
+    ) {
+        for n in 0..N {
+            let quad = unsafe { Self::quad(quads.add(n * 4)) };
+            for g in 0..G {
+                sums[g][n] = unsafe { Self::wide_add(sums[g][n], weights[g], quad) };
+            }
+        }
+    }
     /// The rows' sums.
     unsafe fn wide_sum(sum: Self::Wide) -> Self;
 }
