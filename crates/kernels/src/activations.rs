@@ -4,6 +4,8 @@
 //! columns of token 0, of token 1, …), so that a tile is read as one stream. A tile of one token is a plain row.
 #![allow(unsafe_code)]
 
+use std::ops::Range;
+
 use crate::{BLOCK, Kind};
 
 /// Codes that a block's largest magnitude may become: the one that leaves the least squared error is taken.
@@ -53,12 +55,23 @@ pub(crate) struct Tile {
     /// The first of them, and how many.
     pub(crate) first: usize,
     pub(crate) len: usize,
-    /// `[block][quad][len][4]`; dangling where there are no codes.
+    /// Tokens that lie side by side: `len`, more in a part of a tile.
+    pub(crate) width: usize,
+    /// `[block][quad][width][4]`; dangling where there are no codes.
     pub(crate) codes: *const i8,
-    /// `[block][fact][len]`
+    /// `[block][fact][width]`
     pub(crate) facts: *const f32,
     /// Facts of a block of a token.
     pub(crate) facts_len: usize,
+}
+
+impl Tile {
+    /// Its first and its second half.
+    pub(crate) fn halves(&self) -> [Self; 2] {
+        let len = self.len / 2;
+        let (codes, facts) = (self.codes.wrapping_add(len * 4), self.facts.wrapping_add(len));
+        [Self { len, ..*self }, Self { first: self.first + len, len: self.len - len, codes, facts, ..*self }]
+    }
 }
 
 impl Activations {
@@ -112,11 +125,16 @@ impl Activations {
         })
     }
 
+    /// Some of them.
+    pub(crate) fn tiles_in(&self, range: Range<usize>) -> impl Iterator<Item = Tile> + '_ {
+        self.tiles().skip(range.start).take(range.len())
+    }
+
     fn tile(&self, first: usize, len: usize) -> Tile {
         let at = if self.codes.is_empty() { 0 } else { first * self.blocks() };
         let codes = self.codes[at * BLOCK..].as_ptr();
         let facts = self.facts[at * self.facts_len..].as_ptr();
-        Tile { first, len, codes, facts, facts_len: self.facts_len }
+        Tile { first, len, width: len, codes, facts, facts_len: self.facts_len }
     }
 
     /// Where token `token` is written.

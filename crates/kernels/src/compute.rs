@@ -1,7 +1,7 @@
 //! The safe front of the kernels: an instruction set and a pool of threads.
 #![allow(unsafe_code)]
 
-use std::{cell::RefCell, fmt, io};
+use std::{cell::RefCell, fmt, io, ops::Range};
 
 use crate::{
     Activations, Arena, Attention, Isa, Kind, KvCache, Lane, Layout, Matrix, Packed, RowCodes,
@@ -17,6 +17,10 @@ use crate::{
 const WORTH_SHARING: usize = 64 * 1024;
 /// Pieces per thread that a loop is cut into, so that a slow thread takes fewer.
 const PIECES: usize = 4;
+/// Tiles per thread from which on threads share the tokens of a product, not its rows.
+const TILES: usize = 4;
+/// Pieces per thread that the tokens of a product are cut into: each reads all weights.
+const TILE_PIECES: usize = 2;
 /// Groups of rows that are packed together.
 const GROUPS_A_ROUND: usize = 8;
 
@@ -198,8 +202,7 @@ impl Compute {
         if count < 2 || work < WORTH_SHARING / 8 {
             return (0..count).for_each(body);
         }
-        let step = count.div_ceil(self.threads() * PIECES);
-        self.pool.run(count.div_ceil(step), &|n| (n * step..count.min((n + 1) * step)).for_each(&body));
+        self.shared(count, PIECES, |part| part.for_each(&body));
     }
 
     /// Products of several matrices with the same activations, in one loop over all their rows.
@@ -218,34 +221,43 @@ impl Compute {
                 "activations were not made for these weights"
             );
         }
-        let groups: usize = jobs.iter().map(|job| job.weights.groups()).sum();
-        let pieces = match groups * ROWS * x.cols * x.tokens() {
-            work if work < WORTH_SHARING => 1,
-            _ => self.threads() * PIECES,
-        };
-        let step = groups.div_ceil(pieces);
         let targets: Vec<Target<'_>> = jobs
             .iter_mut()
             .map(|job| Target { weights: job.weights, base: job.out.as_mut_ptr(), add: job.add })
             .collect();
-        let targets = &targets;
-        self.pool.run(groups.div_ceil(step), &|piece| {
-            // the groups of all matrices, one after the other, are cut into pieces of `step`
-            let (mut from, to) = (piece * step, groups.min((piece + 1) * step));
-            let mut first = 0;
-            for target in targets {
-                let last = first + target.weights.groups();
-                if from < to.min(last) {
-                    let range = from - first..to.min(last) - first;
-                    from = to.min(last);
-                    let out = Out { base: target.base, stride: target.weights.rows, add: target.add };
-                    // SAFETY: the instruction set is there; shapes were checked above; pieces are disjoint ranges
-                    // of rows, so no two threads write the same element, and `jobs` is borrowed until all are done.
-                    unsafe { (self.table.linear)(target.weights, range, x, out) };
-                }
-                first = last;
+        let groups: usize = targets.iter().map(|target| target.weights.groups()).sum();
+        let tiles = x.tiles().count();
+        if groups * ROWS * x.cols * x.tokens() < WORTH_SHARING {
+            self.multiply(&targets, 0..groups, (x, 0..tiles));
+        } else if tiles >= self.threads() * TILES {
+            self.shared(tiles, TILE_PIECES, |tiles| self.multiply(&targets, 0..groups, (x, tiles)));
+        } else {
+            self.shared(groups, PIECES, |part| self.multiply(&targets, part, (x, 0..tiles)));
+        }
+    }
+
+    /// The products of some groups of rows, of all matrices counted one after the other, with some tiles.
+    fn multiply(&self, targets: &[Target<'_>], part: Range<usize>, (x, tiles): (&Activations, Range<usize>)) {
+        let mut first = 0;
+        for target in targets {
+            let last = first + target.weights.groups();
+            let (from, to) = (part.start.max(first), part.end.min(last));
+            if from < to {
+                let out = Out { base: target.base, stride: target.weights.rows, add: target.add };
+                // SAFETY: the instruction set is there; `linear` checked the shapes; parts are disjoint ranges of rows
+                // or of tokens, so no two threads write the same element, and its `jobs` are borrowed until all are done.
+                unsafe {
+                    (self.table.linear)(target.weights, from - first..to - first, (x, tiles.clone()), out)
+                };
             }
-        });
+            first = last;
+        }
+    }
+
+    /// Calls `body` for parts of `0..count` of equal size, `pieces` for each thread.
+    fn shared(&self, count: usize, pieces: usize, body: impl Fn(Range<usize>) + Sync) {
+        let pieces = (self.threads() * pieces).min(count);
+        self.pool.run(pieces, &|n| body(count * n / pieces..count * (n + 1) / pieces));
     }
 
     /// `out = x / √(mean(x²) + eps) · weight` for each row of `weight.len()` values.
@@ -338,7 +350,7 @@ impl Compute {
             unsafe { (self.table.attend)(&tile, scores, next) };
         };
         let whole = |n: usize| {
-            let (span, head) = (spans[spans.len() - 1 - n / heads], n % heads);
+            let (span, head) = (spans[n / heads], n % heads);
             BUFFERS.with_borrow_mut(|buffers| {
                 buffers.fit(dim, width);
                 let Buffers { queries, scores, sum, next } = buffers;

@@ -1,5 +1,9 @@
 //! One team of threads that share a loop.
 //!
+//! Each thread has a share of the rounds and begins with it, whatever the loop: where rounds are tokens, a thread meets
+//! the values again that it wrote itself. Cores may lie so far apart that reading each other's costs more than the
+//! work. Who is done takes what others have left.
+//!
 //! The caller works too. A worker joins a loop only if it comes in time: the caller never waits for a thread that
 //! the system has put aside, only for those that hold a piece of work. Between loops the workers spin for some
 //! microseconds (a decoder starts its next loop within that), then yield, then sleep.
@@ -32,14 +36,18 @@ struct Shared {
     state: AtomicU64,
     /// The body and the number of its rounds; written only while no loop is open and nobody is inside.
     job: UnsafeCell<(Option<Body>, usize)>,
-    /// The next round that nobody has taken.
-    next: AtomicUsize,
+    /// For each thread, how many rounds of its share are taken.
+    taken: Box<[Taken]>,
     panicked: AtomicBool,
     stop: AtomicBool,
     sleepers: AtomicUsize,
     lock: Mutex<()>,
     wake: Condvar,
 }
+
+/// A counter in a cache line of its own.
+#[repr(align(64))]
+struct Taken(AtomicUsize);
 
 // SAFETY: `job` is written by the one caller that holds `Pool::running`, before it opens the loop with a release
 // store and after the last worker has left; workers read it only between joining (acquire) and leaving. The body
@@ -61,7 +69,7 @@ impl Pool {
         let shared = Arc::new(Shared {
             state: AtomicU64::new(0),
             job: UnsafeCell::new((None, 0)),
-            next: AtomicUsize::new(0),
+            taken: (0..threads.max(1)).map(|_| Taken(AtomicUsize::new(0))).collect(),
             panicked: AtomicBool::new(false),
             stop: AtomicBool::new(false),
             sleepers: AtomicUsize::new(0),
@@ -72,7 +80,7 @@ impl Pool {
             .map_while(|n| {
                 let shared = Arc::clone(&shared);
                 // a system that refuses threads gets a smaller pool, not a failure
-                thread::Builder::new().name(format!("axllm-{n}")).spawn(move || shared.work()).ok()
+                thread::Builder::new().name(format!("axllm-{n}")).spawn(move || shared.work(n)).ok()
             })
             .collect();
         Self { shared, workers, running: Mutex::new(()) }
@@ -98,7 +106,7 @@ impl Pool {
         let body: Body = unsafe { std::mem::transmute::<&(dyn Fn(usize) + Sync), Body>(body) };
         // SAFETY: no loop is open and nobody is inside, see `Shared`.
         unsafe { *shared.job.get() = (Some(body), rounds) };
-        shared.next.store(0, Ordering::Relaxed);
+        shared.taken.iter().for_each(|taken| taken.0.store(0, Ordering::Relaxed));
         let loops = shared.state.load(Ordering::Relaxed) & !(OPEN | INSIDE);
         shared.state.store(loops.wrapping_add(LOOP) | OPEN, Ordering::SeqCst);
         if shared.sleepers.load(Ordering::SeqCst) > 0 {
@@ -106,7 +114,7 @@ impl Pool {
             shared.wake.notify_all();
         }
         // SAFETY: the body outlives this call.
-        let own = catch_unwind(AssertUnwindSafe(|| unsafe { shared.take_rounds(body, rounds) }));
+        let own = catch_unwind(AssertUnwindSafe(|| unsafe { shared.take_rounds(0, body, rounds) }));
         shared.close();
         if let Err(panic) = own {
             shared.panicked.store(false, Ordering::Relaxed);
@@ -131,16 +139,22 @@ impl Drop for Pool {
 }
 
 impl Shared {
+    /// The rounds of thread `own`'s share, then what is left of the others'.
+    ///
     /// # Safety
     /// `body` is alive: the caller is inside the loop.
-    unsafe fn take_rounds(&self, body: Body, rounds: usize) {
-        loop {
-            let round = self.next.fetch_add(1, Ordering::Relaxed);
-            if round >= rounds {
-                return;
+    unsafe fn take_rounds(&self, own: usize, body: Body, rounds: usize) {
+        let threads = self.taken.len();
+        for of in (own..threads).chain(0..own) {
+            let (from, to) = (rounds * of / threads, rounds * (of + 1) / threads);
+            loop {
+                let round = from + self.taken[of].0.fetch_add(1, Ordering::Relaxed);
+                if round >= to {
+                    break;
+                }
+                // SAFETY: handed on from the caller.
+                unsafe { (*body)(round) };
             }
-            // SAFETY: handed on from the caller.
-            unsafe { (*body)(round) };
         }
     }
 
@@ -154,7 +168,7 @@ impl Shared {
         }
     }
 
-    fn work(&self) {
+    fn work(&self, own: usize) {
         let mut patience = 0;
         let mut last = 0;
         while !self.stop.load(Ordering::Relaxed) {
@@ -165,7 +179,7 @@ impl Shared {
                 if joined.is_ok() {
                     last = state / LOOP;
                     patience = 0;
-                    self.join();
+                    self.join(own);
                 }
             } else if !pause(&mut patience) {
                 self.sleep(state);
@@ -174,12 +188,12 @@ impl Shared {
         }
     }
 
-    fn join(&self) {
+    fn join(&self, own: usize) {
         // SAFETY: this thread is counted inside, so the job stays as it is until it leaves.
         let (body, rounds) = unsafe { *self.job.get() };
         if let Some(body) = body {
             // SAFETY: as above.
-            let done = catch_unwind(AssertUnwindSafe(|| unsafe { self.take_rounds(body, rounds) }));
+            let done = catch_unwind(AssertUnwindSafe(|| unsafe { self.take_rounds(own, body, rounds) }));
             if done.is_err() {
                 self.panicked.store(true, Ordering::Relaxed);
             }

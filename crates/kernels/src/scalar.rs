@@ -51,7 +51,7 @@ unsafe fn quantise(values: &[f32], place: &Place) {
 
 /// # Safety
 /// As `Table::linear` says.
-unsafe fn linear(weights: &Packed, groups: Range<usize>, x: &Activations, out: Out) {
+unsafe fn linear(weights: &Packed, groups: Range<usize>, (x, tiles): (&Activations, Range<usize>), out: Out) {
     for row in groups.start * ROWS..weights.rows.min(groups.end * ROWS) {
         let (group, lane) = (weights.group(row / ROWS), row % ROWS);
         let row_of: Box<dyn Fn(&TokenTile) -> f64> = match weights.kind {
@@ -67,7 +67,7 @@ unsafe fn linear(weights: &Packed, groups: Range<usize>, x: &Activations, out: O
                 })
             }
         };
-        for tile in x.tiles() {
+        for tile in x.tiles_in(tiles.clone()) {
             // SAFETY: the caller gives an output that holds `[tokens][rows]`.
             unsafe {
                 let (at, dot) = (out.base.add(tile.first * out.stride + row), row_of(&tile) as f32);

@@ -30,8 +30,8 @@ pub(crate) struct Table {
     pub(crate) tiles: &'static [usize],
     /// Codes and facts of one row, which is padded with zeros to whole blocks.
     pub(crate) quantise: unsafe fn(&[f32], &Place),
-    /// Product of some rows of the weights with every token.
-    pub(crate) linear: unsafe fn(&Packed, Range<usize>, &Activations, Out),
+    /// Product of some groups of rows of the weights with some tiles of tokens.
+    pub(crate) linear: unsafe fn(&Packed, Range<usize>, (&Activations, Range<usize>), Out),
     /// `out = x / rms(x) · weight`; equal lengths.
     pub(crate) rms_norm: unsafe fn(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]),
     /// `gate = silu(gate) · up`; equal lengths.

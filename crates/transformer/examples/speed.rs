@@ -1,6 +1,8 @@
 //! Speed of the CPU passes of one file, as `llama-bench` measures it:
 //! `speed FILE THREADS PROMPT GENERATE DEPTH RUNS [SEQUENCES]`.
 //!
+//! A pass over the prompt (or a token) that is not measured comes first, as in `llama-bench`.
+//!
 //! Prints one JSON line with tokens a second, medians of the runs, and the peak of resident memory. `SEQUENCES` decode
 //! together; their tokens are counted together. `AXLLM_CPU` names the instruction set. `*_cpu` are the best of the runs by
 //! the calling thread's time on the processor: with one thread they hold while others use the machine.
@@ -26,6 +28,8 @@ fn main() {
     let vocab = model.config().vocab_size;
     let ids: Vec<u32> = (0..depth + prompt + generate).map(|n| (n * 7919 % vocab) as u32).collect();
     let mut logits = vec![0.0; vocab];
+    let first = &ids[..prompt.max(1)];
+    model.prefill(&mut model.sequence(first.len()), Input::Tokens(first)).unwrap();
     let (mut passes, mut steps) = (Vec::new(), Vec::new());
     for _ in 0..runs {
         let mut sequence = model.sequence(ids.len().max(1));

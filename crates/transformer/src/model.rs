@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Positions that go through the blocks together: bounds the buffers of a pass.
-const BATCH: usize = 256;
+const BATCH: usize = 264;
 
 /// How to run a model.
 #[derive(Clone, Debug, Default)]

@@ -22,12 +22,17 @@ const AHEAD: usize = 8192;
 /// Bytes of weights that meet one tile after the other: half of a small second-level cache.
 const CACHED: usize = 256 << 10;
 
-/// Groups `groups` of `weights` times every token of `x`.
+/// Groups `groups` of `weights` times some tiles of activations.
 ///
 /// # Safety
 /// As `Table::linear` says, on a machine that has `V`.
 #[inline(always)]
-pub(super) unsafe fn linear<V: Vector>(w: &Packed, groups: Range<usize>, x: &Activations, out: Out) {
+pub(super) unsafe fn linear<V: Vector>(
+    w: &Packed,
+    groups: Range<usize>,
+    x: (&Activations, Range<usize>),
+    out: Out,
+) {
     macro_rules! by_layout {
         ($layout:expr, $(($nibbles:literal $halves:literal $minima:literal $wide:literal))*) => {
             match ($layout.nibbles, $layout.halves, $layout.minima, $layout.wide) {
@@ -53,47 +58,54 @@ pub(super) unsafe fn linear<V: Vector>(w: &Packed, groups: Range<usize>, x: &Act
     }
 }
 
-/// A kind of panel: how the sixteen rows of each of `G` groups meet `N` tokens of a tile, from token `from` on.
+/// A kind of panel: how the sixteen rows of each of `G` groups meet the `N` tokens of a tile.
 trait Panel {
     /// Whether the registers hold the sums of two groups and six tokens.
     const PAIRS: bool;
 
     /// # Safety
-    /// The panels are groups of a matrix of this kind, the tile is one of `x` and has those tokens, columns agree.
+    /// The panels are groups of a matrix of this kind, the tile is one of `x`, has `N` tokens, and none beside them if `G` is 1;
+    /// columns agree.
     unsafe fn dot<V: Vector, const G: usize, const N: usize>(
         panels: [&[u8]; G],
         x: &Activations,
         tile: &Tile,
-        from: usize,
+        ask: bool,
     ) -> [[V; N]; G];
 }
 
 /// Groups in the order of memory for a single tile; for several, a part of the groups that stays in the cache meets one
 /// tile after the other, whose codes stay in the nearer one.
 #[inline(always)]
-unsafe fn panels<V: Vector, P: Panel>(w: &Packed, groups: Range<usize>, x: &Activations, out: Out) {
+unsafe fn panels<V: Vector, P: Panel>(
+    w: &Packed,
+    groups: Range<usize>,
+    (x, tiles): (&Activations, Range<usize>),
+    out: Out,
+) {
     let step = (CACHED / w.kind.group_bytes(w.cols)).max(1).next_multiple_of(2);
     for start in groups.clone().step_by(step) {
         let end = groups.end.min(start + step);
-        for tile in x.tiles() {
-            let mut group = start;
+        for (nth, tile) in x.tiles_in(tiles.clone()).enumerate() {
+            let (mut group, ask) = (start, nth == 0);
+            let [first, second] = tile.halves();
             // SAFETY: the tile's tokens exist, the groups are the caller's, as is the output.
             unsafe {
                 if V::ROOMY && P::PAIRS && tile.len == 12 {
                     while group + 2 <= end {
-                        meet::<V, P, 2, 6>(w, group, x, &tile, 0, out);
-                        meet::<V, P, 2, 6>(w, group, x, &tile, 6, out);
+                        meet::<V, P, 2, 6>(w, group, x, &first, ask, out);
+                        meet::<V, P, 2, 6>(w, group, x, &second, false, out);
                         group += 2;
                     }
                 }
                 while group < end {
                     match tile.len {
-                        12 => meet::<V, P, 1, 12>(w, group, x, &tile, 0, out),
-                        8 => meet::<V, P, 1, 8>(w, group, x, &tile, 0, out),
-                        6 => meet::<V, P, 1, 6>(w, group, x, &tile, 0, out),
-                        4 => meet::<V, P, 1, 4>(w, group, x, &tile, 0, out),
-                        2 => meet::<V, P, 1, 2>(w, group, x, &tile, 0, out),
-                        _ => meet::<V, P, 1, 1>(w, group, x, &tile, 0, out),
+                        12 => meet::<V, P, 1, 12>(w, group, x, &tile, ask, out),
+                        8 => meet::<V, P, 1, 8>(w, group, x, &tile, ask, out),
+                        6 => meet::<V, P, 1, 6>(w, group, x, &tile, ask, out),
+                        4 => meet::<V, P, 1, 4>(w, group, x, &tile, ask, out),
+                        2 => meet::<V, P, 1, 2>(w, group, x, &tile, ask, out),
+                        _ => meet::<V, P, 1, 1>(w, group, x, &tile, ask, out),
                     }
                     group += 1;
                 }
@@ -102,7 +114,7 @@ unsafe fn panels<V: Vector, P: Panel>(w: &Packed, groups: Range<usize>, x: &Acti
     }
 }
 
-/// `G` groups from `group` on times `N` tokens of a tile, from its token `from` on.
+/// `G` groups from `group` on times the `N` tokens of a tile; memory is asked for the next ones where `ask`.
 ///
 /// # Safety
 /// There are these groups and these tokens, and the output holds `[tokens][rows]`.
@@ -112,7 +124,7 @@ unsafe fn meet<V: Vector, P: Panel, const G: usize, const N: usize>(
     group: usize,
     x: &Activations,
     tile: &Tile,
-    from: usize,
+    ask: bool,
     out: Out,
 ) {
     // SAFETY: handed on from the caller; whole vectors are touched only where there are sixteen rows.
@@ -121,8 +133,8 @@ unsafe fn meet<V: Vector, P: Panel, const G: usize, const N: usize>(
         for g in 1..G {
             panels[g] = w.group(group + g);
         }
-        let sums = P::dot::<V, G, N>(panels, x, tile, from);
-        let to = out.base.add((tile.first + from) * out.stride + group * ROWS);
+        let sums = P::dot::<V, G, N>(panels, x, tile, ask);
+        let to = out.base.add(tile.first * out.stride + group * ROWS);
         if w.rows >= (group + G) * ROWS {
             for g in 0..G {
                 for n in 0..N {
@@ -189,10 +201,10 @@ impl<const NIBBLES: bool, const HALVES: bool, const MINIMA: bool, const WIDE: bo
         panels: [&[u8]; G],
         x: &Activations,
         tile: &Tile,
-        from: usize,
+        ask: bool,
     ) -> [[V; N]; G] {
         let bytes = Self::LAYOUT.block_bytes();
-        let first = tile.first == 0 && from == 0;
+        let width = if G == 1 { N } else { tile.width };
         // SAFETY: the panels hold `x.blocks()` blocks of this layout, the tile as many of codes and facts.
         unsafe {
             let mut sums = [[V::splat(0.0); N]; G];
@@ -200,13 +212,12 @@ impl<const NIBBLES: bool, const HALVES: bool, const MINIMA: bool, const WIDE: bo
                 let mut blocks = [std::ptr::null(); G];
                 for g in 0..G {
                     blocks[g] = panels[g].as_ptr().add(b * bytes);
-                    if first {
+                    if ask {
                         prefetch(blocks[g].wrapping_add(AHEAD), bytes);
                     }
                 }
-                let width = if G == 1 { N } else { tile.len };
-                let codes = tile.codes.add((b * BLOCK * width) + from * 4);
-                let facts = tile.facts.add(b * tile.facts_len * width + from);
+                let codes = tile.codes.add(b * BLOCK * width);
+                let facts = tile.facts.add(b * tile.facts_len * width);
                 let dots = if NIBBLES {
                     nibble_dots::<V, HALVES, MINIMA, G, N>(blocks, codes, facts, width)
                 } else {
@@ -331,9 +342,9 @@ macro_rules! float_panel {
                 panels: [&[u8]; G],
                 x: &Activations,
                 tile: &Tile,
-                from: usize,
+                _ask: bool,
             ) -> [[V; N]; G] {
-                let values = x.row(tile.first + from).as_ptr();
+                let values = x.row(tile.first).as_ptr();
                 // SAFETY: the panels hold sixteen values a column; each token's values lie a row apart.
                 unsafe {
                     let mut sums = [[V::splat(0.0); N]; G];

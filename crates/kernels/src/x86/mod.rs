@@ -34,7 +34,12 @@ macro_rules! shells {
                 unsafe { quantise::quantise::<V>(values, place) }
             }
             #[target_feature(enable = $features)]
-            pub(super) unsafe fn linear(w: &Packed, range: Range<usize>, x: &Activations, out: Out) {
+            pub(super) unsafe fn linear(
+                w: &Packed,
+                range: Range<usize>,
+                x: (&Activations, Range<usize>),
+                out: Out,
+            ) {
                 // SAFETY: see above.
                 unsafe { linear::linear::<V>(w, range, x, out) }
             }
