@@ -147,6 +147,28 @@ fn what_is_made_to_harm_is_refused_in_little_memory() {
 }
 
 #[test]
+fn a_large_one_is_opened_in_little_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("embeddings.npz");
+    let mut state = 1_u32;
+    let fill = |_, row: &mut [f16]| -> Result<(), EmbeddingsError> {
+        for number in row {
+            state = state.wrapping_mul(0x0019_660D).wrapping_add(0x3C6E_F35F);
+            *number = f16::from_bits((state >> 16) as u16 & 0x3FF8);
+        }
+        Ok(())
+    };
+    // large enough to be inflated on several threads
+    Embeddings::write_npz(&path, 9000, 1024, fill).unwrap();
+    let mut bytes = fs::read(&path).unwrap();
+    assert!(bytes.len() > 9 << 20, "{}", bytes.len());
+    assert!(opened(&path, &bytes, "whole").is_none());
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    assert!(opened(&path, &bytes, "damaged").is_some());
+}
+
+#[test]
 fn numbers_that_are_not_those_of_the_checksum_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("embeddings.npz");

@@ -1,12 +1,13 @@
 //! The `.npz` container: a zip of `.npy` arrays, nothing of which is believed before it is checked.
 
 use super::EmbeddingsError;
+use super::segments::Deflated;
 use half::f16;
 use npyz::NpyHeader;
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-use zip::ZipArchive;
+use zip::{CompressionMethod, ZipArchive};
 
 /// Members that an archive may have; ours has four.
 const MAX_MEMBERS: usize = 64;
@@ -114,6 +115,16 @@ impl Archive {
     /// The rows, for reading.
     pub fn rows(&mut self) -> Result<Array<'_>, EmbeddingsError> {
         self.array(ROWS)
+    }
+
+    /// The rows for who inflates them by itself. `None` where they are not deflated or not all there.
+    pub fn deflated_rows(&mut self) -> Option<Deflated> {
+        let file = File::open(&self.path).ok()?;
+        let member = self.zip.by_name(&format!("{ROWS}.npy")).ok()?;
+        let (at, length, inflated) = (member.data_start()?, member.compressed_size(), member.size());
+        let there =
+            member.compression() == CompressionMethod::Deflated && at.checked_add(length)? <= self.file_size;
+        there.then_some(Deflated { file, at, length, inflated })
     }
 
     fn array(&mut self, member: &'static str) -> Result<Array<'_>, EmbeddingsError> {

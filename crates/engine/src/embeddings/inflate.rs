@@ -1,10 +1,11 @@
-//! The rows out of their archive: into a file beside it, or into memory. Little more than a buffer is held at once.
+//! The rows out of their archive: into a file beside it, or into memory. Few buffers are held at once.
 
 use super::archive::{Archive, Array, Matrix};
+use super::segments::{self, Plan};
 use super::{EmbeddingsError, raw, write};
 use half::f16;
 use std::fs::File;
-use std::io::Write;
+use std::io::{Seek, Write};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
@@ -39,17 +40,46 @@ pub(super) fn to_file(
     matrix: &Matrix,
     copy: &Path,
     turn: Option<&File>,
+    plan: Plan,
 ) -> Result<(), EmbeddingsError> {
     let failed = |source| EmbeddingsError::Write { path: copy.to_owned(), source };
     if turn.is_some() {
         raw::remove_outdated(copy);
     }
     let mut file = write::temporary_beside(copy).map_err(failed)?;
+    if !in_segments(archive, matrix, file.as_file_mut(), plan).map_err(failed)? {
+        in_one_go(archive, matrix, file.as_file_mut(), failed)?;
+    }
+    file.persist(copy).map_err(|error| failed(error.error))?;
+    Ok(())
+}
+
+/// On several threads. `false` where that cannot be done; the file is empty then.
+fn in_segments(archive: &mut Archive, matrix: &Matrix, out: &mut File, plan: Plan) -> std::io::Result<bool> {
+    let Some(rows) = archive.deflated_rows() else { return Ok(false) };
+    write::write_header(out, &matrix.shape(), "<f2")?;
+    let at = out.stream_position()?;
+    let done = segments::inflate(&rows, matrix, out, at, plan)?;
+    if done {
+        out.sync_all()?;
+    } else {
+        out.set_len(0)?;
+        out.rewind()?;
+    }
+    Ok(done)
+}
+
+/// With one thread that inflates and one that writes.
+fn in_one_go(
+    archive: &mut Archive,
+    matrix: &Matrix,
+    out: &mut File,
+    failed: impl Fn(std::io::Error) -> EmbeddingsError,
+) -> Result<(), EmbeddingsError> {
     let mut rows = archive.rows()?;
     thread::scope(|scope| {
         let (full, to_write) = sync_channel::<Vec<u8>>(PARTS);
         let (written, empty) = sync_channel::<Vec<u8>>(PARTS);
-        let out = file.as_file_mut();
         let writer = scope.spawn(move || -> std::io::Result<()> {
             write::write_header(out, &matrix.shape(), "<f2")?;
             for part in to_write {
@@ -63,9 +93,7 @@ pub(super) fn to_file(
         // the writer's error explains the reader's end, if both have one
         writer.join().expect("the writer does not panic").map_err(failed)?;
         read
-    })?;
-    file.persist(copy).map_err(|error| failed(error.error))?;
-    Ok(())
+    })
 }
 
 /// Fills buffers and sends them off. Ends early, without an error, when nobody takes them any more.

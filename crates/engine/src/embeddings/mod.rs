@@ -4,9 +4,12 @@
 //! it, named after the array's checksum; later ones map that file: nothing is read but the rows that are asked for.
 
 mod archive;
+mod block_start;
 mod error;
 mod inflate;
 mod raw;
+mod segments;
+mod unknown;
 mod write;
 
 pub use error::EmbeddingsError;
@@ -16,6 +19,7 @@ use archive::{Archive, Matrix};
 use half::f16;
 use ndarray::{Array2, ArrayView1};
 use raw::RawRows;
+use segments::Plan;
 use std::path::Path;
 
 /// One row of half-precision numbers for each token, from a NumPy archive (`.npz`).
@@ -51,7 +55,8 @@ impl Embeddings {
         if let Some(rows) = RawRows::map(&copy, &matrix) {
             return Ok(Self { rows: Rows::Mapped(rows), matrix });
         }
-        let rows = match inflate::to_file(&mut archive, &matrix, &copy, turn.as_ref()) {
+        let plan = Plan::of_this_machine();
+        let rows = match inflate::to_file(&mut archive, &matrix, &copy, turn.as_ref(), plan) {
             Ok(()) => RawRows::map(&copy, &matrix).map(Rows::Mapped),
             Err(EmbeddingsError::Write { source, .. }) => Some(resident(&mut archive, &matrix, &source)?),
             Err(error) => return Err(error),
