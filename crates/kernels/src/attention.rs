@@ -118,37 +118,20 @@ impl Attention<'_> {
         (((span.lane + lane) * heads + head) * group + member) * dim
     }
 
-    /// A span's queries, scaled and laid out as [`Tile::queries`] says, into `out`.
-    pub(crate) fn lay(&self, span: Span, head: usize, out: &mut [f32]) {
-        let dim = self.shape().1;
-        for (first, len) in parts(span.count) {
-            for n in 0..len {
-                let query = &self.queries[self.place(span, head, first + n)..][..dim];
-                for (d, value) in query.iter().enumerate() {
-                    out[first * dim + d * len + n] = value * self.scale;
-                }
-            }
-        }
-    }
-
     /// A span in one segment.
-    pub(crate) fn tile<'a>(
-        &'a self,
-        span: Span,
-        head: usize,
-        segment: usize,
-        queries: &'a [f32],
-    ) -> Tile<'a> {
-        let (group, dim) = (self.group(), self.shape().1);
-        let cache = self.caches[self.lanes[span.lane].sequence];
-        let (keys, values) = cache.head(segment, self.layer, head);
-        let mut seen = [(0, 0); QUERIES];
-        for (n, seen) in seen[..span.count].iter_mut().enumerate() {
-            let range = self.seen(self.lanes[span.lane + (span.first + n) / group]);
+    pub(crate) fn tile(&self, span: Span, head: usize, segment: usize) -> Tile<'_> {
+        let (group, (heads, dim, _)) = (self.group(), self.shape());
+        let (keys, values) = self.caches[self.lanes[span.lane].sequence].head(segment, self.layer, head);
+        let (mut at, mut seen) = ([0; QUERIES], [(0, 0); QUERIES]);
+        let (mut lane, mut member) = (span.lane + span.first / group, span.first % group);
+        for n in 0..span.count {
+            at[n] = ((lane * heads + head) * group + member) * dim;
+            let range = self.seen(self.lanes[lane]);
             let local = |position: usize| position.saturating_sub(segment * SEGMENT).min(SEGMENT);
-            *seen = (local(range.start), local(range.end));
+            seen[n] = (local(range.start), local(range.end));
+            (lane, member) = if member + 1 == group { (lane + 1, 0) } else { (lane, member + 1) };
         }
-        Tile { queries, keys, values, dim, count: span.count, seen }
+        Tile { queries: self.queries, at, scale: self.scale, keys, values, dim, count: span.count, seen }
     }
 }
 
@@ -169,8 +152,11 @@ pub(crate) fn parts(count: usize) -> impl Iterator<Item = (usize, usize)> {
 
 /// What the kernels get: some queries and one head of one segment.
 pub(crate) struct Tile<'a> {
-    /// Part by part (see [`parts`]) `[head_dim][len]`.
+    /// Those of the tile begin at `at`, `dim` values each.
     pub(crate) queries: &'a [f32],
+    pub(crate) at: [usize; QUERIES],
+    /// Factor on q·k.
+    pub(crate) scale: f32,
     /// `[SEGMENT / 16][head_dim][16]`
     pub(crate) keys: &'a [u16],
     /// `[SEGMENT][width]`
@@ -229,7 +215,6 @@ impl Partial {
 /// Buffers of one thread.
 #[derive(Debug)]
 pub(crate) struct Buffers {
-    pub(crate) queries: Vec<f32>,
     /// `[QUERIES][SEGMENT]`
     pub(crate) scores: Vec<f32>,
     pub(crate) sum: Partial,
@@ -238,11 +223,10 @@ pub(crate) struct Buffers {
 
 impl Buffers {
     pub(crate) fn new() -> Self {
-        Self { queries: Vec::new(), scores: Vec::new(), sum: Partial::new(0), next: Partial::new(0) }
+        Self { scores: Vec::new(), sum: Partial::new(0), next: Partial::new(0) }
     }
 
-    pub(crate) fn fit(&mut self, dim: usize, width: usize) {
-        self.queries.resize(QUERIES * dim, 0.0);
+    pub(crate) fn fit(&mut self, width: usize) {
         self.scores.resize(QUERIES * SEGMENT, 0.0);
         self.sum.clear(width);
         self.next.clear(width);

@@ -338,25 +338,23 @@ impl Compute {
                 }
             }
         };
-        // one segment of one span and head, into `next`
-        let one = |span: Span,
-                   head: usize,
-                   segment: usize,
-                   queries: &[f32],
-                   scores: &mut [f32],
-                   next: &mut Partial| {
-            let tile = job.tile(span, head, segment, queries);
+        // one segment of one span and head
+        let one = |span: Span, head: usize, segment: usize, scores: &mut [f32], out: &mut Partial| {
+            let tile = job.tile(span, head, segment);
             // SAFETY: `table_for` checked the instruction set; the tile and the buffers have the table's lengths.
-            unsafe { (self.table.attend)(&tile, scores, next) };
+            unsafe { (self.table.attend)(&tile, scores, out) };
         };
         let whole = |n: usize| {
             let (span, head) = (spans[n / heads], n % heads);
             BUFFERS.with_borrow_mut(|buffers| {
-                buffers.fit(dim, width);
-                let Buffers { queries, scores, sum, next } = buffers;
-                job.lay(span, head, queries);
-                for segment in job.segments(span) {
-                    one(span, head, segment, queries, scores, next);
+                buffers.fit(width);
+                let Buffers { scores, sum, next } = buffers;
+                let mut segments = job.segments(span);
+                if let Some(first) = segments.next() {
+                    one(span, head, first, scores, sum);
+                }
+                for segment in segments {
+                    one(span, head, segment, scores, next);
                     sum.join(next, span.count());
                 }
                 finish(span, head, sum);
@@ -379,9 +377,8 @@ impl Compute {
         self.chunks(&mut partials, 1, |n, partial| {
             let (span, head, segment) = pieces[n];
             BUFFERS.with_borrow_mut(|buffers| {
-                buffers.fit(dim, width);
-                job.lay(span, head, &mut buffers.queries);
-                one(span, head, segment, &buffers.queries, &mut buffers.scores, &mut partial[0]);
+                buffers.fit(width);
+                one(span, head, segment, &mut buffers.scores, &mut partial[0]);
             });
         });
         let mut parts = pieces.iter().zip(&partials).peekable();

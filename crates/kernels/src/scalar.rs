@@ -143,7 +143,7 @@ fn attend(tile: &Tile<'_>, scores: &mut [f32], out: &mut Partial) {
             for (score, at) in scores.iter_mut().zip(seen.clone()) {
                 let dot = (0..dim).map(|d| {
                     let key = tile.keys[at / LANES * LANES * dim + d * LANES + at % LANES];
-                    f64::from(tile.queries[first * dim + d * len + n - first]) * half(key)
+                    f64::from(tile.queries[tile.at[n] + d] * tile.scale) * half(key)
                 });
                 *score = dot.sum::<f64>() as f32;
             }

@@ -47,18 +47,28 @@ unsafe fn part<V: Vector, const N: usize>(
     let low = seen.iter().filter(|(from, to)| from < to).map(|seen| seen.0).min().unwrap_or(0);
     let high = seen.iter().filter(|(from, to)| from < to).map(|seen| seen.1).max().unwrap_or(0);
     let width = tile.dim.next_multiple_of(LANES);
-    let queries = tile.queries[first * tile.dim..][..N * tile.dim].as_ptr();
+    let mut queries = [std::ptr::null(); N];
+    for n in 0..N {
+        queries[n] = tile.queries[tile.at[first + n]..][..tile.dim].as_ptr();
+    }
     let scores = scores[..N * SEGMENT].as_mut_ptr();
     let values = out.values[first * width..][..N * width].as_mut_ptr();
     // SAFETY: low and high are positions of the segment, whose keys and values the tile has; pointers as above.
     unsafe {
-        let keys = tile.keys.as_ptr();
-        if V::ROOMY {
-            products::<V, 4, N>(queries, keys, tile.dim, low..high, scores);
-        } else if N > 3 {
-            products::<V, 1, N>(queries, keys, tile.dim, low..high, scores);
-        } else {
-            products::<V, 2, N>(queries, keys, tile.dim, low..high, scores);
+        // as many positions at once as registers hold sums for, the last few sixteen at a time
+        let (mut at, high) = (low / LANES * LANES, high.next_multiple_of(LANES));
+        while at < high {
+            let keys = tile.keys.as_ptr().add(at * tile.dim);
+            let to = scores.add(at);
+            let scaled = (tile.dim, V::splat(tile.scale));
+            at += LANES
+                * if V::ROOMY && high - at >= 4 * LANES {
+                    products::<V, 4, N>(&queries, keys, scaled, to)
+                } else if (V::ROOMY || N <= 3) && high - at >= 2 * LANES {
+                    products::<V, 2, N>(&queries, keys, scaled, to)
+                } else {
+                    products::<V, 1, N>(&queries, keys, scaled, to)
+                };
         }
         for (n, seen) in seen.iter().enumerate() {
             let row = scores.add(n * SEGMENT);
@@ -80,42 +90,65 @@ unsafe fn part<V: Vector, const N: usize>(
     }
 }
 
-/// Scores of the positions in `seen`, and of those that share vectors with them: `[N][SEGMENT]`.
+/// Scores of `M` vectors of positions: `[N][SEGMENT]`; returns `M`.
 #[inline(always)]
 unsafe fn products<V: Vector, const M: usize, const N: usize>(
-    queries: *const f32,
+    queries: &[*const f32; N],
     keys: *const u16,
-    dim: usize,
-    seen: std::ops::Range<usize>,
+    (dim, scale): (usize, V),
     scores: *mut f32,
-) {
-    let step = M * LANES;
-    for from in (seen.start / step * step..seen.end).step_by(step) {
-        // SAFETY: a segment is a whole number of steps, so the vectors lie within its keys and the scores.
-        unsafe {
-            let keys = keys.add(from * dim);
-            let mut sums = [[V::splat(0.0); N]; M];
-            for d in 0..dim {
-                if N <= FEW {
-                    prefetch(keys.wrapping_add(step * dim + d * step).cast(), step * size_of::<u16>());
-                }
-                let mut key = [V::splat(0.0); M];
+) -> usize {
+    // SAFETY: the caller gives so many keys, and room for as many scores.
+    unsafe {
+        let mut sums = [[V::splat(0.0); N]; M];
+        for d in 0..dim {
+            if N <= FEW {
                 for m in 0..M {
-                    key[m] = V::load_f16(keys.add((m * dim + d) * LANES));
-                }
-                for n in 0..N {
-                    let query = V::splat(*queries.add(d * N + n));
-                    for m in 0..M {
-                        sums[m][n] = key[m].fma(query, sums[m][n]);
-                    }
+                    prefetch(keys.wrapping_add(((M + m) * dim + d) * LANES).cast(), LANES * size_of::<u16>());
                 }
             }
+            let mut key = [V::splat(0.0); M];
             for m in 0..M {
-                for n in 0..N {
-                    sums[m][n].store(scores.add(n * SEGMENT + from + m * LANES));
+                key[m] = V::load_f16(keys.add((m * dim + d) * LANES));
+            }
+            for n in 0..N {
+                let query = V::splat(*queries[n].add(d));
+                for m in 0..M {
+                    sums[m][n] = key[m].fma(query, sums[m][n]);
                 }
             }
         }
+        for m in 0..M {
+            for n in 0..N {
+                sums[m][n].mul(scale).store(scores.add(n * SEGMENT + m * LANES));
+            }
+        }
+    }
+    M
+}
+
+/// Sixteen times `outside`, `inside`, and `outside` again: what [`within`] cuts vectors from.
+const fn edges(outside: f32, inside: f32) -> [f32; 3 * LANES] {
+    let mut edges = [outside; 3 * LANES];
+    let mut n = LANES;
+    while n < 2 * LANES {
+        edges[n] = inside;
+        n += 1;
+    }
+    edges
+}
+/// What a score is at most, and what a weight is multiplied by.
+const BOUNDS: [f32; 3 * LANES] = edges(f32::NEG_INFINITY, f32::INFINITY);
+const FACTORS: [f32; 3 * LANES] = edges(0.0, 1.0);
+
+/// The vector for the positions from `start` on: inside for those from `from` up to `to`, else outside.
+#[inline(always)]
+unsafe fn within<V: Vector>(edges: &[f32; 3 * LANES], start: usize, (from, to): (usize, usize)) -> V {
+    let lanes = |position: usize| position.saturating_sub(start).min(LANES);
+    // SAFETY: sixteen floats follow either place.
+    unsafe {
+        let (from, to) = (edges.as_ptr().add(LANES - lanes(from)), edges.as_ptr().add(2 * LANES - lanes(to)));
+        V::load(from).min(V::load(to))
     }
 }
 
@@ -124,39 +157,27 @@ unsafe fn products<V: Vector, const M: usize, const N: usize>(
 unsafe fn weights<V: Vector>(
     scores: *mut f32,
     range: std::ops::Range<usize>,
-    (from, to): (usize, usize),
+    seen: (usize, usize),
 ) -> (f32, f32) {
-    let blocks = range.start / LANES..range.end.div_ceil(LANES);
-    let seen = |block: usize, lane: usize| (from..to).contains(&(block * LANES + lane));
-    let whole = |block: usize| block * LANES >= from && (block + 1) * LANES <= to;
-    // SAFETY: blocks of scores that the caller has, and arrays of sixteen floats.
+    let starts = (range.start / LANES * LANES..range.end).step_by(LANES);
+    let whole = |start: usize| start >= seen.0 && start + LANES <= seen.1;
+    // SAFETY: vectors of scores that the caller has.
     unsafe {
         let mut largest = V::splat(f32::NEG_INFINITY);
-        for block in blocks.clone() {
-            let mut score = V::load(scores.add(block * LANES));
-            if !whole(block) {
-                let bound: [f32; LANES] =
-                    std::array::from_fn(
-                        |lane| {
-                            if seen(block, lane) { f32::INFINITY } else { f32::NEG_INFINITY }
-                        },
-                    );
-                score = score.min(V::load(bound.as_ptr()));
+        for start in starts.clone() {
+            let mut score = V::load(scores.add(start));
+            if !whole(start) {
+                score = score.min(within(&BOUNDS, start, seen));
             }
             largest = largest.max(score);
         }
         let largest = largest.largest();
         let mut sum = V::splat(0.0);
-        for block in blocks {
-            let at = scores.add(block * LANES);
+        for start in starts {
+            let at = scores.add(start);
             let mut weight = exp(V::load(at).sub(V::splat(largest)));
-            if !whole(block) {
-                let mut lanes = [0.0; LANES];
-                weight.store(lanes.as_mut_ptr());
-                for (lane, weight) in lanes.iter_mut().enumerate() {
-                    *weight = if seen(block, lane) { *weight } else { 0.0 };
-                }
-                weight = V::load(lanes.as_ptr());
+            if !whole(start) {
+                weight = weight.mul(within(&FACTORS, start, seen));
             }
             weight.store(at);
             sum = sum.add(weight);
