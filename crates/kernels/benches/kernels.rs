@@ -95,10 +95,9 @@ fn main() {
     let (x, weight) = (vec![0.3; 2048], vec![0.7; 2048]);
     let mut out = x.clone();
     bench("norm of 2,048".into(), (8192.0, 0.0, 1.0), &mut || compute.rms_norm(&x, &weight, 1e-5, &mut out));
-    let mut gate = vec![0.3; 8192];
+    let (gate, mut out) = (vec![0.3; 8192], vec![0.0; 8192]);
     bench("swiglu of 8,192".into(), (65536.0, 0.0, 1.0), &mut || {
-        gate.fill(0.3);
-        compute.swiglu(&mut gate[..], &[0.5; 8192]);
+        compute.swiglu(&gate, &[0.5; 8192], &mut out);
     });
     let head = weights(&compute, Format::Q4_0, (16, 2048), 1);
     let mut activations = Activations::default();

@@ -272,14 +272,14 @@ impl Compute {
         }
     }
 
-    /// `gate = silu(gate) · up`.
+    /// `out = silu(gate) · up`.
     ///
     /// # Panics
     /// When the lengths differ.
-    pub fn swiglu(&self, gate: &mut [f32], up: &[f32]) {
-        assert_eq!(gate.len(), up.len(), "gate and up differ in length");
+    pub fn swiglu(&self, gate: &[f32], up: &[f32], out: &mut [f32]) {
+        assert!(gate.len() == up.len() && gate.len() == out.len(), "gate, up and out differ in length");
         // SAFETY: `table_for` checked the instruction set; the lengths are equal.
-        unsafe { (self.table.swiglu)(gate, up) };
+        unsafe { (self.table.swiglu)(gate, up, out) };
     }
 
     /// Stores keys and values (`[lanes][kv_heads · head_dim]`) of one position a lane in one layer; `ready(n, keys)` may

@@ -126,10 +126,10 @@ fn rms_norm(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
     }
 }
 
-fn swiglu(gate: &mut [f32], up: &[f32]) {
-    for (gate, up) in gate.iter_mut().zip(up) {
+fn swiglu(gate: &[f32], up: &[f32], out: &mut [f32]) {
+    for ((out, gate), up) in out.iter_mut().zip(gate).zip(up) {
         let g = f64::from(*gate);
-        *gate = (g / (1.0 + (-g).exp())) as f32 * up;
+        *out = (g / (1.0 + (-g).exp())) as f32 * up;
     }
 }
 

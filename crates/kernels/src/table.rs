@@ -34,8 +34,8 @@ pub(crate) struct Table {
     pub(crate) linear: unsafe fn(&Packed, Range<usize>, (&Activations, Range<usize>), Out),
     /// `out = x / rms(x) · weight`; equal lengths.
     pub(crate) rms_norm: unsafe fn(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]),
-    /// `gate = silu(gate) · up`; equal lengths.
-    pub(crate) swiglu: unsafe fn(gate: &mut [f32], up: &[f32]),
+    /// `out = silu(gate) · up`; equal lengths.
+    pub(crate) swiglu: unsafe fn(gate: &[f32], up: &[f32], out: &mut [f32]),
     /// Attention of one tile to one segment; `scores` is scratch for `[QUERIES][SEGMENT]`, `out` has a row a query.
     pub(crate) attend: unsafe fn(&Tile<'_>, scores: &mut [f32], out: &mut Partial),
 }

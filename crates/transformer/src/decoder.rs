@@ -16,7 +16,9 @@ pub(crate) struct Decoder<'a> {
     pub(crate) compute: &'a Compute,
 }
 
-/// Buffers of a pass over `tokens` positions, allocated once a pass.
+/// Buffers of a pass over `tokens` positions, kept from one pass to the next: new memory comes page by page, and a page
+/// costs as much as a row of work.
+#[derive(Debug, Default)]
 pub(crate) struct Scratch {
     /// `[tokens, embedding_dim]`: the residual stream.
     pub(crate) x: Vec<f32>,
@@ -38,22 +40,18 @@ pub(crate) struct Scratch {
 }
 
 impl Scratch {
-    pub(crate) fn new(config: &Config, tokens: usize) -> Self {
-        Self {
-            x: vec![0.0; tokens * config.embedding_dim],
-            q: vec![0.0; tokens * config.q_dim()],
-            k: vec![0.0; tokens * config.kv_dim()],
-            v: vec![0.0; tokens * config.kv_dim()],
-            attended: vec![0.0; tokens * config.q_dim()],
-            gate: vec![0.0; tokens * config.ff_dim],
-            up: vec![0.0; tokens * config.ff_dim],
-            angles: vec![Vec::new(); tokens],
-            activations: Activations::default(),
-        }
+    /// Makes room for a pass over `tokens` positions; the contents are left over from another.
+    pub(crate) fn fit(&mut self, config: &Config, tokens: usize) {
+        self.x.resize(tokens * config.embedding_dim, 0.0);
+        self.q.resize(tokens * config.q_dim(), 0.0);
+        self.k.resize(tokens * config.kv_dim(), 0.0);
+        self.v.resize(tokens * config.kv_dim(), 0.0);
+        self.attended.resize(tokens * config.q_dim(), 0.0);
+        self.gate.resize(tokens * config.ff_dim, 0.0);
+        self.up.resize(tokens * config.ff_dim, 0.0);
+        self.angles.resize(tokens, Vec::new());
     }
-}
 
-impl Scratch {
     /// Keeps some rows of the residual stream; the rest follows.
     fn keep(&mut self, rows: &[usize], config: &Config) {
         let dim = config.embedding_dim;
@@ -203,8 +201,7 @@ impl Decoder<'_> {
         let kinds = [block.down.kind()];
         self.compute.activate(&mut s.activations, (s.angles.len(), width), &kinds, |token, row| {
             let at = token * width..(token + 1) * width;
-            row.copy_from_slice(&gate[at.clone()]);
-            self.compute.swiglu(row, &up[at]);
+            self.compute.swiglu(&gate[at.clone()], &up[at], row);
         });
         add_product(self.compute, &s.activations, &block.down, &mut s.x);
     }

@@ -3,6 +3,7 @@
 use std::{
     ops::Range,
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
 };
 
 use half::f16;
@@ -53,6 +54,8 @@ pub struct Model {
     weights: Weights,
     rope: Rope,
     compute: Compute,
+    /// Of passes that are over.
+    scratch: Mutex<Vec<Scratch>>,
 }
 
 impl Model {
@@ -77,7 +80,7 @@ impl Model {
         }
         let weights = Weights::read(&checkpoint, &config, &compute, &options)?;
         let rope = Rope::new(&config);
-        Ok(Self { checkpoint, config, weights, rope, compute })
+        Ok(Self { checkpoint, config, weights, rope, compute, scratch: Mutex::default() })
     }
 
     /// The model's shape.
@@ -212,7 +215,9 @@ impl Model {
     fn slices(&self, slices: &mut [Slice<'_>]) -> Result<(), ForwardError> {
         let Config { embedding_dim, .. } = self.config;
         let tokens = slices.iter().map(|slice| slice.range.len()).sum();
-        let mut scratch = Scratch::new(&self.config, tokens);
+        let idle = || self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut scratch = idle().pop().unwrap_or_default();
+        scratch.fit(&self.config, tokens);
         let (mut lanes, mut wanted, mut at) = (Vec::with_capacity(tokens), Vec::new(), 0);
         for (n, slice) in slices.iter_mut().enumerate() {
             let len = slice.range.len();
@@ -239,6 +244,7 @@ impl Model {
             slice.sequence.advance(slice.range.len());
         }
         hand_out(&decoder, slices, &mut scratch);
+        idle().push(scratch);
         Ok(())
     }
 

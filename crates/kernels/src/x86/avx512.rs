@@ -9,6 +9,25 @@ use super::vector::{Vector, max8, sum8};
 #[derive(Clone, Copy)]
 pub(super) struct Avx512<const DOT: bool>(__m512);
 
+/// The reduction of `sum` for four vectors at once: the same steps, those of several vectors in one.
+macro_rules! reduce {
+    ($vectors:expr, $join:ident) => {{
+        let [a, b, c, d] = $vectors;
+        let low = _mm512_shuffle_f32x4::<0x44>(a.0, b.0);
+        let ab = $join(low, _mm512_shuffle_f32x4::<0xEE>(a.0, b.0));
+        let low = _mm512_shuffle_f32x4::<0x44>(c.0, d.0);
+        let cd = $join(low, _mm512_shuffle_f32x4::<0xEE>(c.0, d.0));
+        let fours = $join(_mm512_shuffle_f32x4::<0x88>(ab, cd), _mm512_shuffle_f32x4::<0xDD>(ab, cd));
+        let twos = $join(fours, _mm512_permute_ps::<0b11_10_11_10>(fours));
+        let ones = $join(twos, _mm512_permute_ps::<0b01_01_01_01>(twos));
+        let first_of_fours = _mm512_setr_epi32(0, 4, 8, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+        let packed = _mm512_permutexvar_ps(first_of_fours, ones);
+        let mut reduced = [0.0; 4];
+        _mm_storeu_ps(reduced.as_mut_ptr(), _mm512_castps512_ps128(packed));
+        reduced
+    }};
+}
+
 impl<const DOT: bool> Avx512<DOT> {
     #[inline(always)]
     unsafe fn halves(self) -> (__m256, __m256) {
@@ -101,23 +120,8 @@ impl<const DOT: bool> Vector for Avx512<DOT> {
         }
     }
     #[inline(always)]
-    unsafe fn sums([a, b, c, d]: [Self; 4]) -> [f32; 4] {
-        // the additions of `sum`, those of several vectors in one
-        unsafe {
-            let low = _mm512_shuffle_f32x4::<0x44>(a.0, b.0);
-            let ab = _mm512_add_ps(low, _mm512_shuffle_f32x4::<0xEE>(a.0, b.0));
-            let low = _mm512_shuffle_f32x4::<0x44>(c.0, d.0);
-            let cd = _mm512_add_ps(low, _mm512_shuffle_f32x4::<0xEE>(c.0, d.0));
-            let fours =
-                _mm512_add_ps(_mm512_shuffle_f32x4::<0x88>(ab, cd), _mm512_shuffle_f32x4::<0xDD>(ab, cd));
-            let twos = _mm512_add_ps(fours, _mm512_permute_ps::<0b11_10_11_10>(fours));
-            let ones = _mm512_add_ps(twos, _mm512_permute_ps::<0b01_01_01_01>(twos));
-            let first_of_fours = _mm512_setr_epi32(0, 4, 8, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
-            let packed = _mm512_permutexvar_ps(first_of_fours, ones);
-            let mut sums = [0.0; 4];
-            _mm_storeu_ps(sums.as_mut_ptr(), _mm512_castps512_ps128(packed));
-            sums
-        }
+    unsafe fn sums(vectors: [Self; 4]) -> [f32; 4] {
+        unsafe { reduce!(vectors, _mm512_add_ps) }
     }
     #[inline(always)]
     unsafe fn largest(self) -> f32 {
@@ -125,6 +129,10 @@ impl<const DOT: bool> Vector for Avx512<DOT> {
             let (low, high) = self.halves();
             max8(_mm256_max_ps(low, high))
         }
+    }
+    #[inline(always)]
+    unsafe fn largests(vectors: [Self; 4]) -> [f32; 4] {
+        unsafe { reduce!(vectors, _mm512_max_ps) }
     }
     #[inline(always)]
     unsafe fn store_codes(self, to: *mut i8) {

@@ -49,9 +49,9 @@ macro_rules! shells {
                 unsafe { rows::rms_norm::<V>(x, weight, eps, out) }
             }
             #[target_feature(enable = $features)]
-            pub(super) unsafe fn swiglu(gate: &mut [f32], up: &[f32]) {
+            pub(super) unsafe fn swiglu(gate: &[f32], up: &[f32], out: &mut [f32]) {
                 // SAFETY: see above.
-                unsafe { rows::swiglu::<V>(gate, up) }
+                unsafe { rows::swiglu::<V>(gate, up, out) }
             }
             #[target_feature(enable = $features)]
             pub(super) unsafe fn attend(tile: &Tile<'_>, scores: &mut [f32], out: &mut Partial) {

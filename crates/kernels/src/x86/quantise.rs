@@ -35,9 +35,15 @@ unsafe fn blocks<V: Vector>(values: *const f32, count: usize, first: usize, plac
     // SAFETY: the caller gives so many values, and `n` stays below `count`.
     unsafe {
         let mut largest = [0.0; TOGETHER];
-        for (n, largest) in largest.iter_mut().enumerate().take(count) {
-            let (a, b) = block::<V>(values, n);
-            *largest = a.abs().max(b.abs()).largest();
+        for (four, largest) in largest.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+            let mut sizes = [V::splat(0.0); 4];
+            for n in 0..4 {
+                if four * 4 + n < count {
+                    let (a, b) = block::<V>(values, four * 4 + n);
+                    sizes[n] = a.abs().max(b.abs());
+                }
+            }
+            *largest = V::largests(sizes);
         }
         let mut factors = [([0.0; TOGETHER], [0.0; TOGETHER]); STEPS.len()];
         for (steps, (up, down)) in STEPS.into_iter().zip(&mut factors) {

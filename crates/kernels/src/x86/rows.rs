@@ -27,22 +27,23 @@ impl Zip for SiluTimes {
     }
 }
 
-/// Writes `zip(x, y)` to `x`, sixteen values at a time; the tail is padded.
+/// `out = zip(x, y)`, sixteen values at a time; the tail is padded. Equal lengths.
 #[inline(always)]
-unsafe fn zip_in_place<V: Vector>(x: &mut [f32], y: &[f32], zip: impl Zip) {
-    let (mut x_chunks, mut y_chunks) = (x.chunks_exact_mut(LANES), y.chunks_exact(LANES));
+unsafe fn zip<V: Vector>(x: &[f32], y: &[f32], out: &mut [f32], zip: impl Zip) {
+    let (x_chunks, y_chunks) = (x.chunks_exact(LANES), y.chunks_exact(LANES));
+    let (x, y) = (x_chunks.remainder(), y_chunks.remainder());
+    let mut out_chunks = out.chunks_exact_mut(LANES);
     // SAFETY: each chunk, and each padded buffer, is sixteen floats.
     unsafe {
-        for (x, y) in x_chunks.by_ref().zip(y_chunks.by_ref()) {
-            zip.apply(V::load(x.as_ptr()), V::load(y.as_ptr())).store(x.as_mut_ptr());
+        for ((x, y), out) in x_chunks.zip(y_chunks).zip(out_chunks.by_ref()) {
+            zip.apply(V::load(x.as_ptr()), V::load(y.as_ptr())).store(out.as_mut_ptr());
         }
-        let (x, y) = (x_chunks.into_remainder(), y_chunks.remainder());
         if !x.is_empty() {
             let (mut a, mut b) = ([0.0; LANES], [0.0; LANES]);
             a[..x.len()].copy_from_slice(x);
             b[..y.len()].copy_from_slice(y);
             zip.apply(V::load(a.as_ptr()), V::load(b.as_ptr())).store(a.as_mut_ptr());
-            x.copy_from_slice(&a[..x.len()]);
+            out_chunks.into_remainder().copy_from_slice(&a[..x.len()]);
         }
     }
 }
@@ -79,13 +80,12 @@ pub(super) unsafe fn rms_norm<V: Vector>(x: &[f32], weight: &[f32], eps: f32, ou
         sum.sum() + rest
     };
     let factor = 1.0 / (squares / x.len() as f32 + eps).sqrt();
-    out.copy_from_slice(x);
     // SAFETY: handed on from the caller.
-    unsafe { zip_in_place::<V>(out, weight, Scaled(factor)) }
+    unsafe { zip::<V>(x, weight, out, Scaled(factor)) }
 }
 
 #[inline(always)]
-pub(super) unsafe fn swiglu<V: Vector>(gate: &mut [f32], up: &[f32]) {
+pub(super) unsafe fn swiglu<V: Vector>(gate: &[f32], up: &[f32], out: &mut [f32]) {
     // SAFETY: handed on from the caller.
-    unsafe { zip_in_place::<V>(gate, up, SiluTimes) }
+    unsafe { zip::<V>(gate, up, out, SiluTimes) }
 }

@@ -58,6 +58,12 @@ pub(super) trait Vector: Copy {
     }
     /// The largest lane.
     unsafe fn largest(self) -> f32;
+    /// [`Vector::largest`] of each.
+    #[inline(always)]
+    unsafe fn largests(vectors: [Self; 4]) -> [f32; 4] {
+        let [a, b, c, d] = vectors;
+        unsafe { [a.largest(), b.largest(), c.largest(), d.largest()] }
+    }
     /// Rounds 16 values that lie within ±127 to i8.
     unsafe fn store_codes(self, to: *mut i8);
 
