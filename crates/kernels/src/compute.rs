@@ -10,7 +10,7 @@ use crate::{
     pack,
     packed::ROWS,
     pool::Pool,
-    table::{Out, Table, table_for},
+    table::{Out, Table, Tiles, table_for},
 };
 
 /// Work below this many multiplications is not worth waking another thread for.
@@ -237,7 +237,7 @@ impl Compute {
     }
 
     /// The products of some groups of rows, of all matrices counted one after the other, with some tiles.
-    fn multiply(&self, targets: &[Target<'_>], part: Range<usize>, (x, tiles): (&Activations, Range<usize>)) {
+    fn multiply(&self, targets: &[Target<'_>], part: Range<usize>, (x, tiles): Tiles<'_>) {
         let mut first = 0;
         for target in targets {
             let last = first + target.weights.groups();

@@ -6,12 +6,12 @@ use std::ops::Range;
 use half::f16;
 
 use crate::{
-    Activations, BLOCK, Isa, Packed,
+    BLOCK, Isa, Packed,
     activations::{Place, STEPS, TINY, Tile as TokenTile, fact},
     attention::{Partial, Tile, parts},
     kv::LANES,
     packed::{Kind, Layout, ROWS, code, float, minimum, scale},
-    table::{Out, Table},
+    table::{Out, Table, Tiles},
 };
 
 pub(crate) static TABLE: Table =
@@ -51,7 +51,7 @@ unsafe fn quantise(values: &[f32], place: &Place) {
 
 /// # Safety
 /// As `Table::linear` says.
-unsafe fn linear(weights: &Packed, groups: Range<usize>, (x, tiles): (&Activations, Range<usize>), out: Out) {
+unsafe fn linear(weights: &Packed, groups: Range<usize>, (x, tiles): Tiles<'_>, out: Out) {
     for row in groups.start * ROWS..weights.rows.min(groups.end * ROWS) {
         let (group, lane) = (weights.group(row / ROWS), row % ROWS);
         let row_of: Box<dyn Fn(&TokenTile) -> f64> = match weights.kind {

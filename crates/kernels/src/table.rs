@@ -17,6 +17,9 @@ pub(crate) struct Out {
     pub(crate) add: bool,
 }
 
+/// Some of the tiles of activations.
+pub(crate) type Tiles<'a> = (&'a Activations, Range<usize>);
+
 /// One instruction set's kernels.
 ///
 /// # Safety
@@ -31,7 +34,7 @@ pub(crate) struct Table {
     /// Codes and facts of one row, which is padded with zeros to whole blocks.
     pub(crate) quantise: unsafe fn(&[f32], &Place),
     /// Product of some groups of rows of the weights with some tiles of tokens.
-    pub(crate) linear: unsafe fn(&Packed, Range<usize>, (&Activations, Range<usize>), Out),
+    pub(crate) linear: unsafe fn(&Packed, Range<usize>, Tiles<'_>, Out),
     /// `out = x / rms(x) · weight`; equal lengths.
     pub(crate) rms_norm: unsafe fn(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]),
     /// `out = silu(gate) · up`; equal lengths.

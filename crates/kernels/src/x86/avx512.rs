@@ -1,4 +1,5 @@
 //! Sixteen lanes in one register of AVX-512.
+#![allow(clippy::needless_range_loop)] // one index walks several arrays of registers
 #![allow(clippy::missing_safety_doc, clippy::undocumented_unsafe_blocks)] // `vector.rs` states the contract
 
 use std::arch::x86_64::*;

@@ -13,7 +13,7 @@ use crate::{
     Activations, BLOCK, Packed,
     activations::{Tile, fact},
     packed::{Kind, Layout, ROWS},
-    table::Out,
+    table::{Out, Tiles},
 };
 
 const _: () = assert!(ROWS == LANES);
@@ -27,12 +27,7 @@ const CACHED: usize = 256 << 10;
 /// # Safety
 /// As `Table::linear` says, on a machine that has `V`.
 #[inline(always)]
-pub(super) unsafe fn linear<V: Vector>(
-    w: &Packed,
-    groups: Range<usize>,
-    x: (&Activations, Range<usize>),
-    out: Out,
-) {
+pub(super) unsafe fn linear<V: Vector>(w: &Packed, groups: Range<usize>, x: Tiles<'_>, out: Out) {
     macro_rules! by_layout {
         ($layout:expr, $(($nibbles:literal $halves:literal $minima:literal $wide:literal))*) => {
             match ($layout.nibbles, $layout.halves, $layout.minima, $layout.wide) {
@@ -77,12 +72,7 @@ trait Panel {
 /// Groups in the order of memory for a single tile; for several, a part of the groups that stays in the cache meets one
 /// tile after the other, whose codes stay in the nearer one.
 #[inline(always)]
-unsafe fn panels<V: Vector, P: Panel>(
-    w: &Packed,
-    groups: Range<usize>,
-    (x, tiles): (&Activations, Range<usize>),
-    out: Out,
-) {
+unsafe fn panels<V: Vector, P: Panel>(w: &Packed, groups: Range<usize>, (x, tiles): Tiles<'_>, out: Out) {
     let step = (CACHED / w.kind.group_bytes(w.cols)).max(1).next_multiple_of(2);
     for start in groups.clone().step_by(step) {
         let end = groups.end.min(start + step);

@@ -12,10 +12,10 @@ mod vector;
 use std::ops::Range;
 
 use crate::{
-    Activations, Isa, Packed,
+    Isa, Packed,
     activations::Place,
     attention::{Partial, Tile},
-    table::{Out, Table},
+    table::{Out, Table, Tiles},
 };
 use vector::Vector;
 
@@ -34,12 +34,7 @@ macro_rules! shells {
                 unsafe { quantise::quantise::<V>(values, place) }
             }
             #[target_feature(enable = $features)]
-            pub(super) unsafe fn linear(
-                w: &Packed,
-                range: Range<usize>,
-                x: (&Activations, Range<usize>),
-                out: Out,
-            ) {
+            pub(super) unsafe fn linear(w: &Packed, range: Range<usize>, x: Tiles<'_>, out: Out) {
                 // SAFETY: see above.
                 unsafe { linear::linear::<V>(w, range, x, out) }
             }

@@ -3,6 +3,8 @@
 //! Sixteen blocks go through each step together, so that scales are divided a vector at a time and no block waits for
 //! its own reductions. Each block gets the bits that it would get alone.
 
+#![allow(clippy::needless_range_loop)] // one index walks several arrays of registers
+
 use super::vector::{LANES, Vector};
 use crate::{
     BLOCK,

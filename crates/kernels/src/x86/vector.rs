@@ -8,6 +8,7 @@
 //! # Safety
 //! Every method takes a machine that has the instruction set of its type; the shells in `mod.rs` are the only
 //! callers and carry the matching `#[target_feature]`. Pointers are valid for as many elements as the method reads.
+#![allow(clippy::needless_range_loop)] // one index walks several arrays of registers
 #![allow(clippy::missing_safety_doc, clippy::undocumented_unsafe_blocks)] // the module's contract covers them all
 
 use std::arch::x86_64::*;
