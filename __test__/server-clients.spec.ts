@@ -13,8 +13,11 @@ import { get, tinyServer, user, type Tiny } from './helpers/tiny-server.js';
 const endId = 258;
 const endless = { max_tokens: 900, logit_bias: { [endId]: -100 } };
 
-async function withKey(t: ExecutionContext): Promise<Tiny & { openai: OpenAI; expected: string }> {
-  const tiny = await tinyServer(t, { key: 'secret', layers: 8 });
+async function withKey(
+  t: ExecutionContext,
+  layers = 8,
+): Promise<Tiny & { openai: OpenAI; expected: string }> {
+  const tiny = await tinyServer(t, { key: 'secret', layers });
   const openai = new OpenAI({ baseURL: `${tiny.url}/v1`, apiKey: 'secret', maxRetries: 0 });
   const expected = await tiny.model.generate('Hello there', { maxTokens: 30 }).text();
   return { ...tiny, openai, expected };
@@ -153,7 +156,7 @@ test('openai (PyPI)', async (t) => {
 });
 
 test('ollama (npm): chat, generate, listings, abort', async (t) => {
-  const { url, model, expected } = await withKey(t);
+  const { url, model, expected } = await withKey(t, 64); // slow enough to be left in mid-reply
   const headers = { Authorization: 'Bearer secret' };
   const ollama = new Ollama({ host: url, headers });
   const options = { num_predict: 30 };
@@ -171,7 +174,13 @@ test('ollama (npm): chat, generate, listings, abort', async (t) => {
   t.deepEqual((await ollama.embeddings({ model: 'tiny', prompt: 'bc' })).embedding, vectors[1]);
   t.regex((await ollama.version()).version, /^\d/);
   await t.throwsAsync(ollama.chat({ ...ask, model: 'other' }), { message: /no model "other"/ });
-  const long = await ollama.generate({ model: 'tiny', prompt: 'Tell me', stream: true });
+  // greedy, for a sampled reply may be over with its first token
+  const long = await ollama.generate({
+    model: 'tiny',
+    prompt: 'Hello there',
+    stream: true,
+    options: { num_predict: 900, temperature: 0 },
+  });
   await t.throwsAsync(
     async () => {
       for await (const _ of long) long.abort();
