@@ -47,29 +47,28 @@ pub(super) fn to_file(
         raw::remove_outdated(copy);
     }
     let mut file = write::temporary_beside(copy).map_err(failed)?;
-    if !in_segments(archive, matrix, file.as_file_mut(), plan).map_err(failed)? {
-        in_one_go(archive, matrix, file.as_file_mut(), failed)?;
+    let out = file.as_file_mut();
+    write::write_header(out, &matrix.shape(), "<f2").map_err(failed)?;
+    if !in_segments(archive, matrix, out, plan).map_err(failed)? {
+        in_one_go(archive, matrix, out, failed)?;
     }
+    out.sync_all().map_err(failed)?;
     file.persist(copy).map_err(|error| failed(error.error))?;
     Ok(())
 }
 
-/// On several threads. `false` where that cannot be done; the file is empty then.
+/// On several threads, behind the header. `false` where that cannot be done; the file has its header alone then.
 fn in_segments(archive: &mut Archive, matrix: &Matrix, out: &mut File, plan: Plan) -> std::io::Result<bool> {
     let Some(rows) = archive.deflated_rows() else { return Ok(false) };
-    write::write_header(out, &matrix.shape(), "<f2")?;
-    let at = out.stream_position()?;
+    let at = out.stream_position()?; // stays: the threads write by places
     let done = segments::inflate(&rows, matrix, out, at, plan)?;
-    if done {
-        out.sync_all()?;
-    } else {
-        out.set_len(0)?;
-        out.rewind()?;
+    if !done {
+        out.set_len(at)?;
     }
     Ok(done)
 }
 
-/// With one thread that inflates and one that writes.
+/// With one thread that inflates and one that writes, behind the header.
 fn in_one_go(
     archive: &mut Archive,
     matrix: &Matrix,
@@ -81,12 +80,11 @@ fn in_one_go(
         let (full, to_write) = sync_channel::<Vec<u8>>(PARTS);
         let (written, empty) = sync_channel::<Vec<u8>>(PARTS);
         let writer = scope.spawn(move || -> std::io::Result<()> {
-            write::write_header(out, &matrix.shape(), "<f2")?;
             for part in to_write {
                 out.write_all(&part)?;
                 let _ = written.send(part); // the last ones are not taken back
             }
-            out.sync_all()
+            Ok(())
         });
         let read = read_parts(&mut rows, matrix.size(), &full, &empty);
         drop(full);
