@@ -1,0 +1,157 @@
+//! Attention through every instruction set that the machine has, against the formula.
+
+mod common;
+
+use common::{Noise, assert_close, machines};
+use half::f16;
+use kernels::{Attention, Compute, Isa, KvCache, Lane};
+
+/// Keys, values and queries of a sequence of `positions`, and where they are kept.
+struct Heads {
+    heads: usize,
+    group: usize,
+    dim: usize,
+    keys: Vec<f32>,
+    values: Vec<f32>,
+    queries: Vec<f32>,
+}
+
+impl Heads {
+    fn noise(noise: &mut Noise, positions: usize, (heads, group, dim): (usize, usize, usize)) -> Self {
+        let mut halves = |len| noise.floats(len).iter().map(|v| f16::from_f32(*v).to_f32()).collect();
+        let (keys, values) = (halves(positions * heads * dim), halves(positions * heads * dim));
+        let queries = noise.floats(positions * heads * group * dim).iter().map(|v| v * 9.0).collect();
+        Self { heads, group, dim, keys, values, queries }
+    }
+
+    fn cache(&self, machine: &Compute) -> KvCache {
+        let mut cache = KvCache::new(2, self.heads, self.dim);
+        let positions = self.keys.len() / self.heads / self.dim;
+        cache.reserve(positions).expect("memory");
+        let lanes: Vec<_> = (0..positions).map(|position| Lane { sequence: 0, position }).collect();
+        machine.store(&mut [&mut cache], 1, &lanes, (&mut self.keys.clone(), &self.values), |_, _| {});
+        cache
+    }
+
+    /// Attention of the positions in `range`.
+    fn attend(
+        &self,
+        machine: &Compute,
+        cache: &KvCache,
+        range: std::ops::Range<usize>,
+        window: Option<usize>,
+    ) -> Vec<f32> {
+        let row = self.heads * self.group * self.dim;
+        let queries = &self.queries[range.start * row..range.end * row];
+        let mut out = vec![f32::NAN; queries.len()];
+        let lanes: Vec<_> = range.map(|position| Lane { sequence: 0, position }).collect();
+        let job = Attention { caches: &[cache], layer: 1, lanes: &lanes, window, queries, scale: 0.125 };
+        machine.attend(&job, &mut out);
+        out
+    }
+
+    /// As the formula reads, for one position.
+    fn naive(&self, position: usize, window: Option<usize>) -> Vec<f64> {
+        let Self { heads, group, dim, .. } = *self;
+        let from = window.map_or(0, |window| (position + 1).saturating_sub(window));
+        let at = |values: &[f32], place: usize| -> Vec<f64> {
+            values[place * dim..][..dim].iter().map(|v| f64::from(*v)).collect()
+        };
+        let mut out = Vec::new();
+        for query in 0..heads * group {
+            let q = at(&self.queries, position * heads * group + query);
+            let score = |place: usize| -> f64 {
+                let key = at(&self.keys, place * heads + query / group);
+                q.iter().zip(key).map(|(q, k)| q * k).sum::<f64>() * 0.125
+            };
+            let weights: Vec<_> = (from..=position).map(|place| score(place).exp()).collect();
+            for d in 0..dim {
+                let values =
+                    (from..=position).map(|place| at(&self.values, place * heads + query / group)[d]);
+                out.push(
+                    weights.iter().zip(values).map(|(w, v)| w * v).sum::<f64>() / weights.iter().sum::<f64>(),
+                );
+            }
+        }
+        out
+    }
+}
+
+#[test]
+fn attention_is_what_the_formula_says_for_every_group_width_window_and_depth() {
+    let mut noise = Noise(7);
+    let shapes = [(3, 3, 64), (1, 1, 16), (2, 4, 24), (1, 7, 80), (2, 2, 128), (1, 13, 8), (1, 5, 5)];
+    for (n, shape) in shapes.into_iter().enumerate() {
+        let positions = [300, 530, 33, 257, 260, 40, 18][n];
+        let heads = Heads::noise(&mut noise, positions, shape);
+        for machine in machines(2) {
+            let cache = heads.cache(&machine);
+            for window in [None, Some(1), Some(17), Some(256)] {
+                let got = heads.attend(&machine, &cache, 0..positions, window);
+                let row = got.len() / positions;
+                for position in [0, 1, 14, 15, 16, 17, positions / 2, positions - 2, positions - 1] {
+                    let case = format!("{shape:?} position {position} {window:?} {}", machine.isa());
+                    let want: Vec<_> = heads.naive(position, window).iter().map(|v| *v as f32).collect();
+                    assert_close(&got[position * row..][..row], &want, 5e-6, &case);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn attention_does_not_depend_on_how_the_tokens_are_cut_or_shared() {
+    let mut noise = Noise(9);
+    let positions = 600;
+    for shape in [(3, 3, 64), (1, 4, 20)] {
+        let heads = Heads::noise(&mut noise, positions, shape);
+        let row = shape.0 * shape.1 * shape.2;
+        let mut results = Vec::new();
+        for (one, three) in machines(1).iter().zip(machines(3)) {
+            let cache = heads.cache(one);
+            for window in [None, Some(270)] {
+                let whole = heads.attend(one, &cache, 0..positions, window);
+                assert!(
+                    whole == heads.attend(&three, &cache, 0..positions, window),
+                    "threads, {}",
+                    one.isa()
+                );
+                for (start, len) in [(599, 1), (511, 2), (255, 5), (250, 33), (593, 7)] {
+                    let piece = heads.attend(&three, &cache, start..start + len, window);
+                    assert!(piece == whole[start * row..][..len * row], "{start} {len} {}", one.isa());
+                }
+                if one.isa() != Isa::Scalar {
+                    results.push(whole);
+                }
+            }
+        }
+        assert!(results.chunks(2).all(|pair| pair == &results[..2]), "instruction sets differ");
+    }
+}
+
+#[test]
+fn sequences_that_share_a_pass_attend_to_their_own() {
+    let mut noise = Noise(10);
+    let shape = (2, 3, 32);
+    let (a, b) = (Heads::noise(&mut noise, 20, shape), Heads::noise(&mut noise, 300, shape));
+    let row = 2 * 3 * 32;
+    for machine in machines(2) {
+        let (first, second) = (a.cache(&machine), b.cache(&machine));
+        let lane = |sequence, position| Lane { sequence, position };
+        let lanes = [lane(0, 18), lane(0, 19), lane(1, 299)];
+        let queries = [&a.queries[18 * row..], &b.queries[299 * row..]].concat();
+        let mut out = vec![0.0; queries.len()];
+        let caches = [&first, &second];
+        let job = Attention {
+            caches: &caches,
+            layer: 1,
+            lanes: &lanes,
+            window: None,
+            queries: &queries,
+            scale: 0.125,
+        };
+        machine.attend(&job, &mut out);
+        let alone = [a.attend(&machine, &first, 18..20, None), b.attend(&machine, &second, 299..300, None)];
+        assert!(out == alone.concat(), "{}", machine.isa());
+    }
+}

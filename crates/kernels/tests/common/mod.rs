@@ -1,0 +1,38 @@
+//! What the tests of the kernels share.
+#![allow(dead_code)] // each of them uses its part
+
+use kernels::{Compute, Isa};
+
+/// A small generator of our own, so that a failing case can be named by its seed (Steele et al., SplitMix64).
+pub struct Noise(pub u64);
+
+impl Noise {
+    pub fn bits(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// Between -1 and 1.
+    pub fn float(&mut self) -> f32 {
+        (self.bits() >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+    }
+
+    pub fn floats(&mut self, len: usize) -> Vec<f32> {
+        (0..len).map(|_| self.float()).collect()
+    }
+}
+
+pub fn machines(threads: usize) -> Vec<Compute> {
+    let available = Isa::ALL.into_iter().filter(|isa| isa.is_available());
+    available.map(|isa| Compute::new(Some(isa), threads).expect("the instruction set is available")).collect()
+}
+
+pub fn assert_close(got: &[f32], want: &[f32], tolerance: f32, case: &str) {
+    let size = want.iter().fold(1e-6f32, |m, v| m.max(v.abs()));
+    for (i, (got, want)) in got.iter().zip(want).enumerate() {
+        assert!((got - want).abs() <= tolerance * size, "{case}: value {i} is {got}, expected {want}");
+    }
+}
