@@ -111,27 +111,28 @@ impl Attention<'_> {
         first.start / SEGMENT..last.end.div_ceil(SEGMENT)
     }
 
-    /// Where the values of query `n` of a span lie, in `queries` as in the output.
-    pub(crate) fn place(&self, span: Span, head: usize, n: usize) -> usize {
+    /// The lane of each query of a span, and where its values begin, in `queries` as in the output.
+    pub(crate) fn places(&self, span: Span, head: usize) -> impl Iterator<Item = (Lane, usize)> + '_ {
         let ((heads, dim, _), group) = (self.shape(), self.group());
-        let (lane, member) = ((span.first + n) / group, (span.first + n) % group);
-        (((span.lane + lane) * heads + head) * group + member) * dim
+        let (mut lane, mut member) = (span.lane + span.first / group, span.first % group);
+        (0..span.count).map(move |_| {
+            let place = (self.lanes[lane], ((lane * heads + head) * group + member) * dim);
+            (lane, member) = if member + 1 == group { (lane + 1, 0) } else { (lane, member + 1) };
+            place
+        })
     }
 
     /// A span in one segment.
     pub(crate) fn tile(&self, span: Span, head: usize, segment: usize) -> Tile<'_> {
-        let (group, (heads, dim, _)) = (self.group(), self.shape());
         let (keys, values) = self.caches[self.lanes[span.lane].sequence].head(segment, self.layer, head);
         let (mut at, mut seen) = ([0; QUERIES], [(0, 0); QUERIES]);
-        let (mut lane, mut member) = (span.lane + span.first / group, span.first % group);
-        for n in 0..span.count {
-            at[n] = ((lane * heads + head) * group + member) * dim;
-            let range = self.seen(self.lanes[lane]);
+        for (n, (lane, place)) in self.places(span, head).enumerate() {
+            let range = self.seen(lane);
             let local = |position: usize| position.saturating_sub(segment * SEGMENT).min(SEGMENT);
-            seen[n] = (local(range.start), local(range.end));
-            (lane, member) = if member + 1 == group { (lane + 1, 0) } else { (lane, member + 1) };
+            (at[n], seen[n]) = (place, (local(range.start), local(range.end)));
         }
-        Tile { queries: self.queries, at, scale: self.scale, keys, values, dim, count: span.count, seen }
+        let (queries, scale, dim) = (self.queries, self.scale, self.shape().1);
+        Tile { queries, at, scale, keys, values, dim, count: span.count, seen }
     }
 }
 

@@ -205,7 +205,8 @@ impl Compute {
         self.shared(count, PIECES, |part| part.for_each(&body));
     }
 
-    /// Products of several matrices with the same activations, in one loop over all their rows.
+    /// Products of several matrices with the same activations, in one loop over all their rows, or over all tokens where
+    /// these are enough for every thread.
     ///
     /// # Panics
     /// When a shape does not fit, or when `x` was activated for weights of other kinds.
@@ -329,10 +330,10 @@ impl Compute {
         let ((heads, dim, width), spans) = (job.shape(), job.spans());
         let base = Base(out.as_mut_ptr());
         let finish = |span: Span, head: usize, sum: &Partial| {
-            for n in 0..span.count() {
+            for (n, (_, place)) in job.places(span, head).enumerate() {
                 let weigh = 1.0 / sum.total[n];
                 // SAFETY: the place lies within `out` (`check`), and each query belongs to one span and head.
-                let out = unsafe { std::slice::from_raw_parts_mut(base.at(job.place(span, head, n)), dim) };
+                let out = unsafe { std::slice::from_raw_parts_mut(base.at(place), dim) };
                 for (out, value) in out.iter_mut().zip(&sum.values[n * width..]) {
                     *out = value * weigh;
                 }

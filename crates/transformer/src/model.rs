@@ -21,7 +21,7 @@ use crate::{
     weights::Weights,
 };
 
-/// Positions that go through the blocks together: bounds the buffers of a pass.
+/// Positions that go through the blocks together: bounds the buffers of a pass. Whole tiles, an even number of them.
 const BATCH: usize = 264;
 
 /// How to run a model.

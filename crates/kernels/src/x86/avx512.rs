@@ -4,7 +4,7 @@
 
 use std::arch::x86_64::*;
 
-use super::vector::{Vector, max8, sum8};
+use super::vector::{Vector, add_all, max8, sum8};
 
 /// AVX-512 F, BW and VL; with VNNI where `DOT`.
 #[derive(Clone, Copy)]
@@ -180,12 +180,7 @@ impl<const DOT: bool> Vector for Avx512<DOT> {
             if DOT && G == 2 && N == 6 {
                 return dot_pair(&mut *(&raw mut *sums).cast(), [weights[0], weights[1]], quads);
             }
-            for n in 0..N {
-                let quad = Self::quad(quads.add(n * 4));
-                for g in 0..G {
-                    sums[g][n] = Self::narrow_add(sums[g][n], weights[g], quad);
-                }
-            }
+            add_all!(Self::narrow_add, sums, weights, quads)
         }
     }
     #[inline(always)]
@@ -238,12 +233,7 @@ impl<const DOT: bool> Vector for Avx512<DOT> {
             if DOT && G == 2 && N == 6 {
                 return dot_pair(&mut *(&raw mut *sums).cast(), [weights[0].0, weights[1].0], quads);
             }
-            for n in 0..N {
-                let quad = Self::quad(quads.add(n * 4));
-                for g in 0..G {
-                    sums[g][n] = Self::wide_add(sums[g][n], weights[g], quad);
-                }
-            }
+            add_all!(Self::wide_add, sums, weights, quads)
         }
     }
     #[inline(always)]

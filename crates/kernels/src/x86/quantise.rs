@@ -3,8 +3,6 @@
 //! Sixteen blocks go through each step together, so that scales are divided a vector at a time and no block waits for
 //! its own reductions. Each block gets the bits that it would get alone.
 
-#![allow(clippy::needless_range_loop)] // one index walks several arrays of registers
-
 use super::vector::{LANES, Vector};
 use crate::{
     BLOCK,
@@ -39,11 +37,9 @@ unsafe fn blocks<V: Vector>(values: *const f32, count: usize, first: usize, plac
         let mut largest = [0.0; TOGETHER];
         for (four, largest) in largest.as_chunks_mut::<4>().0.iter_mut().enumerate() {
             let mut sizes = [V::splat(0.0); 4];
-            for n in 0..4 {
-                if four * 4 + n < count {
-                    let (a, b) = block::<V>(values, four * 4 + n);
-                    sizes[n] = a.abs().max(b.abs());
-                }
+            for (size, n) in sizes.iter_mut().zip(four * 4..count) {
+                let (a, b) = block::<V>(values, n);
+                *size = a.abs().max(b.abs());
             }
             *largest = V::largests(sizes);
         }

@@ -16,6 +16,19 @@ use std::arch::x86_64::*;
 /// Floats in one vector.
 pub(super) const LANES: usize = 16;
 
+/// `sums[group][token] = add(…, weights[group], quad)` for the quads of all tokens; a macro, as there are no closures here.
+macro_rules! add_all {
+    ($add:path, $sums:ident, $weights:ident, $quads:ident) => {
+        for n in 0..N {
+            let quad = Self::quad($quads.add(n * 4));
+            for g in 0..G {
+                $sums[g][n] = $add($sums[g][n], $weights[g], quad);
+            }
+        }
+    };
+}
+pub(super) use add_all;
+
 /// Arithmetic that the kernels are written in.
 pub(super) trait Vector: Copy {
     /// 64 codes: four of each of sixteen rows.
@@ -85,12 +98,7 @@ pub(super) trait Vector: Copy {
         weights: &[Self::Codes; G],
         quads: *const i8,
     ) {
-        for n in 0..N {
-            let quad = unsafe { Self::quad(quads.add(n * 4)) };
-            for g in 0..G {
-                sums[g][n] = unsafe { Self::narrow_add(sums[g][n], weights[g], quad) };
-            }
-        }
+        unsafe { add_all!(Self::narrow_add, sums, weights, quads) }
     }
     /// The rows' sums; `offset` is the one given to `narrow`.
     unsafe fn narrow_sum(sum: Self::Narrow, offset: i32) -> Self;
@@ -107,12 +115,7 @@ pub(super) trait Vector: Copy {
         weights: &[Self::Bytes; G],
         quads: *const i8,
     ) {
-        for n in 0..N {
-            let quad = unsafe { Self::quad(quads.add(n * 4)) };
-            for g in 0..G {
-                sums[g][n] = unsafe { Self::wide_add(sums[g][n], weights[g], quad) };
-            }
-        }
+        unsafe { add_all!(Self::wide_add, sums, weights, quads) }
     }
     /// The rows' sums.
     unsafe fn wide_sum(sum: Self::Wide) -> Self;
