@@ -36,7 +36,8 @@ async function threadsOf(t: ExecutionContext, prefix: readonly string[], ...opti
   };
   // a thread names itself, which takes its turn where all of them share a part of one core
   let found = count();
-  for (let same = 0; same < 10;) {
+  let same = 0;
+  while (same < 10) {
     await new Promise((resolve) => setTimeout(resolve, 50));
     const now = count();
     same = now === found ? same + 1 : 0;
