@@ -82,7 +82,7 @@ test('AXLLM_CPU forces an instruction set, and none changes a greedy reply', asy
   const file = writeTinyModel(temporary(t));
   const args = [file, '--pipeline', 'transformers', '-q', '-n', '48', '--prompt', 'Hi'];
   const said: string[] = [];
-  for (const name of ['scalar', 'avx2', 'avxvnni', 'avx512', 'avx512vnni']) {
+  for (const name of ['scalar', 'avx2', 'avxvnni', 'avx512', 'avx512vnni', 'amx']) {
     const run = await axllm(args, { env: { AXLLM_CPU: name } });
     if (run.status === 0) {
       said.push(run.stdout);

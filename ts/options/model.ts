@@ -48,7 +48,7 @@ export const modelOptions = {
     type: 'string',
     group: 'Model',
     commands: loads,
-    choices: ['scalar', 'avx2', 'avxvnni', 'avx512', 'avx512vnni'],
+    choices: ['scalar', 'avx2', 'avxvnni', 'avx512', 'avx512vnni', 'amx'],
     help: 'CPU instruction set to use instead of the best one found',
   },
   dtype: {

@@ -1,7 +1,8 @@
 //! Activations of a batch of tokens, as floats and quantised to 8 bits in blocks of 32.
 //!
 //! Quantised tokens lie in tiles as the kernels take them: for each block the codes quad by quad (four neighbouring
-//! columns of token 0, of token 1, …), so that a tile is read as one stream. A tile of one token is a plain row.
+//! columns of token 0, of token 1, …), or token by token for kernels that take a block of a token at once, so that a tile is
+//! read as one stream. A tile of one token is a plain row.
 #![allow(unsafe_code)]
 
 use std::ops::Range;
@@ -34,13 +35,40 @@ pub(crate) mod fact {
     pub(crate) const ALL: usize = 10;
 }
 
+/// How the tokens of a batch lie together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tiling {
+    /// Lengths of tiles, largest first, the last of them 1.
+    pub(crate) lens: &'static [usize],
+    /// Tiles of at least so many tokens hold a block token by token, the others quad by quad.
+    pub(crate) rows_from: usize,
+}
+
+impl Tiling {
+    /// Tiles of these lengths that hold a block quad by quad.
+    pub(crate) const fn quads(lens: &'static [usize]) -> Self {
+        Self { lens, rows_from: usize::MAX }
+    }
+
+    /// First token and length of the tile that `token` of `tokens` lies in.
+    fn tile_of(self, tokens: usize, token: usize) -> (usize, usize) {
+        let mut first = token / self.lens[0] * self.lens[0]; // all before lie in tiles of the largest length
+        loop {
+            let len = self.lens.iter().copied().find(|len| *len <= tokens - first).unwrap_or(1);
+            if token < first + len {
+                return (first, len);
+            }
+            first += len;
+        }
+    }
+}
+
 /// The input of a matrix product: `[tokens, cols]` floats, and the same in 8-bit blocks, padded with zeros.
 #[derive(Clone, Debug, Default)]
 pub struct Activations {
     pub(crate) cols: usize,
     pub(crate) tokens: usize,
-    /// Lengths of tiles, largest first.
-    tiles: &'static [usize],
+    tiling: Tiling,
     /// Facts of a block of a token.
     facts_len: usize,
     pub(crate) values: Vec<f32>,
@@ -57,7 +85,7 @@ pub(crate) struct Tile {
     pub(crate) len: usize,
     /// Tokens that lie side by side: `len`, more in a part of a tile.
     pub(crate) width: usize,
-    /// `[block][quad][width][4]`; dangling where there are no codes.
+    /// `[block][quad][width][4]` or `[block][width][32]`, see [`Tiling`]; dangling where there are no codes.
     pub(crate) codes: *const i8,
     /// `[block][fact][width]`
     pub(crate) facts: *const f32,
@@ -86,8 +114,8 @@ impl Activations {
     }
 
     /// Whether it was made for weights of this kind, in these tiles.
-    pub(crate) fn is_for(&self, kind: Kind, tiles: &[usize]) -> bool {
-        let codes = !self.codes.is_empty() && self.tiles == tiles;
+    pub(crate) fn is_for(&self, kind: Kind, tiling: Tiling) -> bool {
+        let codes = !self.codes.is_empty() && self.tiling == tiling;
         match kind {
             Kind::Codes(layout) => codes && (!layout.halves || self.facts_len == fact::ALL),
             _ => !self.values.is_empty(),
@@ -98,12 +126,12 @@ impl Activations {
     pub(crate) fn reset(
         &mut self,
         (tokens, cols): (usize, usize),
-        tiles: &'static [usize],
+        tiling: Tiling,
         (codes, halves, floats): (bool, bool, bool),
     ) {
         self.cols = cols;
         self.tokens = tokens;
-        self.tiles = tiles;
+        self.tiling = tiling;
         self.facts_len = if halves { fact::ALL } else { fact::FEW };
         let blocks = if codes { self.blocks() * tokens } else { 0 };
         self.codes.resize(blocks * BLOCK, 0);
@@ -119,7 +147,7 @@ impl Activations {
     pub(crate) fn tiles(&self) -> impl Iterator<Item = Tile> + '_ {
         let mut first = 0;
         std::iter::from_fn(move || {
-            let len = *self.tiles.iter().find(|len| **len <= self.tokens - first)?;
+            let len = *self.tiling.lens.iter().find(|len| **len <= self.tokens - first)?;
             first += len;
             Some(self.tile(first - len, len))
         })
@@ -144,7 +172,7 @@ impl Activations {
             codes,
             facts,
             blocks: self.blocks(),
-            tiles: self.tiles,
+            tiling: self.tiling,
             tokens: self.tokens,
             facts_len: self.facts_len,
         }
@@ -156,7 +184,7 @@ pub(crate) struct Places {
     codes: *mut i8,
     facts: *mut f32,
     blocks: usize,
-    tiles: &'static [usize],
+    tiling: Tiling,
     tokens: usize,
     facts_len: usize,
 }
@@ -170,12 +198,14 @@ impl Places {
     /// The activations are there and nobody else has this token's place.
     pub(crate) unsafe fn row(&self, token: usize) -> Place {
         assert!(token < self.tokens);
-        let (first, len) = tile_of(self.tiles, self.tokens, token);
+        let (first, len) = self.tiling.tile_of(self.tokens, token);
         let (within, at) = (token - first, first * self.blocks);
+        let (token_bytes, quad_bytes) = if len >= self.tiling.rows_from { (BLOCK, 4) } else { (4, 4 * len) };
         // SAFETY: the tile begins there, and `within < len`.
         unsafe {
             Place {
-                codes: self.codes.add(at * BLOCK + 4 * within),
+                codes: self.codes.add(at * BLOCK + token_bytes * within),
+                quad_bytes,
                 facts: self.facts.add(at * self.facts_len + within),
                 len,
                 facts_len: self.facts_len,
@@ -184,21 +214,11 @@ impl Places {
     }
 }
 
-/// First token and length of the tile that `token` of `tokens` lies in.
-fn tile_of(tiles: &[usize], tokens: usize, token: usize) -> (usize, usize) {
-    let mut first = token / tiles[0] * tiles[0]; // all before lie in tiles of the largest length
-    loop {
-        let len = tiles.iter().copied().find(|len| *len <= tokens - first).unwrap_or(1);
-        if token < first + len {
-            return (first, len);
-        }
-        first += len;
-    }
-}
-
 /// Where one token's codes and facts go.
 pub(crate) struct Place {
     codes: *mut i8,
+    /// From one quad of a block to the next.
+    quad_bytes: usize,
     facts: *mut f32,
     len: usize,
     facts_len: usize,
@@ -211,11 +231,11 @@ impl Place {
     /// The place has so many blocks and is the caller's alone.
     #[inline(always)]
     pub(crate) unsafe fn write_codes(&self, n: usize, codes: &[i8; BLOCK]) {
-        // SAFETY: the block's quads lie `4 · len` apart.
+        // SAFETY: a block of all tokens of the tile comes after the other, and its quads lie `quad_bytes` apart.
         unsafe {
             let to = self.codes.add(n * BLOCK * self.len);
             for (quad, codes) in codes.as_chunks::<4>().0.iter().enumerate() {
-                to.add(quad * 4 * self.len).cast::<[i8; 4]>().write(*codes);
+                to.add(quad * self.quad_bytes).cast::<[i8; 4]>().write(*codes);
             }
         }
     }
@@ -275,9 +295,11 @@ mod tests {
 
     #[test]
     fn a_token_is_written_where_its_tile_is_read() {
-        for tokens in 1..40 {
+        let lens = &[12, 8, 4, 2, 1];
+        let tilings = [Tiling::quads(lens), Tiling { lens, rows_from: 8 }];
+        for (tokens, tiling) in (1..40).flat_map(|tokens| tilings.map(|tiling| (tokens, tiling))) {
             let mut x = Activations::default();
-            x.reset((tokens, 70), &[12, 8, 4, 2, 1], (true, false, false));
+            x.reset((tokens, 70), tiling, (true, false, false));
             let places = x.places();
             for token in 0..tokens {
                 for block in 0..3 {
@@ -297,7 +319,11 @@ mod tests {
                 for (n, (block, column)) in
                     (0..tile.len).flat_map(|n| (0..96).map(move |c| (n, (c / 32, c % 32))))
                 {
-                    let at = ((block * 8 + column / 4) * tile.len + n) * 4 + column % 4;
+                    let at = if tile.len >= tiling.rows_from {
+                        (block * tile.len + n) * 32 + column
+                    } else {
+                        ((block * 8 + column / 4) * tile.len + n) * 4 + column % 4
+                    };
                     // SAFETY: within the tile.
                     let (code, scale) = unsafe {
                         (

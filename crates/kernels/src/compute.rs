@@ -161,7 +161,7 @@ impl Compute {
         let codes = kinds.iter().any(|kind| kind.is_quantised());
         let halves = kinds.iter().any(|kind| matches!(kind, Kind::Codes(layout) if layout.halves));
         let floats = kinds.iter().any(|kind| !kind.is_quantised());
-        x.reset((tokens, cols), self.table.tiles, (codes, halves, floats));
+        x.reset((tokens, cols), self.table.tiling, (codes, halves, floats));
         let (places, values) = (x.places(), Base(x.values.as_mut_ptr()));
         let one = |token: usize, row: &mut [f32]| {
             fill(token, row);
@@ -218,7 +218,7 @@ impl Compute {
             assert_eq!(job.weights.cols, x.cols, "weights and activations differ in columns");
             assert_eq!(job.out.len(), job.weights.rows * x.tokens(), "the output has another shape");
             assert!(
-                x.is_for(job.weights.kind, self.table.tiles),
+                x.is_for(job.weights.kind, self.table.tiling),
                 "activations were not made for these weights"
             );
         }

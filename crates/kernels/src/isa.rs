@@ -15,11 +15,14 @@ pub enum Isa {
     Avx512,
     /// The same with 8-bit dot products (AVX-512 VNNI).
     Avx512Vnni,
+    /// The same with 8-bit products of whole tiles (AMX-INT8), for sixteen tokens and more.
+    Amx,
 }
 
 impl Isa {
     /// All of them, slowest first.
-    pub const ALL: [Self; 5] = [Self::Scalar, Self::Avx2, Self::AvxVnni, Self::Avx512, Self::Avx512Vnni];
+    pub const ALL: [Self; 6] =
+        [Self::Scalar, Self::Avx2, Self::AvxVnni, Self::Avx512, Self::Avx512Vnni, Self::Amx];
 
     /// Whether this machine has it.
     pub fn is_available(self) -> bool {
@@ -42,6 +45,8 @@ impl Isa {
             }
             #[cfg(target_arch = "x86_64")]
             Self::Avx512Vnni => Self::Avx512.is_available() && is_x86_feature_detected!("avx512vnni"),
+            #[cfg(target_arch = "x86_64")]
+            Self::Amx => Self::Avx512Vnni.is_available() && crate::x86::has_amx(),
             #[cfg(not(target_arch = "x86_64"))]
             _ => false,
         }
@@ -52,7 +57,7 @@ impl Isa {
         Self::ALL.into_iter().rev().find(|isa| isa.is_available()).unwrap_or(Self::Scalar)
     }
 
-    /// The name that options and logs use: `scalar`, `avx2`, `avxvnni`, `avx512` or `avx512vnni`.
+    /// The name that options and logs use: `scalar`, `avx2`, `avxvnni`, `avx512`, `avx512vnni` or `amx`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Scalar => "scalar",
@@ -60,6 +65,7 @@ impl Isa {
             Self::AvxVnni => "avxvnni",
             Self::Avx512 => "avx512",
             Self::Avx512Vnni => "avx512vnni",
+            Self::Amx => "amx",
         }
     }
 }

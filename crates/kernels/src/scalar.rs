@@ -7,7 +7,7 @@ use half::f16;
 
 use crate::{
     BLOCK, Isa, Packed,
-    activations::{Place, STEPS, TINY, Tile as TokenTile, fact},
+    activations::{Place, STEPS, TINY, Tile as TokenTile, Tiling, fact},
     attention::{Partial, Tile, parts},
     kv::LANES,
     packed::{Kind, Layout, ROWS, code, float, minimum, scale},
@@ -15,7 +15,7 @@ use crate::{
 };
 
 pub(crate) static TABLE: Table =
-    Table { isa: Isa::Scalar, tiles: &[1], quantise, linear, rms_norm, swiglu, attend };
+    Table { isa: Isa::Scalar, tiling: Tiling::quads(&[1]), quantise, linear, rms_norm, swiglu, attend };
 
 /// # Safety
 /// As `Table::quantise` says.

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::{
     Activations, Isa, Packed,
-    activations::Place,
+    activations::{Place, Tiling},
     attention::{Partial, Tile},
     scalar,
 };
@@ -29,8 +29,8 @@ pub(crate) type Tiles<'a> = (&'a Activations, Range<usize>);
 /// halves where the layout has halves), in the table's own tiles.
 pub(crate) struct Table {
     pub(crate) isa: Isa,
-    /// Tokens that it takes together: lengths of tiles, largest first, the last of them 1.
-    pub(crate) tiles: &'static [usize],
+    /// Tokens that it takes together.
+    pub(crate) tiling: Tiling,
     /// Codes and facts of one row, which is padded with zeros to whole blocks.
     pub(crate) quantise: unsafe fn(&[f32], &Place),
     /// Product of some groups of rows of the weights with some tiles of tokens.
@@ -58,6 +58,8 @@ pub(crate) fn table_for(isa: Isa) -> Option<&'static Table> {
         Isa::Avx512 => Some(&crate::x86::AVX512),
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512Vnni => Some(&crate::x86::AVX512_VNNI),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Amx => Some(&crate::x86::AMX),
         #[cfg(not(target_arch = "x86_64"))]
         _ => None,
     }

@@ -68,7 +68,7 @@ fn products_agree_with_the_oracle_for_every_format_tail_and_tile() {
             _ => &[256, 768],
         };
         for &cols in lengths {
-            for tokens in 1..=9 {
+            for tokens in (1..=9).chain([16, 35]) {
                 let rows = 7;
                 let bytes = weights(&mut noise, format, rows * cols);
                 let weights = Matrix::new(format, rows, cols, &bytes).unwrap();
@@ -131,14 +131,15 @@ fn quantised_activations_stay_within_half_a_step() {
 }
 
 #[test]
-fn avx2_and_avx512_agree_to_the_last_bit() {
+fn vectors_and_tiles_agree_to_the_last_bit() {
     let machines: Vec<_> = machines(1).into_iter().filter(|m| m.isa() != Isa::Scalar).collect();
     let mut noise = Noise(3);
     for format in Format::ALL {
-        let (rows, cols) = (9, 256);
+        // more columns than tiles take at once, tokens in tiles and beside them
+        let (rows, cols) = (41, 1792);
         let bytes = weights(&mut noise, format, rows * cols);
         let weights = Matrix::new(format, rows, cols, &bytes).unwrap();
-        let x = noise.floats(3 * cols);
+        let x = noise.floats(35 * cols);
         let results: Vec<_> = machines.iter().map(|m| product(m, weights, &x)).collect();
         assert!(results.windows(2).all(|pair| pair[0] == pair[1]), "{format:?}");
     }
@@ -224,7 +225,7 @@ fn every_layout_agrees_with_the_oracle_and_decodes_to_what_was_packed() {
                 out.minima.copy_from_slice(&decoded[row].minima);
             }
         };
-        for tokens in [1, 2, 3, 7, 13] {
+        for tokens in [1, 2, 3, 7, 13, 16, 37] {
             let x = noise.floats(tokens * cols);
             let run = |machine: &Compute| {
                 let packed =

@@ -88,6 +88,7 @@ for_each_isa! {
     AvxVnni texts_avxvnni chats_avxvnni;
     Avx512 texts_avx512 chats_avx512;
     Avx512Vnni texts_avx512vnni chats_avx512vnni;
+    Amx texts_amx chats_amx;
 }
 
 /// Logits of a prompt that goes in by pieces of `cut` tokens.

@@ -106,7 +106,33 @@ fn products() -> u64 {
         black_box(sums);
         STEPS * 8 * 64
     }
-    if is_x86_feature_detected!("avx512vnni") {
+    /// Whole tiles: sixteen lines of 64 bytes with sixteen times sixteen sums.
+    fn tiles() -> u64 {
+        #[repr(align(64))]
+        struct Config([u8; 64]);
+        let mut config = Config([0; 64]);
+        config.0[0] = 1;
+        for tile in 0..8 {
+            (config.0[16 + 2 * tile], config.0[48 + tile]) = (64, 16);
+        }
+        // SAFETY: the caller found AMX; a product takes registers only.
+        unsafe {
+            std::arch::asm!("ldtilecfg [{}]", in(reg) &raw const config);
+            for _ in 0..STEPS {
+                std::arch::asm!(
+                    "tdpbssd tmm0, tmm4, tmm5",
+                    "tdpbssd tmm1, tmm4, tmm5",
+                    "tdpbssd tmm2, tmm4, tmm5",
+                    "tdpbssd tmm3, tmm4, tmm5"
+                );
+            }
+            std::arch::asm!("tilerelease");
+        }
+        STEPS * 4 * 2 * 16 * 16 * 64
+    }
+    if kernels::Isa::Amx.is_available() {
+        tiles()
+    } else if is_x86_feature_detected!("avx512vnni") {
         // SAFETY: just detected.
         unsafe { vnni() }
     } else if is_x86_feature_detected!("avx2") {

@@ -6,9 +6,10 @@ use std::arch::x86_64::*;
 
 use super::vector::{Vector, add_all, max8, sum8};
 
-/// AVX-512 F, BW and VL; with VNNI where `DOT`.
+/// AVX-512 F, BW and VL; with VNNI where `DOT`; for a memory that answers late where `FAR`.
 #[derive(Clone, Copy)]
-pub(super) struct Avx512<const DOT: bool>(__m512);
+#[repr(transparent)]
+pub(super) struct Avx512<const DOT: bool, const FAR: bool = false>(__m512);
 
 /// The reduction of `sum` for four vectors at once: the same steps, those of several vectors in one.
 macro_rules! reduce {
@@ -29,7 +30,7 @@ macro_rules! reduce {
     }};
 }
 
-impl<const DOT: bool> Avx512<DOT> {
+impl<const DOT: bool, const FAR: bool> Avx512<DOT, FAR> {
     #[inline(always)]
     unsafe fn halves(self) -> (__m256, __m256) {
         unsafe {
@@ -39,13 +40,14 @@ impl<const DOT: bool> Avx512<DOT> {
     }
 }
 
-impl<const DOT: bool> Vector for Avx512<DOT> {
+impl<const DOT: bool, const FAR: bool> Vector for Avx512<DOT, FAR> {
     type Codes = __m512i;
     type Narrow = __m512i;
     type Bytes = (__m512i, __m512i);
     type Wide = __m512i;
     const TILES: &[usize] = &[12, 8, 4, 2, 1];
     const ROOMY: bool = true;
+    const AHEAD: [usize; 2] = if FAR { [1024, 8192] } else { [8192, 8192] };
 
     #[inline(always)]
     unsafe fn splat(value: f32) -> Self {

@@ -8,7 +8,7 @@
 
 use std::ops::Range;
 
-use super::vector::{LANES, Vector, prefetch};
+use super::vector::{LANES, Vector, prefetch_ahead};
 use crate::{
     Activations, BLOCK, Packed,
     activations::{Tile, fact},
@@ -17,8 +17,6 @@ use crate::{
 };
 
 const _: () = assert!(ROWS == LANES);
-/// How far ahead of its use a panel is asked for, in bytes: measured, see docs/performance.md.
-const AHEAD: usize = 8192;
 /// Bytes of weights that meet one tile after the other: half of a small second-level cache.
 const CACHED: usize = 256 << 10;
 
@@ -90,6 +88,11 @@ unsafe fn panels<V: Vector, P: Panel>(w: &Packed, groups: Range<usize>, (x, tile
                 }
                 while group < end {
                     match tile.len {
+                        16 => {
+                            // floats only: codes of so many tokens meet tiles of AMX
+                            meet::<V, P, 1, 8>(w, group, x, &first, ask, out);
+                            meet::<V, P, 1, 8>(w, group, x, &second, false, out);
+                        }
                         12 => meet::<V, P, 1, 12>(w, group, x, &tile, ask, out),
                         8 => meet::<V, P, 1, 8>(w, group, x, &tile, ask, out),
                         6 => meet::<V, P, 1, 6>(w, group, x, &tile, ask, out),
@@ -117,13 +120,31 @@ unsafe fn meet<V: Vector, P: Panel, const G: usize, const N: usize>(
     ask: bool,
     out: Out,
 ) {
-    // SAFETY: handed on from the caller; whole vectors are touched only where there are sixteen rows.
+    // SAFETY: handed on from the caller.
     unsafe {
         let mut panels = [w.group(group); G];
         for g in 1..G {
             panels[g] = w.group(group + g);
         }
         let sums = P::dot::<V, G, N>(panels, x, tile, ask);
+        store(w, group, tile, &sums, out);
+    }
+}
+
+/// Writes the sums of `G` groups and `N` tokens, or adds them.
+///
+/// # Safety
+/// As for [`meet`].
+#[inline(always)]
+pub(super) unsafe fn store<V: Vector, const G: usize, const N: usize>(
+    w: &Packed,
+    group: usize,
+    tile: &Tile,
+    sums: &[[V; N]; G],
+    out: Out,
+) {
+    // SAFETY: handed on from the caller; whole vectors are touched only where there are sixteen rows.
+    unsafe {
         let to = out.base.add(tile.first * out.stride + group * ROWS);
         if w.rows >= (group + G) * ROWS {
             for g in 0..G {
@@ -203,7 +224,7 @@ impl<const NIBBLES: bool, const HALVES: bool, const MINIMA: bool, const WIDE: bo
                 for g in 0..G {
                     blocks[g] = panels[g].as_ptr().add(b * bytes);
                     if ask {
-                        prefetch(blocks[g].wrapping_add(AHEAD), bytes);
+                        prefetch_ahead::<V>(blocks[g], bytes);
                     }
                 }
                 let codes = tile.codes.add(b * BLOCK * width);

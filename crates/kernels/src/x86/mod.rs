@@ -1,22 +1,25 @@
 //! Thin shells: the generic algorithms compiled for AVX2 and for AVX-512.
 #![allow(unsafe_code)]
 
+mod amx;
 mod attend;
 mod avx2;
 mod avx512;
 mod linear;
 mod quantise;
 mod rows;
+mod tiles;
 mod vector;
 
 use std::ops::Range;
 
 use crate::{
     Isa, Packed,
-    activations::Place,
+    activations::{Place, Tiling},
     attention::{Partial, Tile},
     table::{Out, Table, Tiles},
 };
+pub(crate) use amx::is_available as has_amx;
 use vector::Vector;
 
 macro_rules! shells {
@@ -57,7 +60,7 @@ macro_rules! shells {
 
         pub(crate) static $table: Table = Table {
             isa: Isa::$isa,
-            tiles: <$vector as Vector>::TILES,
+            tiling: Tiling::quads(<$vector as Vector>::TILES),
             quantise: $module::quantise,
             linear: $module::linear,
             rms_norm: $module::rms_norm,
@@ -77,3 +80,11 @@ shells!(
     Avx512Vnni,
     "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512vnni"
 );
+
+/// What its tiles are not made for is done by the vectors of AVX-512.
+pub(crate) static AMX: Table = Table {
+    isa: Isa::Amx,
+    tiling: Tiling { lens: &[amx::TOKENS, 12, 8, 4, 2, 1], rows_from: amx::TOKENS },
+    linear: tiles::linear,
+    ..AVX512_VNNI
+};

@@ -43,6 +43,9 @@ pub(super) trait Vector: Copy {
     const TILES: &[usize];
     /// Whether there are 32 registers of a whole vector each, not 16 of half of one.
     const ROOMY: bool;
+    /// How far ahead of their use weights are asked for, in bytes: into the first-level cache, and into the second where
+    /// that is farther. Measured, see docs/performance.md.
+    const AHEAD: [usize; 2] = [8192, 8192];
 
     unsafe fn splat(value: f32) -> Self;
     unsafe fn load(from: *const f32) -> Self;
@@ -127,6 +130,19 @@ pub(super) fn prefetch(from: *const u8, bytes: usize) {
     for line in (0..bytes).step_by(64) {
         // SAFETY: nothing is read.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(from.wrapping_add(line).cast()) };
+    }
+}
+
+/// Asks for what comes [`Vector::AHEAD`] of the `bytes` bytes of weights from `from` on.
+#[inline(always)]
+pub(super) fn prefetch_ahead<V: Vector>(from: *const u8, bytes: usize) {
+    let [near, far] = V::AHEAD;
+    prefetch(from.wrapping_add(near), bytes);
+    if far > near {
+        for line in (0..bytes).step_by(64) {
+            // SAFETY: nothing is read.
+            unsafe { _mm_prefetch::<_MM_HINT_T1>(from.wrapping_add(far + line).cast()) };
+        }
     }
 }
 
