@@ -21,12 +21,12 @@ pub(super) type V = Avx512<true, true>;
 #[derive(Clone, Copy)]
 pub(super) struct Sums(pub(super) [[i32; ROWS]; TOKENS]);
 
-/// Tiles made ready for products of `columns` columns, until dropped.
-pub(super) struct Tiles(());
+/// The unit for tiles, made ready for products of `columns` columns, until dropped.
+pub(super) struct Unit(());
 
-impl Tiles {
+impl Unit {
     /// # Safety
-    /// The machine has AMX; `columns` is 16 or 32; the thread has no other `Tiles`.
+    /// The machine has AMX; `columns` is 16 or 32; the thread has no other unit.
     pub(super) unsafe fn configured(columns: usize) -> Self {
         // palette 1, as Intel's manual lays it out (volume 1, chapter 18)
         #[repr(C, align(64))]
@@ -75,7 +75,7 @@ impl Tiles {
     }
 }
 
-impl Drop for Tiles {
+impl Drop for Unit {
     fn drop(&mut self) {
         // SAFETY: they were configured, and nobody else uses them.
         unsafe { asm!("tilerelease", options(nostack, preserves_flags, nomem)) };

@@ -85,34 +85,32 @@ unsafe fn multiply<const QUADS: usize, const MINIMA: bool>(
     let mut totals = TOTALS.take();
     totals.resize(tiles.len().max(totals.len()), [[_mm512_setzero_ps(); 8]; TOKENS / 8]);
     // SAFETY: handed on from the caller.
-    let unit = unsafe { amx::Tiles::configured(4 * QUADS) };
+    let unit = unsafe { amx::Unit::configured(4 * QUADS) };
     for group in groups {
         let codes = w.group(group);
         for first in (0..blocks).step_by(part) {
             let last = blocks.min(first + part);
             let steps = &mut steps[..(last - first) * halves];
             unpack(layout, &codes[first * bytes..last * bytes], steps);
-            // memory is asked for the next part while the tiles multiply
             let next = codes.as_ptr().wrapping_add(last * bytes);
-            let lines = (part * bytes).div_ceil(LINE);
+            let share = (part * bytes).div_ceil(tiles.len() * steps.len());
             for (n, (tile, totals)) in x.tiles_in(tiles.clone()).zip(&mut totals).enumerate() {
-                let (from, to) = (lines * n / tiles.len(), lines * (n + 1) / tiles.len());
-                prefetch(next.wrapping_add(from * LINE), (to - from) * LINE);
+                let to = out.base.wrapping_add(tile.first * out.stride + group * ROWS);
+                let ahead = Ahead {
+                    weights: next.wrapping_add(n * steps.len() * share),
+                    share,
+                    to: (last == blocks).then_some((to, out.stride)),
+                };
                 if first == 0 {
                     *totals = [[_mm512_setzero_ps(); 8]; TOKENS / 8];
                 }
                 // SAFETY: the tile has sixteen tokens and as many blocks; the output is the caller's.
                 unsafe {
-                    if last < blocks {
-                        add::<QUADS, MINIMA>(&unit, steps, &tile, first, &mut buffers, totals);
-                        continue;
+                    add::<QUADS, MINIMA>(&unit, steps, &tile, first, &ahead, &mut buffers, totals);
+                    if last == blocks {
+                        let sums: &[[V; TOKENS]; 1] = &*(&raw const *totals).cast();
+                        store(w, group, &tile, sums, out);
                     }
-                    for token in tile.first..tile.first + TOKENS {
-                        prefetch_to_write(out.base.wrapping_add(token * out.stride + group * ROWS));
-                    }
-                    add::<QUADS, MINIMA>(&unit, steps, &tile, first, &mut buffers, totals);
-                    let sums: &[[V; TOKENS]; 1] = &*(&raw const *totals).cast();
-                    store(w, group, &tile, sums, out);
                 }
             }
         }
@@ -120,11 +118,31 @@ unsafe fn multiply<const QUADS: usize, const MINIMA: bool>(
     TOTALS.set(totals);
 }
 
-/// Asks for a cache line that is going to be written.
-#[inline(always)]
-fn prefetch_to_write(to: *const f32) {
-    // SAFETY: nothing is touched.
-    unsafe { _mm_prefetch::<_MM_HINT_ET0>(to.cast()) };
+/// What is asked for while a tile multiplies, step by step: more at once than a core waits for would hold up everything else.
+struct Ahead {
+    /// The next part's weights, a `share` of bytes a step.
+    weights: *const u8,
+    share: usize,
+    /// Where the tile's tokens are going to be written, and how far they lie apart.
+    to: Option<(*mut f32, usize)>,
+}
+
+impl Ahead {
+    #[inline(always)]
+    fn ask(&self, step: usize) {
+        let first = self.weights.wrapping_add(step * self.share);
+        // SAFETY: nothing is touched.
+        unsafe {
+            for line in (0..self.share).step_by(LINE) {
+                _mm_prefetch::<_MM_HINT_T0>(first.wrapping_add(line).cast());
+            }
+            if let Some((to, stride)) = self.to
+                && step < TOKENS
+            {
+                _mm_prefetch::<_MM_HINT_ET0>(to.wrapping_add(step * stride).cast());
+            }
+        }
+    }
 }
 
 /// Codes as signed bytes, scales and minima as floats.
@@ -202,10 +220,11 @@ unsafe fn real(layout: Layout, from: *const u8, half: usize) -> V {
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512vnni,gfni")]
 unsafe fn add<const QUADS: usize, const MINIMA: bool>(
-    unit: &amx::Tiles,
+    unit: &amx::Unit,
     steps: &[Step<QUADS>],
     tile: &Tile,
     first: usize,
+    ahead: &Ahead,
     buffers: &mut [Sums; 2],
     totals: &mut Totals,
 ) {
@@ -223,6 +242,7 @@ unsafe fn add<const QUADS: usize, const MINIMA: bool>(
             if at + 1 < steps.len() {
                 multiply(at + 1, &mut buffers[(at + 1) % 2]);
             }
+            ahead.ask(at);
             let dots = buffers[at % 2].0.as_ptr();
             let facts = tile.facts.add((first + at / halves) * tile.facts_len * TOKENS);
             let scale = _mm512_load_ps(step.scales.as_ptr());
