@@ -118,6 +118,7 @@ for (const kind of ['rejection', 'exception']) {
   test(`a crash by an uncaught ${kind} leaves the terminal as before, with the error to read`, async (t) => {
     const terminal = inShell(t, { CRASH: kind });
     await terminal.see(/Ask something/);
+    process.kill(await chatPid(terminal.child.pid), 'SIGUSR2');
     await terminal.see(/crash on purpose/);
     await terminal.see(/same-modes/);
     await terminal.restored(t);

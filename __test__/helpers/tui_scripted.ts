@@ -1,6 +1,7 @@
 /**
  * The full-screen chat as it is, but for the model: its replies come from SCRIPT, `{ text, times, chunk, everyMs }`; with
- * several texts, one after the other. TURNS and ROWS say how long the conversation before is.
+ * several texts, one after the other. TURNS and ROWS say how long the conversation before is. With CRASH
+ * (`exception`, `rejection`) it crashes at SIGUSR2.
  */
 import { writeFileSync } from 'node:fs';
 import { Chat } from '../../ts/model.js';
@@ -31,11 +32,12 @@ process.on('SIGTERM', () => stop.abort(new Error('terminated')));
 process.on('SIGHUP', () => stop.abort(new Error('hung up')));
 const { info } = chatState(newConversation());
 const crash = new Error('crash on purpose');
-if (process.env.CRASH === 'rejection') setTimeout(() => void Promise.reject(crash), 1000);
-if (process.env.CRASH === 'exception')
-  setTimeout(() => {
-    throw crash;
-  }, 1000);
+const { CRASH } = process.env;
+if (CRASH)
+  process.on('SIGUSR2', () => {
+    if (CRASH === 'exception') throw crash;
+    void Promise.reject(crash);
+  });
 const chat = new Chat(session, {
   conversation: longHistory(Number(process.env.TURNS ?? 0), Number(process.env.ROWS ?? 2)),
 });
