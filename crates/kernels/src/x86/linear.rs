@@ -181,6 +181,19 @@ unsafe fn write_part(sums: &[[f32; LANES]], rows: usize, tokens: usize, out: Out
     }
 }
 
+/// The scales (or minima) of a block of a group, of its half `half`.
+#[inline(always)]
+pub(super) unsafe fn reals<V: Vector>(layout: Layout, from: *const u8, half: usize) -> V {
+    // SAFETY: the caller gives the scales (or minima) of a block.
+    unsafe {
+        if layout.wide {
+            V::load(from.cast::<f32>().add(half * ROWS))
+        } else {
+            V::load_f16(from.cast::<u16>().add(half * ROWS))
+        }
+    }
+}
+
 /// Integer codes; the parameters are the fields of [`Layout`] in their order.
 struct Codes<const NIBBLES: bool, const HALVES: bool, const MINIMA: bool, const WIDE: bool>;
 
@@ -188,18 +201,6 @@ impl<const NIBBLES: bool, const HALVES: bool, const MINIMA: bool, const WIDE: bo
     Codes<NIBBLES, HALVES, MINIMA, WIDE>
 {
     const LAYOUT: Layout = Layout { nibbles: NIBBLES, halves: HALVES, minima: MINIMA, wide: WIDE };
-
-    #[inline(always)]
-    unsafe fn reals<V: Vector>(from: *const u8, half: usize) -> V {
-        // SAFETY: the caller gives the scales (or minima) of a block.
-        unsafe {
-            if WIDE {
-                V::load(from.cast::<f32>().add(half * ROWS))
-            } else {
-                V::load_f16(from.cast::<u16>().add(half * ROWS))
-            }
-        }
-    }
 }
 
 impl<const NIBBLES: bool, const HALVES: bool, const MINIMA: bool, const WIDE: bool> Panel
@@ -235,15 +236,16 @@ impl<const NIBBLES: bool, const HALVES: bool, const MINIMA: bool, const WIDE: bo
                     byte_dots::<V, HALVES, G, N>(blocks, codes, facts, width)
                 };
                 for g in 0..G {
-                    let reals = blocks[g].add(Self::LAYOUT.code_bytes());
+                    let from = blocks[g].add(Self::LAYOUT.code_bytes());
                     for half in 0..Self::LAYOUT.scales() {
-                        let scale = Self::reals::<V>(reals, half);
+                        let scale = reals::<V>(Self::LAYOUT, from, half);
                         for n in 0..N {
                             let of = V::splat(*facts.add(fact::SCALE * width + n));
                             sums[g][n] = dots[half][g][n].fma(scale.mul(of), sums[g][n]);
                         }
                         if MINIMA {
-                            let minimum = Self::reals::<V>(reals.add(Self::LAYOUT.scale_bytes()), half);
+                            let minimum =
+                                reals::<V>(Self::LAYOUT, from.add(Self::LAYOUT.scale_bytes()), half);
                             let sum = if HALVES { fact::HALF_SUMS + half } else { fact::SUM };
                             for n in 0..N {
                                 let of = V::splat(*facts.add(sum * width + n));

@@ -9,7 +9,7 @@ use std::{arch::x86_64::*, cell::RefCell, ops::Range};
 
 use super::{
     amx::{self, LINE, Sums, TOKENS, V},
-    linear::{self, store},
+    linear::{self, reals, store},
     vector::{Vector, prefetch},
 };
 use crate::{
@@ -130,12 +130,9 @@ struct Ahead {
 impl Ahead {
     #[inline(always)]
     fn ask(&self, step: usize) {
-        let first = self.weights.wrapping_add(step * self.share);
+        prefetch(self.weights.wrapping_add(step * self.share), self.share);
         // SAFETY: nothing is touched.
         unsafe {
-            for line in (0..self.share).step_by(LINE) {
-                _mm_prefetch::<_MM_HINT_T0>(first.wrapping_add(line).cast());
-            }
             if let Some((to, stride)) = self.to
                 && step < TOKENS
             {
@@ -178,10 +175,11 @@ fn unpack<const QUADS: usize>(layout: Layout, blocks: &[u8], to: &mut [Step<QUAD
                 }
             }
             for half in 0..halves {
-                let reals = from.add(layout.code_bytes());
-                real(layout, reals, half).store(to[half].scales.as_mut_ptr());
+                let from_reals = from.add(layout.code_bytes());
+                reals::<V>(layout, from_reals, half).store(to[half].scales.as_mut_ptr());
                 if layout.minima {
-                    real(layout, reals.add(layout.scale_bytes()), half).store(to[half].minima.as_mut_ptr());
+                    reals::<V>(layout, from_reals.add(layout.scale_bytes()), half)
+                        .store(to[half].minima.as_mut_ptr());
                 }
             }
         }
@@ -198,18 +196,6 @@ const fn nibble(shift: usize, signed: bool) -> i64 {
         bit += 1;
     }
     i64::from_le_bytes(rows)
-}
-
-#[inline(always)]
-unsafe fn real(layout: Layout, from: *const u8, half: usize) -> V {
-    // SAFETY: the caller gives the scales (or minima) of a block.
-    unsafe {
-        if layout.wide {
-            V::load(from.cast::<f32>().add(half * ROWS))
-        } else {
-            V::load_f16(from.cast::<u16>().add(half * ROWS))
-        }
-    }
 }
 
 /// Adds the products of some steps, from block `first` on, with a tile of tokens; the sums of two steps at a time lie in
