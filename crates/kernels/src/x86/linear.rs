@@ -224,19 +224,19 @@ impl<const NIBBLES: bool, const HALVES: bool, const MINIMA: bool, const WIDE: bo
                 let mut blocks = [std::ptr::null(); G];
                 for g in 0..G {
                     blocks[g] = panels[g].as_ptr().add(b * bytes);
-                    if ask {
-                        prefetch_ahead::<V>(blocks[g], bytes);
-                    }
                 }
                 let codes = tile.codes.add(b * BLOCK * width);
                 let facts = tile.facts.add(b * tile.facts_len * width);
                 let dots = if NIBBLES {
-                    nibble_dots::<V, HALVES, MINIMA, G, N>(blocks, codes, facts, width)
+                    nibble_dots::<V, HALVES, MINIMA, G, N>(blocks, codes, facts, width, ask)
                 } else {
-                    byte_dots::<V, HALVES, G, N>(blocks, codes, facts, width)
+                    byte_dots::<V, HALVES, G, N>(blocks, codes, facts, width, ask)
                 };
                 for g in 0..G {
                     let from = blocks[g].add(Self::LAYOUT.code_bytes());
+                    if ask {
+                        prefetch_ahead::<V>(from, bytes - Self::LAYOUT.code_bytes());
+                    }
                     for half in 0..Self::LAYOUT.scales() {
                         let scale = reals::<V>(Self::LAYOUT, from, half);
                         for n in 0..N {
@@ -261,12 +261,14 @@ impl<const NIBBLES: bool, const HALVES: bool, const MINIMA: bool, const WIDE: bo
 }
 
 /// Whole-number dot products of blocks of 4-bit codes with `N` tokens that lie `width` apart, of their halves where `HALVES`.
+/// Where `ask`, each line asks for the one ahead of it: a block's all at once would hold up everything else.
 #[inline(always)]
 unsafe fn nibble_dots<V: Vector, const HALVES: bool, const MINIMA: bool, const G: usize, const N: usize>(
     blocks: [*const u8; G],
     codes: *const i8,
     facts: *const f32,
     width: usize,
+    ask: bool,
 ) -> [[[V; N]; G]; 2] {
     // SAFETY: the caller gives blocks, and codes and facts of as many columns of `N` tokens.
     unsafe {
@@ -288,6 +290,9 @@ unsafe fn nibble_dots<V: Vector, const HALVES: bool, const MINIMA: bool, const G
             let mut low = [V::codes(blocks[0]); G];
             let mut high = low;
             for g in 0..G {
+                if ask {
+                    prefetch_ahead::<V>(blocks[g].add(quad * 4 * ROWS), 4 * ROWS);
+                }
                 (low[g], high[g]) = V::nibbles(V::codes(blocks[g].add(quad * 4 * ROWS)));
             }
             V::narrow_add_all(&mut sums[0], &low, codes.add(quad * width * 4));
@@ -312,6 +317,7 @@ unsafe fn byte_dots<V: Vector, const HALVES: bool, const G: usize, const N: usiz
     codes: *const i8,
     facts: *const f32,
     width: usize,
+    ask: bool,
 ) -> [[[V; N]; G]; 2] {
     // SAFETY: as above.
     unsafe {
@@ -328,6 +334,9 @@ unsafe fn byte_dots<V: Vector, const HALVES: bool, const G: usize, const N: usiz
         for quad in 0..BLOCK / 4 {
             let mut weights = [V::bytes(V::codes(blocks[0])); G];
             for g in 0..G {
+                if ask {
+                    prefetch_ahead::<V>(blocks[g].add(quad * 4 * ROWS), 4 * ROWS);
+                }
                 weights[g] = V::bytes(V::codes(blocks[g].add(quad * 4 * ROWS)));
             }
             let half = if HALVES { quad / (BLOCK / 8) } else { 0 };
