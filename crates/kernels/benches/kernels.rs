@@ -13,7 +13,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use kernels::{Activations, Arena, Attention, Compute, Format, KvCache, Lane, Linear, Matrix, Packed};
+use kernels::{
+    Activations, Aligned, Arena, Attention, Compute, Format, KvCache, Lane, Linear, Matrix, Packed,
+};
 
 const ROUND: Duration = Duration::from_millis(150);
 
@@ -62,7 +64,8 @@ fn main() {
             let part = if format.is_quantised() { 1.0 } else { floats };
             for (name, tokens) in names.into_iter().zip(TOKENS) {
                 let x = activate(&compute, &copies[0], tokens);
-                let mut out = vec![0.0; rows * tokens];
+                let mut out = Aligned::default();
+                out.resize(rows * tokens, 0.0);
                 let mut body = || {
                     let weights = turn.next().unwrap();
                     compute.linear(&mut [Linear { weights, out: &mut out, add: false }], &x);

@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use crate::{BLOCK, Kind};
+use crate::{Aligned, BLOCK, Kind};
 
 /// Codes that a block's largest magnitude may become: the one that leaves the least squared error is taken.
 ///
@@ -71,10 +71,10 @@ pub struct Activations {
     tiling: Tiling,
     /// Facts of a block of a token.
     facts_len: usize,
-    pub(crate) values: Vec<f32>,
-    codes: Vec<i8>,
+    pub(crate) values: Aligned<f32>,
+    codes: Aligned<i8>,
     /// Tile by tile, `[block][fact][token]`; whole numbers as their bits.
-    facts: Vec<f32>,
+    facts: Aligned<f32>,
 }
 
 /// Tokens that the kernels take together.

@@ -7,7 +7,10 @@
 
 use std::ops::Range;
 
-use crate::kv::{KvCache, SEGMENT};
+use crate::{
+    Aligned,
+    kv::{KvCache, SEGMENT},
+};
 
 /// Queries in a tile at most.
 pub(crate) const QUERIES: usize = 12;
@@ -136,12 +139,14 @@ impl Attention<'_> {
     }
 }
 
-/// How a tile's queries are taken together in registers: `(first, len)`, `len` one of 6, 4, 3, 2 and 1.
-pub(crate) fn parts(count: usize) -> impl Iterator<Item = (usize, usize)> {
+/// How a tile's queries are taken together in registers: `(first, len)`, `len` one of 12 (where the registers are `roomy`
+/// enough), 6, 4, 3, 2 and 1.
+pub(crate) fn parts(count: usize, roomy: bool) -> impl Iterator<Item = (usize, usize)> {
     let mut first = 0;
     std::iter::from_fn(move || {
         let len = match count - first {
             0 => return None,
+            QUERIES if roomy => QUERIES,
             6.. => 6,
             5 => 3,
             len => len,
@@ -176,13 +181,13 @@ pub(crate) struct Partial {
     /// Σ e^(score − largest)
     pub(crate) total: [f32; QUERIES],
     /// `[query][width]`: Σ e^(score − largest) · value
-    pub(crate) values: Vec<f32>,
+    pub(crate) values: Aligned<f32>,
 }
 
 impl Partial {
     /// Of nothing yet.
     pub(crate) fn new(width: usize) -> Self {
-        let mut new = Self { largest: [0.0; QUERIES], total: [0.0; QUERIES], values: Vec::new() };
+        let mut new = Self { largest: [0.0; QUERIES], total: [0.0; QUERIES], values: Aligned::default() };
         new.clear(width);
         new
     }
@@ -217,14 +222,14 @@ impl Partial {
 #[derive(Debug)]
 pub(crate) struct Buffers {
     /// `[QUERIES][SEGMENT]`
-    pub(crate) scores: Vec<f32>,
+    pub(crate) scores: Aligned<f32>,
     pub(crate) sum: Partial,
     pub(crate) next: Partial,
 }
 
 impl Buffers {
     pub(crate) fn new() -> Self {
-        Self { scores: Vec::new(), sum: Partial::new(0), next: Partial::new(0) }
+        Self { scores: Aligned::default(), sum: Partial::new(0), next: Partial::new(0) }
     }
 
     pub(crate) fn fit(&mut self, width: usize) {

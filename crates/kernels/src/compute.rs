@@ -4,7 +4,7 @@
 use std::{cell::RefCell, fmt, io, ops::Range};
 
 use crate::{
-    Activations, Arena, Attention, Isa, Kind, KvCache, Lane, Layout, Matrix, Packed, RowCodes,
+    Activations, Aligned, Arena, Attention, Isa, Kind, KvCache, Lane, Layout, Matrix, Packed, RowCodes,
     UnavailableIsa,
     attention::{Buffers, Partial, Span},
     pack,
@@ -51,7 +51,7 @@ thread_local! {
     /// What attention works in.
     static BUFFERS: RefCell<Buffers> = RefCell::new(Buffers::new());
     /// The row of activations at hand.
-    static ROW: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+    static ROW: RefCell<Aligned<f32>> = RefCell::default();
 }
 
 impl Compute {
@@ -178,7 +178,8 @@ impl Compute {
         };
         self.each(tokens, tokens * cols, |token| {
             ROW.with_borrow_mut(|row| {
-                row.resize(cols.max(row.len()), 0.0);
+                let len = cols.max(row.len());
+                row.resize(len, 0.0);
                 one(token, &mut row[..cols]);
             });
         });

@@ -6,6 +6,7 @@
 //! bit; so do any two ways of cutting a batch or of sharing it among threads.
 
 mod activations;
+mod aligned;
 mod arena;
 mod attention;
 mod blocks;
@@ -25,6 +26,7 @@ mod table;
 mod x86;
 
 pub use activations::Activations;
+pub use aligned::Aligned;
 pub use arena::{Arena, Region};
 pub use attention::{Attention, Lane};
 pub use compute::{Compute, Linear};

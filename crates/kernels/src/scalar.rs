@@ -136,7 +136,7 @@ fn swiglu(gate: &[f32], up: &[f32], out: &mut [f32]) {
 fn attend(tile: &Tile<'_>, scores: &mut [f32], out: &mut Partial) {
     let (dim, width) = (tile.dim, tile.dim.next_multiple_of(LANES));
     let half = |bits: u16| f64::from(f16::from_bits(bits).to_f32());
-    for (first, len) in parts(tile.count) {
+    for (first, len) in parts(tile.count, false) {
         for n in first..first + len {
             let seen = tile.seen[n].0..tile.seen[n].1.max(tile.seen[n].0);
             let scores = &mut scores[..seen.len()];

@@ -1,6 +1,6 @@
 //! The decoder block: norm, attention, norm, feed-forward, each added to the residual stream.
 
-use kernels::{Activations, Attention, Compute, KvCache, Lane, Linear, Packed};
+use kernels::{Activations, Aligned, Attention, Compute, KvCache, Lane, Linear, Packed};
 
 use crate::{
     config::Config,
@@ -21,19 +21,19 @@ pub(crate) struct Decoder<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
     /// `[tokens, embedding_dim]`: the residual stream.
-    pub(crate) x: Vec<f32>,
+    pub(crate) x: Aligned<f32>,
     /// `[tokens, q_dim]`
-    q: Vec<f32>,
+    q: Aligned<f32>,
     /// `[tokens, kv_dim]`
-    k: Vec<f32>,
+    k: Aligned<f32>,
     /// `[tokens, kv_dim]`
-    v: Vec<f32>,
+    v: Aligned<f32>,
     /// `[tokens, q_dim]`: what attention gives.
-    attended: Vec<f32>,
+    attended: Aligned<f32>,
     /// `[tokens, ff_dim]`
-    gate: Vec<f32>,
+    gate: Aligned<f32>,
     /// `[tokens, ff_dim]`
-    up: Vec<f32>,
+    up: Aligned<f32>,
     /// `[tokens][rope_dim / 2]`
     angles: Vec<Vec<[f32; 2]>>,
     activations: Activations,

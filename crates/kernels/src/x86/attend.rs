@@ -10,22 +10,25 @@ use super::{
     vector::{LANES, Vector, prefetch},
 };
 use crate::{
-    attention::{Partial, Tile, parts},
+    attention::{Partial, QUERIES, Tile, parts},
     kv::{self, SEGMENT},
 };
 
 const _: () = assert!(LANES == kv::LANES);
 /// How many positions ahead of their use values are asked for.
 const AHEAD: usize = 32;
+/// Queries beside which four vectors fit into the registers, not only two.
+const HALF: usize = QUERIES / 2;
 /// Queries that pass a cache quickly enough to wait for memory.
 const FEW: usize = 4;
 
 #[inline(always)]
 pub(super) unsafe fn attend<V: Vector>(tile: &Tile<'_>, scores: &mut [f32], out: &mut Partial) {
-    for (first, len) in parts(tile.count) {
+    for (first, len) in parts(tile.count, V::ROOMY) {
         // SAFETY: handed on from the caller; the part lies within the tile.
         unsafe {
             match len {
+                12 => part::<V, 12>(tile, first, scores, out),
                 6 => part::<V, 6>(tile, first, scores, out),
                 4 => part::<V, 4>(tile, first, scores, out),
                 3 => part::<V, 3>(tile, first, scores, out),
@@ -62,7 +65,7 @@ unsafe fn part<V: Vector, const N: usize>(
             let to = scores.add(at);
             let scaled = (tile.dim, V::splat(tile.scale));
             at += LANES
-                * if V::ROOMY && high - at >= 4 * LANES {
+                * if V::ROOMY && N <= HALF && high - at >= 4 * LANES {
                     products::<V, 4, N>(&queries, keys, scaled, to)
                 } else if (V::ROOMY || N <= 3) && high - at >= 2 * LANES {
                     products::<V, 2, N>(&queries, keys, scaled, to)
@@ -79,7 +82,7 @@ unsafe fn part<V: Vector, const N: usize>(
             let left = (width - at) / LANES;
             let (from, to) = (tile.values.as_ptr().add(at), values.add(at));
             at += LANES
-                * if V::ROOMY && left >= 4 {
+                * if V::ROOMY && N <= HALF && left >= 4 {
                     weighted::<V, 4, N>(scores, from, width, low..high, to)
                 } else if (V::ROOMY || N <= 3) && left >= 2 {
                     weighted::<V, 2, N>(scores, from, width, low..high, to)
