@@ -149,6 +149,11 @@ impl Compute {
         });
     }
 
+    /// Says which weights the product after the next one reads: threads that wait meanwhile ask the memory for them.
+    pub fn expect(&self, weights: &[&Packed]) {
+        self.pool.expect(weights.iter().map(|weights| &*weights.bytes));
+    }
+
     /// Makes `x` the input of products with weights of `kinds`: `fill(token, row)` gives the `cols` values of each of
     /// `tokens` tokens, on any of the threads.
     pub fn activate(

@@ -6,6 +6,7 @@
 //! bit; so do any two ways of cutting a batch or of sharing it among threads.
 
 mod activations;
+mod ahead;
 mod aligned;
 mod arena;
 mod attention;

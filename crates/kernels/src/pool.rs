@@ -6,7 +6,8 @@
 //!
 //! The caller works too. A worker joins a loop only if it comes in time: the caller never waits for a thread that
 //! the system has put aside, only for those that hold a piece of work. Between loops the workers spin for some
-//! microseconds (a decoder starts its next loop within that), then yield, then sleep.
+//! microseconds (a decoder starts its next loop within that), then yield, then sleep. Who waits asks the memory for what
+//! it reads next, where the caller has said so.
 #![allow(unsafe_code)]
 
 use std::{
@@ -18,6 +19,8 @@ use std::{
     },
     thread::{self, JoinHandle},
 };
+
+use crate::ahead::{Ahead, Progress};
 
 /// Rounds of busy waiting, some tens of microseconds, before a worker gives its core up.
 const SPINS: u32 = 4_000;
@@ -38,6 +41,8 @@ struct Shared {
     job: UnsafeCell<(Option<Body>, usize)>,
     /// For each thread, how many rounds of its share are taken.
     taken: Box<[Taken]>,
+    /// What threads ask for while they wait.
+    ahead: Ahead,
     panicked: AtomicBool,
     stop: AtomicBool,
     sleepers: AtomicUsize,
@@ -60,7 +65,8 @@ unsafe impl Send for Shared {}
 pub(crate) struct Pool {
     shared: Arc<Shared>,
     workers: Vec<JoinHandle<()>>,
-    running: Mutex<()>,
+    /// Held by the caller of a loop, with how far it is in asking ahead.
+    running: Mutex<Progress>,
 }
 
 impl Pool {
@@ -70,6 +76,7 @@ impl Pool {
             state: AtomicU64::new(0),
             job: UnsafeCell::new((None, 0)),
             taken: (0..threads.max(1)).map(|_| Taken(AtomicUsize::new(0))).collect(),
+            ahead: Ahead::default(),
             panicked: AtomicBool::new(false),
             stop: AtomicBool::new(false),
             sleepers: AtomicUsize::new(0),
@@ -83,12 +90,17 @@ impl Pool {
                 thread::Builder::new().name(format!("axllm-{n}")).spawn(move || shared.work(n)).ok()
             })
             .collect();
-        Self { shared, workers, running: Mutex::new(()) }
+        Self { shared, workers, running: Mutex::default() }
     }
 
     /// How many threads share a loop.
     pub(crate) fn threads(&self) -> usize {
         self.workers.len() + 1
+    }
+
+    /// Says what the loop after the next one reads, in the order of its rounds: threads that wait ask the memory for it.
+    pub(crate) fn expect<'a>(&self, pieces: impl Iterator<Item = &'a [u8]>) {
+        self.shared.ahead.set(pieces);
     }
 
     /// Calls `body(0)` … `body(rounds - 1)`, each once, on any of the threads; returns when all are done.
@@ -99,7 +111,7 @@ impl Pool {
         if self.workers.is_empty() || rounds < 2 {
             return (0..rounds).for_each(body);
         }
-        let _running = lock(&self.running);
+        let mut progress = lock(&self.running);
         let shared = &*self.shared;
         // SAFETY: only the lifetime changes. The pointer is used by threads that are inside the loop, and `close`
         // below returns only when none is.
@@ -115,7 +127,7 @@ impl Pool {
         }
         // SAFETY: the body outlives this call.
         let own = catch_unwind(AssertUnwindSafe(|| unsafe { shared.take_rounds(0, body, rounds) }));
-        shared.close();
+        shared.close(&mut progress);
         if let Err(panic) = own {
             shared.panicked.store(false, Ordering::Relaxed);
             resume_unwind(panic);
@@ -159,11 +171,11 @@ impl Shared {
     }
 
     /// Lets nobody in any more and waits for those inside.
-    fn close(&self) {
+    fn close(&self, progress: &mut Progress) {
         let mut patience = 0;
         let mut state = self.state.fetch_and(!OPEN, Ordering::AcqRel);
         while state & INSIDE != 0 {
-            pause(&mut patience);
+            self.wait(0, progress, &mut patience);
             state = self.state.load(Ordering::Acquire);
         }
     }
@@ -171,6 +183,7 @@ impl Shared {
     fn work(&self, own: usize) {
         let mut patience = 0;
         let mut last = 0;
+        let mut progress = Progress::default();
         while !self.stop.load(Ordering::Relaxed) {
             let state = self.state.load(Ordering::Acquire);
             if state & OPEN != 0 && state / LOOP != last {
@@ -181,11 +194,16 @@ impl Shared {
                     patience = 0;
                     self.join(own);
                 }
-            } else if !pause(&mut patience) {
+            } else if !self.wait(own, &mut progress, &mut patience) {
                 self.sleep(state);
                 patience = 0;
             }
         }
+    }
+
+    /// Waits a little, or asks for a little of what comes next; false once patience is spent.
+    fn wait(&self, own: usize, progress: &mut Progress, patience: &mut u32) -> bool {
+        self.ahead.ask((own, self.taken.len()), progress) || pause(patience)
     }
 
     fn join(&self, own: usize) {
@@ -223,7 +241,7 @@ fn pause(patience: &mut u32) -> bool {
     *patience <= SPINS + YIELDS
 }
 
-fn lock(mutex: &Mutex<()>) -> MutexGuard<'_, ()> {
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -85,7 +85,8 @@ impl Decoder<'_> {
         for (layer, block) in self.weights.blocks.iter().enumerate() {
             self.normed(&s.x, &block.attn_norm, &[&block.q, &block.k, &block.v], &mut s.activations);
             if layer == last && wanted.len() < lanes.len() {
-                product(self.compute, &s.activations, [(&block.k, &mut s.k[..]), (&block.v, &mut s.v)]);
+                let products = [(&block.k, &mut s.k[..]), (&block.v, &mut s.v)];
+                self.product(&s.activations, products, &[&block.q]);
                 self.store(layer, block, caches, &lanes, s);
                 s.keep(wanted, self.config);
                 lanes = wanted.iter().map(|row| lanes[*row]).collect();
@@ -93,21 +94,21 @@ impl Decoder<'_> {
                     return;
                 }
                 self.normed(&s.x, &block.attn_norm, &[&block.q], &mut s.activations);
-                product(self.compute, &s.activations, [(&block.q, &mut s.q)]);
+                self.product(&s.activations, [(&block.q, &mut s.q)], &[&block.attn_output]);
             } else {
                 let products = [(&block.q, &mut s.q[..]), (&block.k, &mut s.k), (&block.v, &mut s.v)];
-                product(self.compute, &s.activations, products);
+                self.product(&s.activations, products, &[&block.attn_output]);
                 self.store(layer, block, caches, &lanes, s);
             }
             self.attend(layer, block, caches, &lanes, s);
-            self.feed_forward(block, s);
+            self.feed_forward(layer, block, s);
         }
     }
 
     /// Logits (`[rows, vocab_size]`) of the rows that [`Decoder::blocks`] left.
     pub(crate) fn head(&self, s: &mut Scratch, logits: &mut [f32]) {
         self.normed(&s.x, &self.weights.output_norm, &[&self.weights.head], &mut s.activations);
-        product(self.compute, &s.activations, [(&self.weights.head, logits)]);
+        self.product(&s.activations, [(&self.weights.head, logits)], &self.inputs(0));
     }
 
     /// What the head would read of some rows that [`Decoder::blocks`] left; both are `[rows, embedding_dim]`.
@@ -178,7 +179,7 @@ impl Decoder<'_> {
         self.compute.activate(&mut s.activations, (lanes.len(), q_dim), &kinds, |token, row| {
             row.copy_from_slice(&attended[token * q_dim..][..q_dim]);
         });
-        add_product(self.compute, &s.activations, &block.attn_output, &mut s.x);
+        self.add_product(&s.activations, &block.attn_output, &mut s.x, &[&block.gate, &block.up]);
     }
 
     /// Adds the bias to a position's queries or keys and norms each head, where the model does.
@@ -194,30 +195,45 @@ impl Decoder<'_> {
         }
     }
 
-    fn feed_forward(&self, block: &Block, s: &mut Scratch) {
+    fn feed_forward(&self, layer: usize, block: &Block, s: &mut Scratch) {
         self.normed(&s.x, &block.ff_norm, &[&block.gate, &block.up], &mut s.activations);
-        product(self.compute, &s.activations, [(&block.gate, &mut s.gate[..]), (&block.up, &mut s.up)]);
+        let products = [(&block.gate, &mut s.gate[..]), (&block.up, &mut s.up)];
+        self.product(&s.activations, products, &[&block.down]);
         let (gate, up, width) = (&s.gate, &s.up, self.config.ff_dim);
         let kinds = [block.down.kind()];
         self.compute.activate(&mut s.activations, (s.angles.len(), width), &kinds, |token, row| {
             let at = token * width..(token + 1) * width;
             self.compute.swiglu(&gate[at.clone()], &up[at], row);
         });
-        add_product(self.compute, &s.activations, &block.down, &mut s.x);
+        self.add_product(&s.activations, &block.down, &mut s.x, &self.inputs(layer + 1));
+    }
+
+    /// What block `layer` reads first; after the last block it is the head.
+    fn inputs(&self, layer: usize) -> Vec<&Packed> {
+        match self.weights.blocks.get(layer) {
+            Some(block) => vec![&block.q, &block.k, &block.v],
+            None => vec![&self.weights.head],
+        }
+    }
+
+    /// `out = weights · input` for each pair, all in one loop; the product after it reads `next`.
+    fn product<const N: usize>(
+        &self,
+        input: &Activations,
+        pairs: [(&Packed, &mut [f32]); N],
+        next: &[&Packed],
+    ) {
+        self.compute.expect(next);
+        self.compute.linear(&mut pairs.map(|(weights, out)| Linear { weights, out, add: false }), input);
+    }
+
+    /// `x += weights · input`; the product after it reads `next`.
+    fn add_product(&self, input: &Activations, weights: &Packed, x: &mut [f32], next: &[&Packed]) {
+        self.compute.expect(next);
+        self.compute.linear(&mut [Linear { weights, out: x, add: true }], input);
     }
 }
 
 fn add(values: &mut [f32], bias: &[f32]) {
     values.iter_mut().zip(bias).for_each(|(value, bias)| *value += bias);
-}
-
-/// `out = weights · input` for each pair, all in one loop.
-fn product<const N: usize>(compute: &Compute, input: &Activations, pairs: [(&Packed, &mut [f32]); N]) {
-    let mut jobs = pairs.map(|(weights, out)| Linear { weights, out, add: false });
-    compute.linear(&mut jobs, input);
-}
-
-/// `x += weights · input`
-fn add_product(compute: &Compute, input: &Activations, weights: &Packed, x: &mut [f32]) {
-    compute.linear(&mut [Linear { weights, out: x, add: true }], input);
 }

@@ -21,6 +21,7 @@ use crate::{
 };
 pub(crate) use amx::is_available as has_amx;
 use vector::Vector;
+pub(crate) use vector::prefetch_far;
 
 macro_rules! shells {
     ($module:ident, $vector:ty, $table:ident, $isa:ident, $features:literal) => {

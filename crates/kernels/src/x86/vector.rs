@@ -133,16 +133,22 @@ pub(super) fn prefetch(from: *const u8, bytes: usize) {
     }
 }
 
+/// The same, no nearer than the second-level cache.
+#[inline(always)]
+pub(crate) fn prefetch_far(from: *const u8, bytes: usize) {
+    for line in (0..bytes).step_by(64) {
+        // SAFETY: nothing is read.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(from.wrapping_add(line).cast()) };
+    }
+}
+
 /// Asks for what comes [`Vector::AHEAD`] of the `bytes` bytes of weights from `from` on.
 #[inline(always)]
 pub(super) fn prefetch_ahead<V: Vector>(from: *const u8, bytes: usize) {
     let [near, far] = V::AHEAD;
     prefetch(from.wrapping_add(near), bytes);
     if far > near {
-        for line in (0..bytes).step_by(64) {
-            // SAFETY: nothing is read.
-            unsafe { _mm_prefetch::<_MM_HINT_T1>(from.wrapping_add(far + line).cast()) };
-        }
+        prefetch_far(from.wrapping_add(far), bytes);
     }
 }
 

@@ -1,0 +1,106 @@
+//! What threads ask the memory for while they wait for each other.
+
+use std::{
+    ptr,
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
+/// Matrices of one loop that are asked for, at most.
+const MOST: usize = 4;
+/// Bytes that are asked for at a time; then a thread looks whether its waiting has ended.
+const STEP: usize = 256;
+
+/// The weights that the next loop reads. Each thread asks for those of its own share, into its second-level cache.
+///
+/// It holds addresses, not references, and nothing is read through them: weights that are gone by now, or addresses of one
+/// list with lengths of another, cost a little time and nothing else.
+#[derive(Default)]
+pub(crate) struct Ahead {
+    /// Counts the calls of [`Ahead::set`].
+    version: AtomicUsize,
+    /// Address and length of each matrix.
+    pieces: [(AtomicUsize, AtomicUsize); MOST],
+}
+
+/// How far a thread is with its share, in bytes of all pieces one after the other.
+#[derive(Default)]
+pub(crate) struct Progress {
+    version: usize,
+    at: usize,
+    end: usize,
+}
+
+impl Ahead {
+    /// The next loop reads these, in this order, each thread an equal part.
+    pub(crate) fn set<'a>(&self, mut pieces: impl Iterator<Item = &'a [u8]>) {
+        for (address, len) in &self.pieces {
+            let piece = pieces.next().unwrap_or_default();
+            address.store(piece.as_ptr().addr(), Ordering::Relaxed);
+            len.store(piece.len(), Ordering::Relaxed);
+        }
+        self.version.fetch_add(1, Ordering::Release);
+    }
+
+    /// Asks for a little of what thread `own` of `threads` reads next; false where it has asked for all.
+    pub(crate) fn ask(&self, of: (usize, usize), progress: &mut Progress) -> bool {
+        let next = self.next(of, progress);
+        #[cfg(target_arch = "x86_64")]
+        if let Some(from) = next {
+            crate::x86::prefetch_far(from, STEP);
+        }
+        next.is_some()
+    }
+
+    /// The next [`STEP`] bytes of a share.
+    fn next(&self, (own, threads): (usize, usize), progress: &mut Progress) -> Option<*const u8> {
+        let version = self.version.load(Ordering::Acquire);
+        if version != progress.version {
+            let all: usize = self.pieces.iter().map(|(_, len)| len.load(Ordering::Relaxed)).sum();
+            *progress = Progress { version, at: all * own / threads, end: all * (own + 1) / threads };
+        }
+        let mut offset = progress.at;
+        if offset >= progress.end {
+            return None;
+        }
+        progress.at += STEP;
+        for (address, len) in &self.pieces {
+            let len = len.load(Ordering::Relaxed);
+            if offset < len {
+                let address = ptr::without_provenance::<u8>(address.load(Ordering::Relaxed));
+                return Some(address.wrapping_add(offset));
+            }
+            offset -= len;
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_ask_for_their_shares_once_and_for_new_ones_anew() {
+        let (ahead, pieces) = (Ahead::default(), [vec![0; 1024], vec![0; 3072]]);
+        let asked = |own: usize, progress: &mut Progress| {
+            std::iter::from_fn(|| ahead.next((own, 2), progress)).collect::<Vec<_>>()
+        };
+        let [mut first, mut second] = [Progress::default(), Progress::default()];
+        assert!(asked(0, &mut first).is_empty(), "nothing is known yet");
+        for _ in 0..2 {
+            ahead.set(pieces.iter().map(|piece| &piece[..]));
+            let steps = |piece: usize, range: std::ops::Range<usize>| {
+                range.step_by(STEP).map(move |at| (piece, at)).collect::<Vec<_>>()
+            };
+            let place = |from: *const u8| {
+                let within = |piece: &Vec<u8>| piece.as_ptr_range().contains(&from);
+                let piece = pieces.iter().position(within).expect("an address of the pieces");
+                (piece, from.addr() - pieces[piece].as_ptr().addr())
+            };
+            let places = |asked: Vec<*const u8>| asked.into_iter().map(place).collect::<Vec<_>>();
+            assert_eq!(places(asked(0, &mut first)), [steps(0, 0..1024), steps(1, 0..1024)].concat());
+            assert_eq!(places(asked(1, &mut second)), steps(1, 1024..3072));
+            assert!(!ahead.ask((0, 2), &mut first) && !ahead.ask((1, 2), &mut second), "all is asked for");
+        }
+    }
+}
