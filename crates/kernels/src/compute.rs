@@ -15,6 +15,8 @@ use crate::{
 
 /// Work below this many multiplications is not worth waking another thread for.
 const WORTH_SHARING: usize = 64 * 1024;
+/// The same for attention, which waits for keys and values from afar rather than for multiplications.
+const WORTH_SHARING_MEMORY: usize = WORTH_SHARING / 16;
 /// Pieces per thread that a loop is cut into, so that a slow thread takes fewer.
 const PIECES: usize = 4;
 /// Tiles per thread from which on threads share the tokens of a product, not its rows.
@@ -368,13 +370,14 @@ impl Compute {
             });
         };
         let count = spans.len() * heads;
-        if job.work() < WORTH_SHARING || self.threads() == 1 {
+        if job.work() < WORTH_SHARING_MEMORY || self.threads() == 1 {
             return (0..count).for_each(whole);
         }
-        if count >= self.threads() * PIECES * 2 {
+        let single = |span: &Span| job.segments(*span).len() == 1;
+        if count >= self.threads() * PIECES * 2 || spans.iter().all(single) {
             return self.pool.run(count, &whole);
         }
-        // few spans: segment by segment, joined afterwards
+        // few spans of several segments: segment by segment, joined afterwards
         let pieces: Vec<_> = spans
             .iter()
             .flat_map(|span| (0..heads).map(move |head| (*span, head)))
