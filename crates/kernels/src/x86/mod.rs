@@ -5,6 +5,7 @@ mod amx;
 mod attend;
 mod avx2;
 mod avx512;
+mod dots;
 mod linear;
 mod quantise;
 mod rows;
