@@ -9,6 +9,8 @@ use std::{
 const MOST: usize = 4;
 /// Bytes that are asked for at a time; then a thread looks whether its waiting has ended.
 const STEP: usize = 256;
+/// Bytes of a share that are asked for, at most: half of a second-level cache. More would push out what was asked for first.
+const HELD: usize = 512 << 10;
 
 /// The weights that the next loop reads. Each thread asks for those of its own share, into its second-level cache.
 ///
@@ -56,7 +58,8 @@ impl Ahead {
         let version = self.version.load(Ordering::Acquire);
         if version != progress.version {
             let all: usize = self.pieces.iter().map(|(_, len)| len.load(Ordering::Relaxed)).sum();
-            *progress = Progress { version, at: all * own / threads, end: all * (own + 1) / threads };
+            let (at, end) = (all * own / threads, all * (own + 1) / threads);
+            *progress = Progress { version, at, end: end.min(at + HELD) };
         }
         let mut offset = progress.at;
         if offset >= progress.end {
@@ -102,5 +105,14 @@ mod tests {
             assert_eq!(places(asked(1, &mut second)), steps(1, 1024..3072));
             assert!(!ahead.ask((0, 2), &mut first) && !ahead.ask((1, 2), &mut second), "all is asked for");
         }
+    }
+
+    #[test]
+    fn a_thread_asks_for_no_more_than_its_cache_holds() {
+        let (ahead, piece) = (Ahead::default(), vec![0; 4 * HELD]);
+        ahead.set(std::iter::once(&piece[..]));
+        let mut progress = Progress::default();
+        let asked: Vec<_> = std::iter::from_fn(|| ahead.next((1, 2), &mut progress)).collect();
+        assert_eq!((asked.len() * STEP, asked[0]), (HELD, piece[2 * HELD..].as_ptr()));
     }
 }
