@@ -185,8 +185,9 @@ impl Compute {
         };
         self.each(tokens, tokens * cols, |token| {
             ROW.with_borrow_mut(|row| {
-                let len = cols.max(row.len());
-                row.resize(len, 0.0);
+                if row.len() < cols {
+                    row.resize(cols, 0.0);
+                }
                 one(token, &mut row[..cols]);
             });
         });

@@ -7,6 +7,19 @@
 use super::vector::{Vector, prefetch_ahead};
 use crate::{BLOCK, activations::fact, packed::ROWS};
 
+/// Line `nth` of a block's codes; where `ask`, memory is asked for the one that comes [`Vector::AHEAD`] of it.
+#[inline(always)]
+unsafe fn line<V: Vector>(block: *const u8, nth: usize, ask: bool) -> V::Codes {
+    // SAFETY: the caller gives a block with so many lines.
+    unsafe {
+        let from = block.add(nth * 4 * ROWS);
+        if ask {
+            prefetch_ahead::<V>(from, 4 * ROWS);
+        }
+        V::codes(from)
+    }
+}
+
 /// Whole-number dot products of blocks of 4-bit codes with `N` tokens that lie `width` apart, of their halves where `HALVES`.
 #[inline(always)]
 pub(super) unsafe fn nibble_dots<
@@ -42,10 +55,7 @@ pub(super) unsafe fn nibble_dots<
             let mut low = [V::codes(blocks[0]); G];
             let mut high = low;
             for g in 0..G {
-                if ask {
-                    prefetch_ahead::<V>(blocks[g].add(quad * 4 * ROWS), 4 * ROWS);
-                }
-                (low[g], high[g]) = V::nibbles(V::codes(blocks[g].add(quad * 4 * ROWS)));
+                (low[g], high[g]) = V::nibbles(line::<V>(blocks[g], quad, ask));
             }
             V::narrow_add_all(&mut sums[0], &low, codes.add(quad * width * 4));
             V::narrow_add_all(&mut sums[high_sum], &high, codes.add((quad + BLOCK / 8) * width * 4));
@@ -86,10 +96,7 @@ pub(super) unsafe fn byte_dots<V: Vector, const HALVES: bool, const G: usize, co
         for quad in 0..BLOCK / 4 {
             let mut weights = [V::bytes(V::codes(blocks[0])); G];
             for g in 0..G {
-                if ask {
-                    prefetch_ahead::<V>(blocks[g].add(quad * 4 * ROWS), 4 * ROWS);
-                }
-                weights[g] = V::bytes(V::codes(blocks[g].add(quad * 4 * ROWS)));
+                weights[g] = V::bytes(line::<V>(blocks[g], quad, ask));
             }
             let half = if HALVES { quad / (BLOCK / 8) } else { 0 };
             V::wide_add_all(&mut sums[half], &weights, codes.add(quad * width * 4));
