@@ -52,6 +52,8 @@ impl fmt::Debug for Compute {
 thread_local! {
     /// What attention works in.
     static BUFFERS: RefCell<Buffers> = RefCell::new(Buffers::new());
+    /// Keys and values of a position as 16-bit floats.
+    static HALVES: RefCell<Aligned<u16>> = RefCell::default();
     /// The row of activations at hand.
     static ROW: RefCell<Aligned<f32>> = RefCell::default();
 }
@@ -322,8 +324,17 @@ impl Compute {
             let keys = unsafe { std::slice::from_raw_parts_mut(base.at(n * row), row) };
             ready(n, keys);
             let Lane { sequence, position } = lanes[n];
-            // SAFETY: the caches were given as `&mut`, and no other lane has this place.
-            unsafe { caches[sequence].write(layer, position, keys, &values[n * row..][..row]) };
+            HALVES.with_borrow_mut(|halves| {
+                halves.resize(2 * row, 0);
+                let (own_keys, own_values) = halves.split_at_mut(row);
+                // SAFETY: `table_for` checked the instruction set, and lengths are equal. The caches were given as `&mut`, and
+                // no other lane has this place.
+                unsafe {
+                    (self.table.halve)(keys, own_keys);
+                    (self.table.halve)(&values[n * row..][..row], own_values);
+                    caches[sequence].write(layer, position, own_keys, own_values);
+                }
+            });
         });
     }
 

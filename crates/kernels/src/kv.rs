@@ -11,7 +11,6 @@
 
 use std::{fmt, io, slice};
 
-use half::{f16, slice::HalfFloatSliceExt};
 use memmap2::{MmapMut, MmapRaw};
 
 /// Positions in a segment. Attention works segment by segment and joins the results in order, so a result does not
@@ -101,15 +100,14 @@ impl KvCache {
         }
     }
 
-    /// Stores keys and values (`[heads][head_dim]`) of one position. What is too large for 16 bits becomes the largest
-    /// number: an infinity would reach positions that do not see it.
+    /// Stores keys and values (`[heads][head_dim]`, f16 bits) of one position.
     ///
     /// # Safety
     /// The caller has the cache for itself, and nobody else reads or writes this position of this layer meanwhile.
     ///
     /// # Panics
     /// When there is no room for the position.
-    pub(crate) unsafe fn write(&self, layer: usize, position: usize, keys: &[f32], values: &[f32]) {
+    pub(crate) unsafe fn write(&self, layer: usize, position: usize, keys: &[u16], values: &[u16]) {
         let (segment, at) = (position / SEGMENT, position % SEGMENT);
         let (dim, width) = (self.head_dim, self.width());
         let heads = keys.chunks_exact(dim).zip(values.chunks_exact(dim));
@@ -117,29 +115,15 @@ impl KvCache {
             let base = self.place(segment, layer, head);
             // SAFETY: `at` is below SEGMENT, so all places lie within the head's keys and values.
             unsafe {
-                let key = base.add(at / LANES * LANES * dim + at % LANES);
-                for (n, keys) in keys.chunks(LANES).enumerate() {
-                    for (d, bits) in bits(keys).into_iter().enumerate().take(keys.len()) {
-                        key.add((n * LANES + d) * LANES).write(bits);
-                    }
+                let column = base.add(at / LANES * LANES * dim + at % LANES);
+                for (d, key) in keys.iter().enumerate() {
+                    column.add(d * LANES).write(*key);
                 }
                 let row = base.add(SEGMENT * dim + at * width);
-                for (n, values) in values.chunks(LANES).enumerate() {
-                    row.add(n * LANES).copy_from_nonoverlapping(bits(values).as_ptr(), values.len());
-                }
+                row.copy_from_nonoverlapping(values.as_ptr(), dim);
             }
         }
     }
-}
-
-/// Up to [`LANES`] values as 16-bit floats, together because a vector is rounded in one instruction.
-fn bits(values: &[f32]) -> [u16; LANES] {
-    let (mut clamped, mut bits) = ([0.0; LANES], [f16::ZERO; LANES]);
-    for (to, value) in clamped.iter_mut().zip(values) {
-        *to = value.clamp(-65504.0, 65504.0);
-    }
-    bits.convert_from_f32_slice(&clamped);
-    bits.map(f16::to_bits)
 }
 
 #[cfg(test)]
@@ -150,22 +134,20 @@ mod tests {
     fn what_is_written_lies_where_the_layout_says_and_copies_are_apart() {
         let mut cache = KvCache::new(2, 3, 5);
         cache.reserve(SEGMENT + 1).expect("memory");
-        let keys: Vec<f32> = (0..15u8).map(f32::from).collect();
-        let values: Vec<f32> = keys.iter().map(|key| -key).collect();
+        let keys: Vec<u16> = (0..15).collect();
+        let values: Vec<u16> = keys.iter().map(|key| key + 100).collect();
         let place = SEGMENT + 17;
         // SAFETY: nobody else knows the cache.
         unsafe { cache.write(1, place, &keys, &values) };
         let copy = cache.try_clone(SEGMENT + 1).expect("memory");
         // SAFETY: as above.
-        unsafe { cache.write(1, place, &[1e9; 15], &[-1e9; 15]) };
-        let float = |bits: u16| f16::from_bits(bits).to_f32();
+        unsafe { cache.write(1, place, &[7; 15], &[8; 15]) };
         let (k, v) = copy.head(1, 1, 2);
         for n in 0..5 {
-            assert_eq!(float(k[16 * 5 + n * 16 + 1]), keys[10 + n]);
-            assert_eq!(float(v[17 * 16 + n]), values[10 + n]);
+            assert_eq!((k[16 * 5 + n * 16 + 1], v[17 * 16 + n]), (keys[10 + n], values[10 + n]));
         }
         let (k, v) = cache.head(1, 1, 0);
-        assert_eq!((float(k[16 * 5 + 1]), float(v[17 * 16])), (65504.0, -65504.0));
+        assert_eq!((k[16 * 5 + 1], v[17 * 16]), (7, 8));
         assert!(cache.head(0, 1, 0).0.iter().all(|bits| *bits == 0));
     }
 }

@@ -11,11 +11,19 @@ use crate::{
     attention::{Partial, Tile, parts},
     kv::LANES,
     packed::{Kind, Layout, ROWS, code, float, minimum, scale},
-    table::{Out, Table, Tiles},
+    table::{F16_MAX, Out, Table, Tiles},
 };
 
-pub(crate) static TABLE: Table =
-    Table { isa: Isa::Scalar, tiling: Tiling::quads(&[1]), quantise, linear, rms_norm, swiglu, attend };
+pub(crate) static TABLE: Table = Table {
+    isa: Isa::Scalar,
+    tiling: Tiling::quads(&[1]),
+    quantise,
+    linear,
+    rms_norm,
+    swiglu,
+    halve,
+    attend,
+};
 
 /// # Safety
 /// As `Table::quantise` says.
@@ -130,6 +138,12 @@ fn swiglu(gate: &[f32], up: &[f32], out: &mut [f32]) {
     for ((out, gate), up) in out.iter_mut().zip(gate).zip(up) {
         let g = f64::from(*gate);
         *out = (g / (1.0 + (-g).exp())) as f32 * up;
+    }
+}
+
+fn halve(x: &[f32], out: &mut [u16]) {
+    for (out, x) in out.iter_mut().zip(x) {
+        *out = f16::from_f32(x.clamp(-F16_MAX, F16_MAX)).to_bits();
     }
 }
 

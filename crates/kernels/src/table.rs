@@ -39,9 +39,14 @@ pub(crate) struct Table {
     pub(crate) rms_norm: unsafe fn(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]),
     /// `out = silu(gate) · up`; equal lengths.
     pub(crate) swiglu: unsafe fn(gate: &[f32], up: &[f32], out: &mut [f32]),
+    /// 16-bit floats, as bits; what is too large for them becomes the largest, what is no number stays none. Equal lengths.
+    pub(crate) halve: unsafe fn(x: &[f32], out: &mut [u16]),
     /// Attention of one tile to one segment; `scores` is scratch for `[QUERIES][SEGMENT]`, `out` has a row a query.
     pub(crate) attend: unsafe fn(&Tile<'_>, scores: &mut [f32], out: &mut Partial),
 }
+
+/// The largest 16-bit float.
+pub(crate) const F16_MAX: f32 = 65504.0;
 
 /// The kernels of `isa`, where this machine has it.
 pub(crate) fn table_for(isa: Isa) -> Option<&'static Table> {
@@ -62,5 +67,40 @@ pub(crate) fn table_for(isa: Isa) -> Option<&'static Table> {
         Isa::Amx => Some(&crate::x86::AMX),
         #[cfg(not(target_arch = "x86_64"))]
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(unsafe_code)] // kernels are called as they are
+    use super::*;
+
+    #[test]
+    fn sixteen_bit_floats_have_the_same_bits_on_every_instruction_set() {
+        let special =
+            [0.0, -0.0, 1e9, -1e9, 65503.9, 65520.0, f32::INFINITY, f32::NEG_INFINITY, 1e-7, -3e-8, 6.1e-5];
+        let ties = (0..200u16).map(|n| f32::from(n).mul_add(1.0 / 4096.0, 1.0));
+        let values: Vec<f32> = special.into_iter().chain(ties).collect();
+        for table in Isa::ALL.into_iter().filter_map(table_for) {
+            for (start, end) in
+                (0..20).flat_map(|start| (start..values.len()).step_by(7).map(move |end| (start, end)))
+            {
+                let values = &values[start..end];
+                let (mut got, mut want) = (vec![1; values.len()], vec![2; values.len()]);
+                // SAFETY: the machine has the instruction set; lengths are equal.
+                unsafe {
+                    (table.halve)(values, &mut got);
+                    (scalar::TABLE.halve)(values, &mut want);
+                }
+                assert_eq!(got, want, "{values:?}, {}", table.isa);
+            }
+            let mut bits = [0; 17];
+            // SAFETY: as above.
+            unsafe { (table.halve)(&[f32::NAN; 17], &mut bits) };
+            assert!(bits.iter().all(|bits| half::f16::from_bits(*bits).is_nan()), "{}", table.isa);
+            // SAFETY: as above.
+            unsafe { (table.halve)(&[1e9; 17], &mut bits) };
+            assert_eq!(bits.map(|bits| half::f16::from_bits(bits).to_f32()), [F16_MAX; 17]);
+        }
     }
 }

@@ -37,6 +37,8 @@ pub(crate) struct Scratch {
     /// `[tokens][rope_dim / 2]`
     angles: Vec<Vec<[f32; 2]>>,
     activations: Activations,
+    /// `[rows, vocab_size]` of several sequences.
+    pub(crate) logits: Aligned<f32>,
 }
 
 impl Scratch {

@@ -77,14 +77,20 @@ pub(crate) fn hand_out(decoder: &Decoder<'_>, slices: &mut [Slice<'_>], scratch:
     if let [Slice { output: Output::Logits(logits), .. }] = slices {
         return decoder.head(scratch, logits);
     }
-    let mut all = vec![0.0; for_head * vocab_size];
+    let mut all = std::mem::take(&mut scratch.logits);
+    all.resize(for_head * vocab_size, 0.0);
     decoder.head(scratch, &mut all);
     let mut rest = &all[..];
+    let mut copies = Vec::with_capacity(slices.len());
     for slice in slices {
         if let Output::Logits(logits) = &mut slice.output {
             let (own, others) = rest.split_at(logits.len());
-            logits.copy_from_slice(own);
+            copies.push((own, logits));
             rest = others;
         }
     }
+    decoder.compute.chunks(&mut copies, 1, |_, copies| {
+        copies.iter_mut().for_each(|(own, logits)| logits.copy_from_slice(own));
+    });
+    scratch.logits = all;
 }

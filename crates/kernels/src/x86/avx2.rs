@@ -33,6 +33,17 @@ impl<const DOT: bool> Vector for Avx2<DOT> {
         }
     }
     #[inline(always)]
+    unsafe fn store_f16(self, to: *mut u16) {
+        unsafe {
+            let (low, high) = (
+                _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(self.0),
+                _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(self.1),
+            );
+            _mm_storeu_si128(to.cast(), low);
+            _mm_storeu_si128(to.add(8).cast(), high);
+        }
+    }
+    #[inline(always)]
     unsafe fn load_bf16(from: *const u16) -> Self {
         unsafe { Self(bf16x8(from), bf16x8(from.add(8))) }
     }

@@ -54,6 +54,11 @@ macro_rules! shells {
                 unsafe { rows::swiglu::<V>(gate, up, out) }
             }
             #[target_feature(enable = $features)]
+            pub(super) unsafe fn halve(x: &[f32], out: &mut [u16]) {
+                // SAFETY: see above.
+                unsafe { rows::halve::<V>(x, out) }
+            }
+            #[target_feature(enable = $features)]
             pub(super) unsafe fn attend(tile: &Tile<'_>, scores: &mut [f32], out: &mut Partial) {
                 // SAFETY: see above.
                 unsafe { attend::attend::<V>(tile, scores, out) }
@@ -67,6 +72,7 @@ macro_rules! shells {
             linear: $module::linear,
             rms_norm: $module::rms_norm,
             swiglu: $module::swiglu,
+            halve: $module::halve,
             attend: $module::attend,
         };
     };

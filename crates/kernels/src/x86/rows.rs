@@ -1,6 +1,7 @@
-//! Norm and activation over any [`Vector`].
+//! Norm, activation and rounding over any [`Vector`].
 
 use super::vector::{LANES, Vector};
+use crate::table::F16_MAX;
 
 /// An operation on sixteen values of two slices; a trait, since closures do not inherit target features.
 trait Zip {
@@ -88,4 +89,30 @@ pub(super) unsafe fn rms_norm<V: Vector>(x: &[f32], weight: &[f32], eps: f32, ou
 pub(super) unsafe fn swiglu<V: Vector>(gate: &[f32], up: &[f32], out: &mut [f32]) {
     // SAFETY: handed on from the caller.
     unsafe { zip::<V>(gate, up, out, SiluTimes) }
+}
+
+#[inline(always)]
+pub(super) unsafe fn halve<V: Vector>(x: &[f32], out: &mut [u16]) {
+    let chunks = x.chunks_exact(LANES);
+    let rest = chunks.remainder();
+    let mut out_chunks = out.chunks_exact_mut(LANES);
+    // SAFETY: each chunk, and each padded buffer, is sixteen values.
+    unsafe {
+        for (x, out) in chunks.zip(out_chunks.by_ref()) {
+            within_f16(V::load(x.as_ptr())).store_f16(out.as_mut_ptr());
+        }
+        if !rest.is_empty() {
+            let (mut values, mut bits) = ([0.0; LANES], [0; LANES]);
+            values[..rest.len()].copy_from_slice(rest);
+            within_f16(V::load(values.as_ptr())).store_f16(bits.as_mut_ptr());
+            out_chunks.into_remainder().copy_from_slice(&bits[..rest.len()]);
+        }
+    }
+}
+
+/// What is no number stays none: minimum and maximum give their second operand then.
+#[inline(always)]
+unsafe fn within_f16<V: Vector>(x: V) -> V {
+    // SAFETY: only arithmetic.
+    unsafe { V::splat(-F16_MAX).max(V::splat(F16_MAX).min(x)) }
 }
