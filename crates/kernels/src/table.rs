@@ -39,7 +39,8 @@ pub(crate) struct Table {
     pub(crate) rms_norm: unsafe fn(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]),
     /// `out = silu(gate) · up`; equal lengths.
     pub(crate) swiglu: unsafe fn(gate: &[f32], up: &[f32], out: &mut [f32]),
-    /// 16-bit floats, as bits; what is too large for them becomes the largest, what is no number stays none. Equal lengths.
+    /// 16-bit floats, as bits, for keys and values; equal lengths. What is too large for them becomes the largest, for an infinity
+    /// would reach positions that do not see it; what is no number stays none.
     pub(crate) halve: unsafe fn(x: &[f32], out: &mut [u16]),
     /// Attention of one tile to one segment; `scores` is scratch for `[QUERIES][SEGMENT]`, `out` has a row a query.
     pub(crate) attend: unsafe fn(&Tile<'_>, scores: &mut [f32], out: &mut Partial),

@@ -20,6 +20,22 @@ unsafe fn line<V: Vector>(block: *const u8, nth: usize, ask: bool) -> V::Codes {
     }
 }
 
+/// `[half][group][token]` of `$value`, of one half where not `HALVES`; a macro, as sums have types of their own and there are no
+/// closures over vectors here.
+macro_rules! for_each {
+    ($empty:expr, |$half:ident, $g:ident, $n:ident| $value:expr) => {{
+        let mut all = [[[$empty; N]; G]; 2];
+        for $half in 0..=usize::from(HALVES) {
+            for $n in 0..N {
+                for $g in 0..G {
+                    all[$half][$g][$n] = $value;
+                }
+            }
+        }
+        all
+    }};
+}
+
 /// Whole-number dot products of blocks of 4-bit codes with `N` tokens that lie `width` apart, of their halves where `HALVES`.
 #[inline(always)]
 pub(super) unsafe fn nibble_dots<
@@ -41,16 +57,8 @@ pub(super) unsafe fn nibble_dots<
             let of = if HALVES { fact::HALF_NIBBLES + half } else { fact::NIBBLES };
             if MINIMA { 0 } else { facts.add(of * width + n).cast::<i32>().read() }
         };
-        let mut sums = [[[V::narrow(0); N]; G]; 2];
+        let mut sums = for_each!(V::narrow(0), |half, g, n| V::narrow(offset(half, n)));
         let high_sum = usize::from(HALVES);
-        for half in 0..=high_sum {
-            for n in 0..N {
-                let start = V::narrow(offset(half, n));
-                for g in 0..G {
-                    sums[half][g][n] = start;
-                }
-            }
-        }
         for quad in 0..BLOCK / 8 {
             let mut low = [V::codes(blocks[0]); G];
             let mut high = low;
@@ -60,15 +68,7 @@ pub(super) unsafe fn nibble_dots<
             V::narrow_add_all(&mut sums[0], &low, codes.add(quad * width * 4));
             V::narrow_add_all(&mut sums[high_sum], &high, codes.add((quad + BLOCK / 8) * width * 4));
         }
-        let mut dots = [[[V::splat(0.0); N]; G]; 2];
-        for half in 0..=high_sum {
-            for g in 0..G {
-                for n in 0..N {
-                    dots[half][g][n] = V::narrow_sum(sums[half][g][n], offset(half, n));
-                }
-            }
-        }
-        dots
+        for_each!(V::splat(0.0), |half, g, n| V::narrow_sum(sums[half][g][n], offset(half, n)))
     }
 }
 
@@ -83,16 +83,11 @@ pub(super) unsafe fn byte_dots<V: Vector, const HALVES: bool, const G: usize, co
 ) -> [[[V; N]; G]; 2] {
     // SAFETY: as above.
     unsafe {
-        let mut sums = [[[V::wide(0); N]; G]; 2];
-        for half in 0..=usize::from(HALVES) {
+        let offset = |half: usize, n: usize| {
             let of = if HALVES { fact::HALF_BYTES + half } else { fact::BYTES };
-            for n in 0..N {
-                let start = V::wide(facts.add(of * width + n).cast::<i32>().read());
-                for g in 0..G {
-                    sums[half][g][n] = start;
-                }
-            }
-        }
+            facts.add(of * width + n).cast::<i32>().read()
+        };
+        let mut sums = for_each!(V::wide(0), |half, g, n| V::wide(offset(half, n)));
         for quad in 0..BLOCK / 4 {
             let mut weights = [V::bytes(V::codes(blocks[0])); G];
             for g in 0..G {
@@ -101,14 +96,6 @@ pub(super) unsafe fn byte_dots<V: Vector, const HALVES: bool, const G: usize, co
             let half = if HALVES { quad / (BLOCK / 8) } else { 0 };
             V::wide_add_all(&mut sums[half], &weights, codes.add(quad * width * 4));
         }
-        let mut dots = [[[V::splat(0.0); N]; G]; 2];
-        for half in 0..=usize::from(HALVES) {
-            for g in 0..G {
-                for n in 0..N {
-                    dots[half][g][n] = V::wide_sum(sums[half][g][n]);
-                }
-            }
-        }
-        dots
+        for_each!(V::splat(0.0), |half, g, n| V::wide_sum(sums[half][g][n]))
     }
 }
