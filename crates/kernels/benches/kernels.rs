@@ -1,8 +1,9 @@
 //! Every kernel by shape, with its share of what the machine can do: `cargo bench -p kernels [-- PART OF A NAME]`.
 //!
 //! The limit is what takes longer: reading the weights from memory, or the products at the peak of 8-bit dot products, a
-//! quarter of it for floats. Each call has another copy of the weights, as a decoder has another layer, so that no matrix
-//! stays in the cache (keys and values do: they may be above 100 %). Best of several rounds, on all cores.
+//! quarter of it for floats, half for those on tiles. Each call has another copy of the weights, as a decoder has another
+//! layer, so that no matrix stays in the cache (keys and values do: they may be above 100 %). Best of several rounds, on
+//! all cores.
 #![allow(clippy::print_stdout, clippy::unwrap_used)] // a measuring program
 
 mod probes;
@@ -14,7 +15,7 @@ use std::{
 };
 
 use kernels::{
-    Activations, Aligned, Arena, Attention, Compute, Format, KvCache, Lane, Linear, Matrix, Packed,
+    Activations, Aligned, Arena, Attention, Compute, Format, Kind, KvCache, Lane, Linear, Matrix, Packed,
 };
 
 const ROUND: Duration = Duration::from_millis(150);
@@ -61,7 +62,11 @@ fn main() {
             let bytes = format.bytes(rows * cols).unwrap();
             let copies = weights(&compute, format, (rows, cols), 1 + COPIES / bytes);
             let mut turn = copies.iter().cycle();
-            let part = if format.is_quantised() { 1.0 } else { floats };
+            let part = match copies[0].kind() {
+                Kind::Tiles => 2.0 * floats, // of two bytes instead of one
+                _ if format.is_quantised() => 1.0,
+                _ => floats,
+            };
             for (name, tokens) in names.into_iter().zip(TOKENS) {
                 let x = activate(&compute, &copies[0], tokens);
                 let mut out = Aligned::default();

@@ -1,8 +1,8 @@
-//! Activations of a batch of tokens, as floats and quantised to 8 bits in blocks of 32.
+//! Activations of a batch of tokens, as floats, quantised to 8 bits in blocks of 32, or rounded to bfloat16.
 //!
 //! Quantised tokens lie in tiles as the kernels take them: for each block the codes quad by quad (four neighbouring
 //! columns of token 0, of token 1, …), or token by token for kernels that take a block of a token at once, so that a tile is
-//! read as one stream. A tile of one token is a plain row.
+//! read as one stream. A tile of one token is a plain row. Pairs of bfloat16, of two neighbouring columns, lie like quads.
 #![allow(unsafe_code)]
 
 use std::ops::Range;
@@ -75,6 +75,39 @@ pub struct Activations {
     codes: Aligned<i8>,
     /// Tile by tile, `[block][fact][token]`; whole numbers as their bits.
     facts: Aligned<f32>,
+    /// Tile by tile, `[block][pair][token]`, the even column in the lower half.
+    pairs: Aligned<u32>,
+}
+
+/// Pairs in a block.
+pub(crate) const PAIRS: usize = BLOCK / 2;
+
+/// As what activations are needed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Needs {
+    pub(crate) codes: bool,
+    /// Facts of halves of blocks, beside codes.
+    pub(crate) halves: bool,
+    pub(crate) floats: bool,
+    pub(crate) pairs: bool,
+}
+
+impl Needs {
+    /// For weights of these kinds.
+    pub(crate) fn of(kinds: &[Kind]) -> Self {
+        let mut needs = Self::default();
+        for kind in kinds {
+            match kind {
+                Kind::Codes(layout) => {
+                    needs.codes = true;
+                    needs.halves |= layout.halves;
+                }
+                Kind::Tiles => needs.pairs = true,
+                Kind::F32 | Kind::F16 | Kind::Bf16 => needs.floats = true,
+            }
+        }
+        needs
+    }
 }
 
 /// Tokens that the kernels take together.
@@ -91,6 +124,8 @@ pub(crate) struct Tile {
     pub(crate) facts: *const f32,
     /// Facts of a block of a token.
     pub(crate) facts_len: usize,
+    /// `[block][pair][width]`; dangling where there are none.
+    pub(crate) pairs: *const u32,
 }
 
 impl Tile {
@@ -118,25 +153,23 @@ impl Activations {
         let codes = !self.codes.is_empty() && self.tiling == tiling;
         match kind {
             Kind::Codes(layout) => codes && (!layout.halves || self.facts_len == fact::ALL),
+            Kind::Tiles => !self.pairs.is_empty() && self.tiling == tiling,
             _ => !self.values.is_empty(),
         }
     }
 
-    /// Makes room for `tokens` rows of `cols`, as codes (with facts of halves or without), floats or both.
-    pub(crate) fn reset(
-        &mut self,
-        (tokens, cols): (usize, usize),
-        tiling: Tiling,
-        (codes, halves, floats): (bool, bool, bool),
-    ) {
+    /// Makes room for `tokens` rows of `cols`, as what they are needed.
+    pub(crate) fn reset(&mut self, (tokens, cols): (usize, usize), tiling: Tiling, needs: Needs) {
         self.cols = cols;
         self.tokens = tokens;
         self.tiling = tiling;
-        self.facts_len = if halves { fact::ALL } else { fact::FEW };
-        let blocks = if codes { self.blocks() * tokens } else { 0 };
-        self.codes.resize(blocks * BLOCK, 0);
-        self.facts.resize(blocks * self.facts_len, 0.0);
-        self.values.resize(if floats { tokens * cols } else { 0 }, 0.0);
+        self.facts_len = if needs.halves { fact::ALL } else { fact::FEW };
+        let (all, none) = (self.blocks() * tokens, 0);
+        let coded = if needs.codes { all } else { none };
+        self.codes.resize(coded * BLOCK, 0);
+        self.facts.resize(coded * self.facts_len, 0.0);
+        self.pairs.resize(if needs.pairs { all * PAIRS } else { none }, 0);
+        self.values.resize(if needs.floats { tokens * cols } else { none }, 0.0);
     }
 
     pub(crate) fn row(&self, token: usize) -> &[f32] {
@@ -159,10 +192,12 @@ impl Activations {
     }
 
     fn tile(&self, first: usize, len: usize) -> Tile {
-        let at = if self.codes.is_empty() { 0 } else { first * self.blocks() };
-        let codes = self.codes[at * BLOCK..].as_ptr();
-        let facts = self.facts[at * self.facts_len..].as_ptr();
-        Tile { first, len, width: len, codes, facts, facts_len: self.facts_len }
+        let at = first * self.blocks();
+        let (facts_len, of_codes) = (self.facts_len, if self.codes.is_empty() { 0 } else { at });
+        let codes = self.codes[of_codes * BLOCK..].as_ptr();
+        let facts = self.facts[of_codes * facts_len..].as_ptr();
+        let pairs = self.pairs[if self.pairs.is_empty() { 0 } else { at * PAIRS }..].as_ptr();
+        Tile { first, len, width: len, codes, facts, facts_len, pairs }
     }
 
     /// Where token `token` is written.
@@ -171,6 +206,7 @@ impl Activations {
         Places {
             codes,
             facts,
+            pairs: self.pairs.as_mut_ptr(),
             blocks: self.blocks(),
             tiling: self.tiling,
             tokens: self.tokens,
@@ -183,6 +219,7 @@ impl Activations {
 pub(crate) struct Places {
     codes: *mut i8,
     facts: *mut f32,
+    pairs: *mut u32,
     blocks: usize,
     tiling: Tiling,
     tokens: usize,
@@ -201,15 +238,14 @@ impl Places {
         let (first, len) = self.tiling.tile_of(self.tokens, token);
         let (within, at) = (token - first, first * self.blocks);
         let (token_bytes, quad_bytes) = if len >= self.tiling.rows_from { (BLOCK, 4) } else { (4, 4 * len) };
-        // SAFETY: the tile begins there, and `within < len`.
-        unsafe {
-            Place {
-                codes: self.codes.add(at * BLOCK + token_bytes * within),
-                quad_bytes,
-                facts: self.facts.add(at * self.facts_len + within),
-                len,
-                facts_len: self.facts_len,
-            }
+        // what is not there is not written either, hence wrapping
+        Place {
+            codes: self.codes.wrapping_add(at * BLOCK + token_bytes * within),
+            quad_bytes,
+            facts: self.facts.wrapping_add(at * self.facts_len + within),
+            pairs: self.pairs.wrapping_add(at * PAIRS + within),
+            len,
+            facts_len: self.facts_len,
         }
     }
 }
@@ -220,6 +256,7 @@ pub(crate) struct Place {
     /// From one quad of a block to the next.
     quad_bytes: usize,
     facts: *mut f32,
+    pairs: *mut u32,
     len: usize,
     facts_len: usize,
 }
@@ -237,6 +274,18 @@ impl Place {
             for (quad, codes) in codes.as_chunks::<4>().0.iter().enumerate() {
                 to.add(quad * self.quad_bytes).cast::<[i8; 4]>().write(*codes);
             }
+        }
+    }
+
+    /// Writes the pairs of block `n`.
+    ///
+    /// # Safety
+    /// As for the codes, where there are pairs.
+    #[inline(always)]
+    pub(crate) unsafe fn write_pairs(&self, n: usize, pairs: &[u32; PAIRS]) {
+        for (at, pair) in pairs.iter().enumerate() {
+            // SAFETY: a block of all tokens of the tile comes after the other, and its pairs lie `len` apart.
+            unsafe { self.pairs.add((n * PAIRS + at) * self.len).write(*pair) };
         }
     }
 
@@ -299,7 +348,7 @@ mod tests {
         let tilings = [Tiling::quads(lens), Tiling { lens, rows_from: 8 }];
         for (tokens, tiling) in (1..40).flat_map(|tokens| tilings.map(|tiling| (tokens, tiling))) {
             let mut x = Activations::default();
-            x.reset((tokens, 70), tiling, (true, false, false));
+            x.reset((tokens, 70), tiling, Needs { codes: true, ..Needs::default() });
             let places = x.places();
             for token in 0..tokens {
                 for block in 0..3 {

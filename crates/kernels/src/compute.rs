@@ -6,6 +6,7 @@ use std::{cell::RefCell, fmt, io, ops::Range};
 use crate::{
     Activations, Aligned, Arena, Attention, Isa, Kind, KvCache, Lane, Layout, Matrix, Packed, RowCodes,
     UnavailableIsa,
+    activations::Needs,
     attention::{Buffers, Partial, Span},
     pack,
     packed::ROWS,
@@ -80,12 +81,21 @@ impl Compute {
         self.pool.threads()
     }
 
-    /// Packs a matrix as a file stores it.
+    /// As what weights of `kind` are packed best for this instruction set: 16-bit floats for tiles where it has them, which
+    /// make bfloat16 of F16. Another instruction set cannot multiply with those.
+    pub fn arranged(&self, kind: Kind) -> Kind {
+        match kind {
+            Kind::F16 | Kind::Bf16 if self.table.pair.is_some() => Kind::Tiles,
+            kind => kind,
+        }
+    }
+
+    /// Packs a matrix as a file stores it, [arranged](Self::arranged) for this instruction set.
     ///
     /// # Errors
     /// When the system has no memory.
     pub fn pack(&self, source: &Matrix<'_>, arena: &mut Arena) -> io::Result<Packed> {
-        self.pack_as(source, Kind::of(source.format()), &|row| row, arena)
+        self.pack_as(source, self.arranged(Kind::of(source.format())), &|row| row, arena)
     }
 
     /// Packs a matrix as `kind`, rounding where the file stores it otherwise; row `n` is the file's row `order(n)`.
@@ -167,20 +177,23 @@ impl Compute {
         kinds: &[Kind],
         fill: impl Fn(usize, &mut [f32]) + Sync,
     ) {
-        let codes = kinds.iter().any(|kind| kind.is_quantised());
-        let halves = kinds.iter().any(|kind| matches!(kind, Kind::Codes(layout) if layout.halves));
-        let floats = kinds.iter().any(|kind| !kind.is_quantised());
-        x.reset((tokens, cols), self.table.tiling, (codes, halves, floats));
+        let needs = Needs::of(kinds);
+        let pair = self.table.pair.filter(|_| needs.pairs);
+        x.reset((tokens, cols), self.table.tiling, needs);
         let (places, values) = (x.places(), Base(x.values.as_mut_ptr()));
         let one = |token: usize, row: &mut [f32]| {
             fill(token, row);
             // SAFETY: `reset` made room for every token, each of which is visited once; `table_for` checked the
             // instruction set, and the lengths are a row's.
             unsafe {
-                if codes {
-                    (self.table.quantise)(row, &places.row(token));
+                let place = places.row(token);
+                if needs.codes {
+                    (self.table.quantise)(row, &place);
                 }
-                if floats {
+                if let Some(pair) = pair {
+                    pair(row, &place);
+                }
+                if needs.floats {
                     std::slice::from_raw_parts_mut(values.at(token * cols), cols).copy_from_slice(row);
                 }
             }
@@ -241,7 +254,7 @@ impl Compute {
         let tiles = x.tiles().count();
         if groups * ROWS * x.cols * x.tokens() < WORTH_SHARING {
             self.multiply(&targets, 0..groups, (x, 0..tiles));
-        } else if tiles >= self.threads() * TILES {
+        } else if tiles >= self.threads() * TILES && !jobs.iter().any(|job| job.weights.kind == Kind::Tiles) {
             self.shared(tiles, TILE_PIECES, |tiles| self.multiply(&targets, 0..groups, (x, tiles)));
         } else {
             self.shared(groups, PIECES, |part| self.multiply(&targets, part, (x, 0..tiles)));

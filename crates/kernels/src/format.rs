@@ -2,7 +2,10 @@
 //!
 //! Layouts are ggml's (`ggml-common.h`): little-endian, 32 or 256 weights a block for the quantised ones.
 
-use half::{bf16, f16};
+use half::{
+    bf16, f16,
+    slice::{HalfBitsSliceExt, HalfFloatSliceExt},
+};
 
 use crate::{
     blocks::{self, Parts},
@@ -118,8 +121,12 @@ impl Format {
                 }
             }
             Self::F16 => {
-                for (w, b) in out.iter_mut().zip(blocks) {
-                    *w = half_at(b, 0);
+                let mut halves = [0; BLOCK];
+                for (w, b) in out.chunks_mut(BLOCK).zip(bytes.chunks(2 * BLOCK)) {
+                    for (half, b) in halves.iter_mut().zip(b.as_chunks::<2>().0) {
+                        *half = u16::from_le_bytes(*b);
+                    }
+                    halves[..w.len()].reinterpret_cast::<f16>().convert_to_f32_slice(w);
                 }
             }
             Self::Bf16 => {
@@ -171,11 +178,6 @@ impl Format {
             _ => layout(false, false, false, false),
         }
     }
-}
-
-#[inline(always)]
-fn half_at(block: &[u8], at: usize) -> f32 {
-    f16::from_le_bytes([block[at], block[at + 1]]).to_f32()
 }
 
 #[cfg(test)]

@@ -15,7 +15,8 @@ pub enum Isa {
     Avx512,
     /// The same with 8-bit dot products (AVX-512 VNNI).
     Avx512Vnni,
-    /// The same with 8-bit products of whole tiles (AMX-INT8), for sixteen tokens and more.
+    /// The same with products of whole tiles (AMX): of 8 bits for sixteen tokens and more, of bfloat16 for weights of 16-bit
+    /// floats.
     Amx,
 }
 

@@ -3,7 +3,8 @@
 //! [`Compute`] is the safe front: an instruction set chosen once at run time and a pool of threads. Below it lies a
 //! table of functions ([`table`]) filled either from [`scalar`], the readable oracle, or from the generic algorithms
 //! of `x86`, stamped out for AVX2 and AVX-512. AVX2 and AVX-512 add in the same order, so they agree to the last
-//! bit; so do any two ways of cutting a batch or of sharing it among threads.
+//! bit (but for 16-bit floats, which AMX takes as bfloat16); so do any two ways of cutting a batch or of sharing it among
+//! threads.
 
 mod activations;
 mod ahead;

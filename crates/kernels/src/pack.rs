@@ -5,7 +5,7 @@ use half::{bf16, f16};
 use crate::{
     BLOCK, Format, Matrix,
     blocks::{self, Parts},
-    packed::{Kind, Layout, ROWS},
+    packed::{Kind, Layout, ROWS, place},
     quantise,
 };
 
@@ -58,7 +58,7 @@ pub(crate) fn group(source: Source<'_>, group: usize, out: &mut [u8]) {
     let (mut codes, mut values) = (None, vec![0.0; if as_it_is { 0 } else { matrix.cols() }]);
     for (lane, index) in (first..matrix.rows().min(first + ROWS)).enumerate() {
         let row = matrix.row(order(index));
-        if !as_it_is {
+        if !as_it_is && (kind, format) != (Kind::Tiles, Format::Bf16) {
             format.dequantise(row, &mut values);
         }
         match (kind, format.codes_at()) {
@@ -82,6 +82,19 @@ pub(crate) fn group(source: Source<'_>, group: usize, out: &mut [u8]) {
             (Kind::F32, _) => encoded(&values, f32::to_le_bytes, lane, out),
             (Kind::F16, _) => encoded(&values, |value| f16::from_f32(value).to_le_bytes(), lane, out),
             (Kind::Bf16, _) => encoded(&values, |value| bf16::from_f32(value).to_le_bytes(), lane, out),
+            (Kind::Tiles, _) if format == Format::Bf16 => {
+                for (n, columns) in row.chunks(2 * BLOCK).enumerate() {
+                    out[2 * place(kind, lane, n * BLOCK)..][..columns.len()].copy_from_slice(columns);
+                }
+            }
+            (Kind::Tiles, _) => {
+                for (n, columns) in values.chunks(BLOCK).enumerate() {
+                    let out = out[2 * place(kind, lane, n * BLOCK)..].as_chunks_mut::<2>().0;
+                    for (out, value) in out.iter_mut().zip(columns) {
+                        *out = upper_half(*value).to_le_bytes();
+                    }
+                }
+            }
         }
     }
 }
@@ -112,6 +125,14 @@ fn decode(format: Format, layout: Layout, row: &[u8], out: &mut RowCodes) {
         };
         blocks::decode(format, block, parts);
     }
+}
+
+/// The bits of [`bf16::from_f32`], without a branch, so that it becomes a vector's.
+#[inline(always)]
+fn upper_half(value: f32) -> u16 {
+    let bits = value.to_bits();
+    let rounded = bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16;
+    (if value.is_nan() { bits >> 16 | 0x40 } else { rounded }) as u16
 }
 
 fn encoded<const SIZE: usize>(

@@ -8,7 +8,8 @@
 //! - sixteen scales (twice sixteen where there is one for 16 columns), f16 or f32;
 //! - as many minima, where the format has them.
 //!
-//! Float weights have no blocks: a group holds sixteen rows' values of column 0, of column 1, and so on.
+//! Float weights have no blocks: a group holds sixteen rows' values of column 0, of column 1, and so on. Those for tiles
+//! ([`Kind::Tiles`]) do: 32 columns of row 0, of row 1, ….
 //! Rows are padded with zeros to whole groups, columns to whole blocks.
 
 use std::{ops::Range, sync::Arc};
@@ -72,6 +73,9 @@ pub enum Kind {
     F16,
     /// The upper halves of 32-bit floats.
     Bf16,
+    /// The same in blocks, as the tiles of AMX take them: activations become bfloat16 too. Takes the place of `Bf16` and
+    /// `F16` there, see [`Compute::arranged`](crate::Compute::arranged).
+    Tiles,
 }
 
 impl Kind {
@@ -101,6 +105,7 @@ impl Kind {
             Self::Codes(layout) => cols.div_ceil(BLOCK) * layout.block_bytes(),
             Self::F32 => cols * ROWS * 4,
             Self::F16 | Self::Bf16 => cols * ROWS * 2,
+            Self::Tiles => cols.next_multiple_of(BLOCK) * ROWS * 2,
         }
     }
 
@@ -168,7 +173,8 @@ impl Packed {
         &self.bytes[group * len..][..len]
     }
 
-    /// Decodes row `row` into `out` (as many values as there are columns): what the file's format says, exactly.
+    /// Decodes row `row` into `out` (as many values as there are columns): what the file's format says, exactly, where the
+    /// matrix was not rounded when it was packed.
     ///
     /// # Panics
     /// When there is no such row or `out` has another length.
@@ -188,7 +194,7 @@ impl Packed {
             }
             kind => {
                 for (column, out) in out.iter_mut().enumerate() {
-                    *out = float(kind, group, column * ROWS + lane);
+                    *out = float(kind, group, place(kind, lane, column));
                 }
             }
         }
@@ -225,12 +231,20 @@ fn real(layout: Layout, bytes: &[u8], at: usize) -> f32 {
     float(if layout.wide { Kind::F32 } else { Kind::F16 }, bytes, at)
 }
 
+/// Which of a group's floats a row and column has; `kind` is not [`Kind::Codes`].
+pub(crate) const fn place(kind: Kind, lane: usize, column: usize) -> usize {
+    match kind {
+        Kind::Tiles => (column / BLOCK * ROWS + lane) * BLOCK + column % BLOCK,
+        _ => column * ROWS + lane,
+    }
+}
+
 /// The `at`-th float of `bytes`; `kind` is not [`Kind::Codes`].
 pub(crate) fn float(kind: Kind, bytes: &[u8], at: usize) -> f32 {
     let half = || [bytes[2 * at], bytes[2 * at + 1]];
     match kind {
         Kind::F16 => f16::from_le_bytes(half()).to_f32(),
-        Kind::Bf16 => bf16::from_le_bytes(half()).to_f32(),
+        Kind::Bf16 | Kind::Tiles => bf16::from_le_bytes(half()).to_f32(),
         _ => f32::from_le_bytes([bytes[4 * at], bytes[4 * at + 1], bytes[4 * at + 2], bytes[4 * at + 3]]),
     }
 }

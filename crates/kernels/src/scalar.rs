@@ -10,7 +10,7 @@ use crate::{
     activations::{Place, STEPS, TINY, Tile as TokenTile, Tiling, fact},
     attention::{Partial, Tile, parts},
     kv::LANES,
-    packed::{Kind, Layout, ROWS, code, float, minimum, scale},
+    packed::{Kind, Layout, ROWS, code, float, minimum, place, scale},
     table::{F16_MAX, Out, Table, Tiles},
 };
 
@@ -18,6 +18,7 @@ pub(crate) static TABLE: Table = Table {
     isa: Isa::Scalar,
     tiling: Tiling::quads(&[1]),
     quantise,
+    pair: None,
     linear,
     rms_norm,
     swiglu,
@@ -69,7 +70,7 @@ unsafe fn linear(weights: &Packed, groups: Range<usize>, (x, tiles): Tiles<'_>, 
             }
             kind => {
                 let row: Vec<_> =
-                    (0..x.cols).map(|column| float(kind, group, column * ROWS + lane)).collect();
+                    (0..x.cols).map(|column| float(kind, group, place(kind, lane, column))).collect();
                 Box::new(move |tile| {
                     row.iter().zip(x.row(tile.first)).map(|(w, x)| f64::from(*w) * f64::from(*x)).sum()
                 })

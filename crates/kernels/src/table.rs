@@ -26,13 +26,15 @@ pub(crate) type Tiles<'a> = (&'a Activations, Range<usize>);
 /// Calling any of them takes a machine that has the instruction set; [`table_for`] hands out no other.
 /// `linear` also takes an `Out` whose elements `[0..tokens][rows]` are valid for writes and not touched by anyone
 /// else meanwhile, `rows` within the matrix, `cols` equal on both sides and, for quantised formats, codes present (with the facts of
-/// halves where the layout has halves), in the table's own tiles.
+/// halves where the layout has halves), in the table's own tiles; pairs for [`Kind::Tiles`](crate::Kind::Tiles).
 pub(crate) struct Table {
     pub(crate) isa: Isa,
     /// Tokens that it takes together.
     pub(crate) tiling: Tiling,
     /// Codes and facts of one row, which is padded with zeros to whole blocks.
     pub(crate) quantise: unsafe fn(&[f32], &Place),
+    /// The same row as pairs of bfloat16, where [`Kind::Tiles`](crate::Kind::Tiles) has a product.
+    pub(crate) pair: Option<unsafe fn(&[f32], &Place)>,
     /// Product of some groups of rows of the weights with some tiles of tokens.
     pub(crate) linear: unsafe fn(&Packed, Range<usize>, Tiles<'_>, Out),
     /// `out = x / rms(x) · weight`; equal lengths.

@@ -55,9 +55,14 @@ fn rounding_to_our_types_costs_little_and_orders_rows() {
     let matrix = Matrix::new(Format::F32, rows, cols, &bytes).expect("whole rows");
     let compute = Compute::new(None, 2).expect("the machine's best");
     // root mean square of the error, relative to that of the weights
-    for (kind, bound) in
-        [(Kind::F32, 0.0), (Kind::Bf16, 0.0025), (Kind::F16, 0.0004), (Kind::Q8, 0.0060), (Kind::Q4, 0.078)]
-    {
+    for (kind, bound) in [
+        (Kind::F32, 0.0),
+        (Kind::Bf16, 0.0025),
+        (Kind::Tiles, 0.0025),
+        (Kind::F16, 0.0004),
+        (Kind::Q8, 0.0060),
+        (Kind::Q4, 0.078),
+    ] {
         let backwards = |row: usize| rows - 1 - row;
         let packed = compute.pack_as(&matrix, kind, &backwards, &mut Arena::default()).expect("memory");
         let (mut error, mut size) = (0.0f64, 0.0f64);

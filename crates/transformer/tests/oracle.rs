@@ -2,11 +2,15 @@
 #![allow(clippy::print_stdout)] // the measured figures, for `--no-capture`
 
 use test_support::{argmax, default_model, oracle};
-use transformer::{Input, Isa, LoadOptions, Model, Output, Part};
+use transformer::{Dtype, Input, Isa, LoadOptions, Model, Output, Part};
 
 fn model(isa: Isa) -> Model {
-    Model::open(&default_model(), &LoadOptions { isa: Some(isa), ..LoadOptions::default() })
-        .expect("the default model loads")
+    model_as(isa, None, 0)
+}
+
+fn model_as(isa: Isa, dtype: Option<Dtype>, threads: usize) -> Model {
+    let options = LoadOptions { isa: Some(isa), dtype, threads, ..LoadOptions::default() };
+    Model::open(&default_model(), &options).expect("the default model loads")
 }
 
 fn available(isa: Isa) -> bool {
@@ -17,11 +21,11 @@ fn available(isa: Isa) -> bool {
 }
 
 /// Mean divergence and top-1 agreement over the texts' positions.
-fn teacher_forced(isa: Isa) {
+fn teacher_forced(isa: Isa, dtype: Option<Dtype>) {
     if !available(isa) {
         return;
     }
-    let model = model(isa);
+    let model = model_as(isa, dtype, 0);
     let vocab = model.config().vocab_size;
     let (mut positions, mut agreed, mut divergence) = (0, 0, 0.0);
     for text in oracle().texts {
@@ -72,7 +76,7 @@ macro_rules! for_each_isa {
     ($($isa:ident $texts:ident $chats:ident;)*) => {$(
         #[test]
         fn $texts() {
-            teacher_forced(Isa::$isa);
+            teacher_forced(Isa::$isa, None);
         }
 
         #[test]
@@ -89,6 +93,12 @@ for_each_isa! {
     Avx512 texts_avx512 chats_avx512;
     Avx512Vnni texts_avx512vnni chats_avx512vnni;
     Amx texts_amx chats_amx;
+}
+
+/// The products of 16-bit floats, which AMX has tiles for.
+#[test]
+fn texts_bf16() {
+    teacher_forced(Isa::best(), Some(Dtype::Bf16));
 }
 
 /// Logits of a prompt that goes in by pieces of `cut` tokens.
@@ -115,11 +125,7 @@ fn logits_do_not_depend_on_how_the_prompt_is_cut_nor_on_the_threads() {
         let prompt = if isa == Isa::Scalar { &ids[..40] } else { &ids[..300] };
         let mut whole: Option<Vec<f32>> = None;
         for threads in [1, 2, 3] {
-            let model = Model::open(
-                &default_model(),
-                &LoadOptions { threads, isa: Some(isa), ..LoadOptions::default() },
-            )
-            .expect("loads");
+            let model = model_as(isa, None, threads);
             let cuts: &[usize] = if threads == 2 { &[1, 7, 32, 512] } else { &[512] };
             for cut in cuts {
                 let logits = cut_logits(&model, prompt, *cut);
@@ -132,6 +138,22 @@ fn logits_do_not_depend_on_how_the_prompt_is_cut_nor_on_the_threads() {
         }
     }
     assert!(vectors.windows(2).all(|pair| pair[0] == pair[1]), "the vector instruction sets differ");
+}
+
+#[test]
+fn logits_of_16_bit_weights_do_not_depend_on_the_cut_either() {
+    let prompt = &oracle().texts[0].ids[..100];
+    let mut whole: Option<Vec<f32>> = None;
+    for threads in [1, 2, 3] {
+        let model = model_as(Isa::best(), Some(Dtype::Bf16), threads);
+        for cut in [1, 7, 32, 512] {
+            let logits = cut_logits(&model, prompt, cut);
+            assert!(
+                *whole.get_or_insert_with(|| logits.clone()) == logits,
+                "{threads} threads, pieces of {cut}"
+            );
+        }
+    }
 }
 
 #[test]
@@ -149,8 +171,7 @@ fn sequences_in_one_batch_get_the_bits_that_they_get_alone() {
 
 /// Three sequences, the first as long as `most` says, which meet in all kinds of passes.
 fn batch(isa: Isa, threads: usize, most: usize) {
-    let options = LoadOptions { threads, isa: Some(isa), ..LoadOptions::default() };
-    let model = Model::open(&default_model(), &options).expect("loads");
+    let model = model_as(isa, None, threads);
     let vocab = model.config().vocab_size;
     let (chats, texts) = (oracle().chats, oracle().texts);
     let prompts: [&[u32]; 3] =

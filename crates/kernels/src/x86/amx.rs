@@ -28,25 +28,8 @@ impl Unit {
     /// # Safety
     /// The machine has AMX; `columns` is 16 or 32; the thread has no other unit.
     pub(super) unsafe fn configured(columns: usize) -> Self {
-        // palette 1, as Intel's manual lays it out (volume 1, chapter 18)
-        #[repr(C, align(64))]
-        struct Config {
-            palette: u8,
-            start_row: u8,
-            reserved: [u8; 14],
-            line_bytes: [u16; 16],
-            lines: [u8; 16],
-        }
-        let mut config =
-            Config { palette: 1, start_row: 0, reserved: [0; 14], line_bytes: [0; 16], lines: [0; 16] };
-        let shapes = [(TOKENS, LINE), (TOKENS, columns), (columns / 4, LINE)];
-        for (tile, (lines, bytes)) in shapes.into_iter().enumerate() {
-            (config.lines[tile], config.line_bytes[tile]) = (lines as u8, bytes as u16);
-        }
-        // SAFETY: 64 bytes that are a configuration.
-        unsafe {
-            asm!("ldtilecfg [{}]", in(reg) &raw const config, options(nostack, preserves_flags, readonly))
-        };
+        // SAFETY: handed on from the caller.
+        unsafe { configure(&[(TOKENS, LINE), (TOKENS, columns), (columns / 4, LINE)]) };
         Self(())
     }
 
@@ -80,6 +63,29 @@ impl Drop for Unit {
         // SAFETY: they were configured, and nobody else uses them.
         unsafe { asm!("tilerelease", options(nostack, preserves_flags, nomem)) };
     }
+}
+
+/// Makes registers ready, each for so many lines of so many bytes; what they hold is lost.
+///
+/// # Safety
+/// The machine has AMX, and nobody else uses the thread's registers.
+pub(super) unsafe fn configure(shapes: &[(usize, usize)]) {
+    // palette 1, as Intel's manual lays it out (volume 1, chapter 18)
+    #[repr(C, align(64))]
+    struct Config {
+        palette: u8,
+        start_row: u8,
+        reserved: [u8; 14],
+        line_bytes: [u16; 16],
+        lines: [u8; 16],
+    }
+    let mut config =
+        Config { palette: 1, start_row: 0, reserved: [0; 14], line_bytes: [0; 16], lines: [0; 16] };
+    for (tile, (lines, bytes)) in shapes.iter().enumerate() {
+        (config.lines[tile], config.line_bytes[tile]) = (*lines as u8, *bytes as u16);
+    }
+    // SAFETY: 64 bytes that are a configuration.
+    unsafe { asm!("ldtilecfg [{}]", in(reg) &raw const config, options(nostack, preserves_flags, readonly)) };
 }
 
 /// Some lines for each of eight tokens, whose totals are `s0` to `s7`; `n` stands for the token.
@@ -158,9 +164,12 @@ pub(crate) fn is_available() -> bool {
     use std::sync::OnceLock;
     static AVAILABLE: OnceLock<bool> = OnceLock::new();
     *AVAILABLE.get_or_init(|| {
-        // AMX-TILE and AMX-INT8 (Intel's manual, volume 2, CPUID leaf 7), which std's macro does not know yet
-        const BITS: u32 = 0b11 << 24;
-        __cpuid_count(7, 0).edx & BITS == BITS && is_x86_feature_detected!("gfni") && permitted()
+        // AMX-BF16, AMX-TILE and AMX-INT8 (Intel's manual, volume 2, CPUID leaf 7), which std's macro does not know yet
+        const BITS: u32 = 1 << 22 | 0b11 << 24;
+        __cpuid_count(7, 0).edx & BITS == BITS
+            && is_x86_feature_detected!("gfni")
+            && is_x86_feature_detected!("avx512bf16")
+            && permitted()
     })
 }
 

@@ -6,6 +6,7 @@ mod attend;
 mod avx2;
 mod avx512;
 mod dots;
+mod floats;
 mod linear;
 mod quantise;
 mod rows;
@@ -69,6 +70,7 @@ macro_rules! shells {
             isa: Isa::$isa,
             tiling: Tiling::quads(<$vector as Vector>::TILES),
             quantise: $module::quantise,
+            pair: None,
             linear: $module::linear,
             rms_norm: $module::rms_norm,
             swiglu: $module::swiglu,
@@ -93,6 +95,7 @@ shells!(
 pub(crate) static AMX: Table = Table {
     isa: Isa::Amx,
     tiling: Tiling { lens: &[amx::TOKENS, 12, 8, 4, 2, 1], rows_from: amx::TOKENS },
+    pair: Some(floats::pair),
     linear: tiles::linear,
     ..AVX512_VNNI
 };

@@ -63,6 +63,7 @@ impl<'a> Reader<'a> {
             None => Kind::of(tensor.format),
             Some(dtype) => dtype.kind(name == "output.weight" || name == "token_embd.weight"),
         };
+        let kind = self.compute.arranged(kind);
         self.at += 1;
         if let Some(cached) = &self.cached {
             if let Some(packed) = cached.matrix(self.at - 1, kind, rows, cols) {
