@@ -36,7 +36,7 @@ function made(name, make) {
 const quantize = (from, kind) => (to) =>
   run(join(bin, 'llama-quantize'), ['--allow-requantize', '--pure', from, to, kind]);
 
-/** The default model, the same requantised, and a synthetic one of Llama-3.2-1B's shape; made when they are missing. */
+/** The default model, the same as other types, and a synthetic one of Llama-3.2-1B's shape; made when they are missing. */
 export function models() {
   const smol = join(cache, 'axllm', 'smollm2-135m-instruct', 'SmolLM2-135M-Instruct.Q4_1.gguf');
   const synthetic = join(folder, '1b-f16.gguf');
@@ -49,6 +49,7 @@ export function models() {
   }
   const files = {
     smol: file(smol, 106e6),
+    smolF16: file(made('smollm2-f16.gguf', quantize(smol, 'F16')), 106e6),
     smolQ40: file(made('smollm2-q4_0.gguf', quantize(smol, 'Q4_0')), 106e6),
     oneQ40: file(made('1b-q4_0.gguf', quantize(synthetic, 'Q4_0')), 973e6),
     oneQ80: file(made('1b-q8_0.gguf', quantize(synthetic, 'Q8_0')), 973e6),

@@ -100,8 +100,9 @@ fn rounding_stays_within_its_bounds() {
             logits
         };
         let exact = run(Dtype::F32);
-        // nets of random weights amplify: trained ones lose far less
-        for (dtype, bound) in [(Dtype::Bf16, 1e-6), (Dtype::Q8, 0.06), (Dtype::Q4, 0.6)] {
+        // nets of random weights amplify: trained ones lose far less; tiles round activations to bfloat16, too
+        let brief = if Isa::best() == Isa::Amx { 0.02 } else { 1e-6 };
+        for (dtype, bound) in [(Dtype::Bf16, brief), (Dtype::Q8, 0.06), (Dtype::Q4, 0.6)] {
             let error = distance(&run(dtype), &exact);
             println!("{name} {dtype}: relative error {error:.1e}");
             assert!(error <= bound, "{name} {dtype}: relative error {error}");

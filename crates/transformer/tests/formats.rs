@@ -3,7 +3,7 @@
 use half::{bf16, f16};
 use kernels::Format;
 use test_support::{GgufWriter, tiny};
-use transformer::{Input, LoadOptions, Model};
+use transformer::{Input, Isa, LoadOptions, Model};
 
 fn load(writer: &GgufWriter) -> Model {
     let file = tempfile::NamedTempFile::new().expect("a temporary file");
@@ -65,8 +65,10 @@ fn every_format_gives_what_its_weights_give_as_floats() {
         let (got, want) = (logits(&load(&stored)), logits(&load(&decoded)));
         let norm = |values: &mut dyn Iterator<Item = f32>| values.map(|v| v * v).sum::<f32>().sqrt();
         let error = norm(&mut got.iter().zip(&want).map(|(g, w)| g - w)) / norm(&mut want.iter().copied());
-        // quantised weights meet activations of 8 bits: under a percent a layer in a net of random weights
-        let tolerance = if format.is_quantised() { 0.03 } else { 1e-5 };
+        // quantised weights meet activations of 8 bits: under a percent a layer in a net of random weights; 16-bit floats meet
+        // bfloat16 where there are tiles
+        let brief = format != Format::F32 && Isa::best() == Isa::Amx;
+        let tolerance = if format.is_quantised() || brief { 0.03 } else { 1e-5 };
         assert!(error <= tolerance, "{format:?}: relative error {error}");
     }
 }
