@@ -164,12 +164,11 @@ impl Activations {
         self.tokens = tokens;
         self.tiling = tiling;
         self.facts_len = if needs.halves { fact::ALL } else { fact::FEW };
-        let (all, none) = (self.blocks() * tokens, 0);
-        let coded = if needs.codes { all } else { none };
-        self.codes.resize(coded * BLOCK, 0);
-        self.facts.resize(coded * self.facts_len, 0.0);
-        self.pairs.resize(if needs.pairs { all * PAIRS } else { none }, 0);
-        self.values.resize(if needs.floats { tokens * cols } else { none }, 0.0);
+        let blocks = |needed: bool| if needed { cols.div_ceil(BLOCK) * tokens } else { 0 };
+        self.codes.resize(blocks(needs.codes) * BLOCK, 0);
+        self.facts.resize(blocks(needs.codes) * self.facts_len, 0.0);
+        self.pairs.resize(blocks(needs.pairs) * PAIRS, 0);
+        self.values.resize(if needs.floats { tokens * cols } else { 0 }, 0.0);
     }
 
     pub(crate) fn row(&self, token: usize) -> &[f32] {

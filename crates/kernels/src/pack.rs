@@ -1,6 +1,6 @@
 //! Packing: from rows as files store them to groups of sixteen.
 
-use half::{bf16, f16};
+use half::f16;
 
 use crate::{
     BLOCK, Format, Matrix,
@@ -81,7 +81,7 @@ pub(crate) fn group(source: Source<'_>, group: usize, out: &mut [u8]) {
             (_, _) if as_it_is => floats::<2>(row, lane, out),
             (Kind::F32, _) => encoded(&values, f32::to_le_bytes, lane, out),
             (Kind::F16, _) => encoded(&values, |value| f16::from_f32(value).to_le_bytes(), lane, out),
-            (Kind::Bf16, _) => encoded(&values, |value| bf16::from_f32(value).to_le_bytes(), lane, out),
+            (Kind::Bf16, _) => encoded(&values, |value| upper_half(value).to_le_bytes(), lane, out),
             (Kind::Tiles, _) if format == Format::Bf16 => {
                 for (n, columns) in row.chunks(2 * BLOCK).enumerate() {
                     out[2 * place(kind, lane, n * BLOCK)..][..columns.len()].copy_from_slice(columns);
@@ -127,7 +127,7 @@ fn decode(format: Format, layout: Layout, row: &[u8], out: &mut RowCodes) {
     }
 }
 
-/// The bits of [`bf16::from_f32`], without a branch, so that it becomes a vector's.
+/// The bits of [`half::bf16::from_f32`], without a branch, so that it becomes a vector's.
 #[inline(always)]
 fn upper_half(value: f32) -> u16 {
     let bits = value.to_bits();

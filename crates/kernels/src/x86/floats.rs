@@ -82,10 +82,10 @@ impl Unit {
     /// # Safety
     /// The machine has AMX, and nobody else uses the thread's registers. There are at most sixteen tokens in a tile.
     unsafe fn configured(lens: (usize, usize)) -> Self {
-        let [first, second] = [lens.0, lens.1].map(|len| (if len > 0 { 16 } else { 0 }, 4 * len));
+        let mut unit = Self { lens: (0, 0) };
         // SAFETY: handed on from the caller.
-        unsafe { configure(&[first, second, first, second, (ROWS, LINE), (ROWS, LINE), first, second]) };
-        Self { lens }
+        unsafe { unit.fit(lens) };
+        unit
     }
 
     /// Makes it ready for tiles of other lengths.
@@ -94,8 +94,10 @@ impl Unit {
     /// As for [`Unit::configured`].
     unsafe fn fit(&mut self, lens: (usize, usize)) {
         if self.lens != lens {
+            let [first, second] = [lens.0, lens.1].map(|len| (if len > 0 { 16 } else { 0 }, 4 * len));
             // SAFETY: handed on from the caller; one configuration takes the place of the other.
-            std::mem::forget(std::mem::replace(self, unsafe { Self::configured(lens) }));
+            unsafe { configure(&[first, second, first, second, (ROWS, LINE), (ROWS, LINE), first, second]) };
+            self.lens = lens;
         }
     }
 
@@ -202,13 +204,13 @@ pub(super) unsafe fn linear(w: &Packed, groups: Range<usize>, (x, tiles): Tiles<
     let step = if tiles.len() > 1 { 2 } else { 1 };
     // SAFETY: handed on from the caller: the groups are there, with as many blocks as the tiles.
     unsafe {
-        let mut unit = Unit::configured((TOKENS, TOKENS));
+        let mut unit = Unit::configured(lens(&tiles));
         for tiles in tiles.chunks(together) {
             for start in groups.clone().step_by(step) {
                 let pair = start..groups.end.min(start + step);
                 let weights = [pair.start, pair.end - 1].map(|group| w.group(group).as_ptr().cast());
                 for tiles in tiles.chunks(2) {
-                    unit.fit((tiles[0].len, tiles.get(1).map_or(0, |tile| tile.len)));
+                    unit.fit(lens(tiles));
                     let tokens = [tiles[0].pairs, tiles[tiles.len() - 1].pairs];
                     match (pair.len(), tiles.len()) {
                         (2, 2) => unit.multiply::<2, 2>(weights, tokens, blocks, &mut sums),
@@ -225,6 +227,12 @@ pub(super) unsafe fn linear(w: &Packed, groups: Range<usize>, (x, tiles): Tiles<
             }
         }
     }
+}
+
+/// Lengths of the first two tiles, 0 where there are none.
+fn lens(tiles: &[Tile]) -> (usize, usize) {
+    let len = |n: usize| tiles.get(n).map_or(0, |tile| tile.len);
+    (len(0), len(1))
 }
 
 /// Writes the sums of a group with a tile, or adds them.
