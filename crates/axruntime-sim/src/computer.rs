@@ -46,7 +46,8 @@ impl Computer {
         match self {
             Computer::Transformer { weights, sequence, logits } => {
                 sequence.truncate(used);
-                let done = weights.forward(sequence, Input::Rows(values), logits);
+                // a device has one arithmetic for prompts and replies
+                let done = weights.decode(sequence, Input::Rows(values), logits);
                 done.map_err(|error| match error {
                     ForwardError::ContextFull { .. } => Failure::value(error.to_string()),
                     _ => Failure::runtime(error.to_string()),

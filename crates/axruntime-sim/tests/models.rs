@@ -16,7 +16,7 @@ fn expected(machine: &Machine, rows: &[f16]) -> Vec<u8> {
     let options = LoadOptions { threads: 1, ..LoadOptions::default() };
     let model = transformer::Model::open(&machine.folder().join("weights.gguf"), &options).unwrap();
     let mut logits = vec![0.0; VOCAB];
-    model.forward(&mut model.sequence(COMPILED_CONTEXT), Input::Rows(rows), &mut logits).unwrap();
+    model.decode(&mut model.sequence(COMPILED_CONTEXT), Input::Rows(rows), &mut logits).unwrap();
     let mut codes = vec![0; VOCAB];
     transformer::quantise_logits(&logits, SCALE, ZERO_POINT, &mut codes);
     codes.into_iter().map(i8::cast_unsigned).collect()

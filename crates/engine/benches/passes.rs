@@ -44,10 +44,14 @@ impl Cpu {
 
 impl Place for Cpu {
     fn run(&mut self, ids: &[u32]) {
-        if ids.len() > 1 {
+        let input = Input::Tokens(ids);
+        let done = if ids.len() > 1 {
             self.sequence.clear();
-        }
-        self.model.forward(&mut self.sequence, Input::Tokens(ids), &mut self.logits).expect("it fits");
+            self.model.forward(&mut self.sequence, input, &mut self.logits)
+        } else {
+            self.model.decode(&mut self.sequence, input, &mut self.logits)
+        };
+        done.expect("it fits");
     }
 }
 

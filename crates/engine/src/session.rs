@@ -106,7 +106,7 @@ impl Session {
         watch.tokenized();
         let device = Turn::of(&mut *self.cache, cancel)?;
         watch.resume();
-        let plan = device.0.begin(&prompt.ids)?;
+        let cached = device.0.begin(&prompt.ids)?;
         watch.tokenized();
 
         let meter = CpuMeter::start();
@@ -114,7 +114,7 @@ impl Session {
             finish: Finish::Cancelled,
             prompt_tokens: prompt.ids.len(),
             completion_tokens: 0,
-            cached_tokens: plan.cached,
+            cached_tokens: cached,
             dropped_turns: prompt.dropped_turns,
             timings: Timings::default(),
             cpu_percent: None,
@@ -124,14 +124,11 @@ impl Session {
         let limit = request.max_tokens.unwrap_or(room).min(room);
         watch.ready();
 
-        let rest = &prompt.ids[plan.cached..];
-        let pieces = rest.chunks(plan.step.min(rest.len()));
-        let last = pieces.len() - 1;
-        for (n, piece) in pieces.enumerate() {
-            if cancel.is_set() {
-                break;
-            }
-            device.0.run(piece, usize::from(n == last))?;
+        let mut rest = &prompt.ids[cached..];
+        while !rest.is_empty() && !cancel.is_set() {
+            let (piece, after) = rest.split_at(device.0.piece().min(rest.len()));
+            device.0.run(piece, usize::from(after.is_empty()))?;
+            rest = after;
         }
         watch.prompted();
 

@@ -84,7 +84,11 @@ fn guessing_ahead_changes_no_reply_and_no_cache() {
             // what was guessed and not chosen is not in the cache
             let next = then(messages.clone(), &want.text, "Thanks. Once more?");
             let (want, got) = (say(&mut one, &next, &plain), say(&mut other, &next, &ahead));
-            assert_eq!((&got.text, got.reply.cached_tokens), (&want.text, want.reply.cached_tokens));
+            assert_eq!(got.text, want.text);
+            if MODEL.place().isa != "amx" {
+                // there it depends on the time between
+                assert_eq!(got.reply.cached_tokens, want.reply.cached_tokens);
+            }
         }
     }
 }
@@ -99,7 +103,13 @@ fn a_second_turn_keeps_what_the_cache_holds() {
     let kept = say(&mut session, &second, &most(12));
     let fresh = say(&mut MODEL.session(), &second, &most(12));
     // all of the first prompt and all of the reply but its last token, which was never run
-    assert_eq!(kept.reply.cached_tokens, first.reply.prompt_tokens + 11);
+    let all = first.reply.prompt_tokens + 11;
+    if MODEL.place().isa == "amx" {
+        // as far as it was read again as a prompt, see the next test
+        assert!((first.reply.prompt_tokens..=all).contains(&kept.reply.cached_tokens));
+    } else {
+        assert_eq!(kept.reply.cached_tokens, all);
+    }
     assert_eq!(fresh.reply.cached_tokens, 0);
     assert_eq!((&kept.text, kept.reply.prompt_tokens), (&fresh.text, fresh.reply.prompt_tokens));
     // asked again, only the last token of the prompt is run
@@ -108,6 +118,30 @@ fn a_second_turn_keeps_what_the_cache_holds() {
     session.reset();
     let anew = say(&mut session, &second, &most(12));
     assert_eq!((anew.reply.cached_tokens, &anew.text), (0, &fresh.text));
+}
+
+#[test]
+fn a_reply_is_read_again_as_a_prompt_where_that_gives_other_bits() {
+    let mut session = MODEL.session();
+    let first = say(&mut session, &sky(), &most(80));
+    let second = then(sky(), &first.text, "And at night?");
+    let fresh = say(&mut MODEL.session(), &second, &most(12));
+    // at once, and when there was time enough, which other tests may take
+    let mut cached = 0;
+    for wait in [0, 20, 200, 1_000, 5_000, 20_000] {
+        thread::sleep(Duration::from_millis(wait));
+        let kept = say(&mut session, &second, &most(12));
+        assert_eq!(kept.text, fresh.text, "whatever was cached: {}", kept.reply.cached_tokens);
+        cached = kept.reply.cached_tokens;
+        if cached > first.reply.prompt_tokens {
+            break;
+        }
+        session.reset();
+        assert_eq!(say(&mut session, &sky(), &most(80)).text, first.text);
+    }
+    let reply = first.reply.completion_tokens - 1;
+    println!("{} of {reply} tokens read again", cached - first.reply.prompt_tokens);
+    assert!(cached > first.reply.prompt_tokens && cached <= first.reply.prompt_tokens + reply);
 }
 
 #[test]

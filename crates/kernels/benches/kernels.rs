@@ -1,7 +1,7 @@
 //! Every kernel by shape, with its share of what the machine can do: `cargo bench -p kernels [-- PART OF A NAME]`.
 //!
 //! The limit is what takes longer: reading the weights from memory, or the products at the peak of 8-bit dot products, a
-//! quarter of it for floats, half for those on tiles. Each call has another copy of the weights, as a decoder has another
+//! quarter of it for floats, half for those on tiles, as prompts are where phases differ. Each call has another copy of the weights, as a decoder has another
 //! layer, so that no matrix stays in the cache (keys and values do: they may be above 100 %). Best of several rounds, on
 //! all cores.
 #![allow(clippy::print_stdout, clippy::unwrap_used)] // a measuring program
@@ -16,6 +16,7 @@ use std::{
 
 use kernels::{
     Activations, Aligned, Arena, Attention, Compute, Format, Kind, KvCache, Lane, Linear, Matrix, Packed,
+    Phase,
 };
 
 const ROUND: Duration = Duration::from_millis(150);
@@ -48,9 +49,11 @@ fn main() {
         let share = reading.max(multiplying) / seconds * 100.0;
         // what has no products here stays in the cache
         let share = if operations > 0.0 { format!(", {share:.0} % of the limit") } else { String::new() };
-        println!("{name:42} {:9.2} µs {:8.1} {unit}{share}", seconds * 1e6, rate / 1e9);
+        println!("{name:50} {:9.2} µs {:8.1} {unit}{share}", seconds * 1e6, rate / 1e9);
     };
     let floats = 0.25;
+    let phases: &[Phase] =
+        if compute.has_phases() { &[Phase::Prefill, Phase::Decode] } else { &[Phase::Decode] };
     for format in [Format::Q4_0, Format::Q4_1, Format::Q8_0, Format::F16] {
         for (rows, cols) in SHAPES {
             let shape = format!("linear {format:?} {rows}×{cols}");
@@ -67,15 +70,20 @@ fn main() {
                 _ if format.is_quantised() => 1.0,
                 _ => floats,
             };
-            for (name, tokens) in names.into_iter().zip(TOKENS) {
-                let x = activate(&compute, &copies[0], tokens);
+            for ((name, tokens), phase) in
+                names.iter().zip(TOKENS).flat_map(|case| phases.iter().map(move |phase| (case, *phase)))
+            {
+                let prefill = phase == Phase::Prefill;
+                let x = activate(&compute, phase, &copies[0], tokens);
                 let mut out = Aligned::default();
                 out.resize(rows * tokens, 0.0);
                 let mut body = || {
                     let weights = turn.next().unwrap();
                     compute.linear(&mut [Linear { weights, out: &mut out, add: false }], &x);
                 };
-                bench(name, (bytes as f64, (2 * rows * cols * tokens) as f64, part), &mut body);
+                let part = if prefill { 2.0 * floats } else { part };
+                let operations = (2 * rows * cols * tokens) as f64;
+                bench(named(name, prefill), (bytes as f64, operations, part), &mut body);
             }
         }
     }
@@ -91,13 +99,18 @@ fn main() {
             let queries = vec![0.1; tokens * heads * group * dim];
             let mut out = queries.clone();
             let caches = [&cache];
-            let job =
-                Attention { caches: &caches, layer: 0, lanes, window: None, queries: &queries, scale: 0.1 };
             let name = format!("attention {heads}×{group}×{dim}, {tokens} at {positions}");
-            let mut body = || compute.attend(&job, &mut out);
             let seen: usize = lanes.iter().map(|lane| lane.position + 1).sum();
             let operations = (seen * heads * group * dim * 4) as f64;
-            bench(name, ((positions * heads * dim * 4) as f64, operations, floats), &mut body);
+            for phase in phases.iter().copied() {
+                let (window, queries, scale) = (None, &queries[..], 0.1);
+                let job = Attention { caches: &caches, layer: 0, lanes, window, queries, scale, phase };
+                let mut body = || compute.attend(&job, &mut out);
+                let prefill = phase == Phase::Prefill;
+                let part = if prefill { 2.0 * floats } else { floats };
+                let bytes = (positions * heads * dim * 4) as f64;
+                bench(named(&name, prefill), (bytes, operations, part), &mut body);
+            }
         }
     }
     let (x, weight) = (vec![0.3; 2048], vec![0.7; 2048]);
@@ -110,7 +123,9 @@ fn main() {
     let head = weights(&compute, Format::Q4_0, (16, 2048), 1);
     let mut activations = Activations::default();
     bench("quantise 64 × 2,048".into(), (64.0 * 8192.0, 0.0, 1.0), &mut || {
-        compute.activate(&mut activations, (64, 2048), &[head[0].kind()], |_, row| row.copy_from_slice(&x));
+        compute.activate(&mut activations, (64, 2048), (&[head[0].kind()], Phase::Decode), |_, row| {
+            row.copy_from_slice(&x)
+        });
     });
     if "fork and join".contains(&filter) {
         let mut spins = 1000;
@@ -198,9 +213,14 @@ fn weights(compute: &Compute, format: Format, (rows, cols): (usize, usize), copi
     (0..copies).map(|_| compute.pack(&matrix, &mut arena).unwrap()).collect()
 }
 
-fn activate(compute: &Compute, weights: &Packed, tokens: usize) -> Activations {
+/// The name of a case in a phase that differs.
+fn named(name: &str, prefill: bool) -> String {
+    format!("{name}{}", if prefill { ", prefill" } else { "" })
+}
+
+fn activate(compute: &Compute, phase: Phase, weights: &Packed, tokens: usize) -> Activations {
     let mut x = Activations::default();
-    compute.activate(&mut x, (tokens, weights.cols()), &[weights.kind()], |token, row| {
+    compute.activate(&mut x, (tokens, weights.cols()), (&[weights.kind()], phase), |token, row| {
         for (n, value) in row.iter_mut().enumerate() {
             *value = ((n * 31 + token * 17) % 97) as f32 / 97.0 - 0.5;
         }

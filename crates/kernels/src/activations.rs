@@ -2,7 +2,7 @@
 //!
 //! Quantised tokens lie in tiles as the kernels take them: for each block the codes quad by quad (four neighbouring
 //! columns of token 0, of token 1, …), or token by token for kernels that take a block of a token at once, so that a tile is
-//! read as one stream. A tile of one token is a plain row. Pairs of bfloat16, of two neighbouring columns, lie like quads.
+//! read as one stream. A tile of one token is a plain row. Those of bfloat16 lie in strips of sixteen tokens, block by block.
 #![allow(unsafe_code)]
 
 use std::ops::Range;
@@ -75,12 +75,24 @@ pub struct Activations {
     codes: Aligned<i8>,
     /// Tile by tile, `[block][fact][token]`; whole numbers as their bits.
     facts: Aligned<f32>,
-    /// Tile by tile, `[block][pair][token]`, the even column in the lower half.
-    pairs: Aligned<u32>,
+    /// `[strip][block][STRIP][BLOCK]`, bfloat16; what the last strip has no tokens for is left over from another batch.
+    bf16: Aligned<u16>,
 }
 
-/// Pairs in a block.
-pub(crate) const PAIRS: usize = BLOCK / 2;
+/// Tokens in a strip.
+pub(crate) const STRIP: usize = 16;
+/// bfloat16 numbers of a block of a strip.
+pub(crate) const STRIP_BLOCK: usize = STRIP * BLOCK;
+
+/// Neighbouring tokens as bfloat16.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Strip {
+    /// The first of them, and how many.
+    pub(crate) first: usize,
+    pub(crate) len: usize,
+    /// `[block][STRIP][BLOCK]`
+    pub(crate) values: *const u16,
+}
 
 /// As what activations are needed.
 #[derive(Clone, Copy, Debug, Default)]
@@ -89,20 +101,22 @@ pub(crate) struct Needs {
     /// Facts of halves of blocks, beside codes.
     pub(crate) halves: bool,
     pub(crate) floats: bool,
-    pub(crate) pairs: bool,
+    /// bfloat16.
+    pub(crate) bf16: bool,
 }
 
 impl Needs {
-    /// For weights of these kinds.
-    pub(crate) fn of(kinds: &[Kind]) -> Self {
+    /// For weights of these kinds, which all meet bfloat16 where they are `unpacked`.
+    pub(crate) fn of(kinds: &[Kind], unpacked: bool) -> Self {
         let mut needs = Self::default();
         for kind in kinds {
             match kind {
+                Kind::Codes(_) if unpacked => needs.bf16 = true,
                 Kind::Codes(layout) => {
                     needs.codes = true;
                     needs.halves |= layout.halves;
                 }
-                Kind::Tiles => needs.pairs = true,
+                Kind::Tiles => needs.bf16 = true,
                 Kind::F32 | Kind::F16 | Kind::Bf16 => needs.floats = true,
             }
         }
@@ -124,8 +138,6 @@ pub(crate) struct Tile {
     pub(crate) facts: *const f32,
     /// Facts of a block of a token.
     pub(crate) facts_len: usize,
-    /// `[block][pair][width]`; dangling where there are none.
-    pub(crate) pairs: *const u32,
 }
 
 impl Tile {
@@ -152,10 +164,21 @@ impl Activations {
     pub(crate) fn is_for(&self, kind: Kind, tiling: Tiling) -> bool {
         let codes = !self.codes.is_empty() && self.tiling == tiling;
         match kind {
+            _ if self.is_bf16_for(kind) => true,
             Kind::Codes(layout) => codes && (!layout.halves || self.facts_len == fact::ALL),
-            Kind::Tiles => !self.pairs.is_empty() && self.tiling == tiling,
-            _ => !self.values.is_empty(),
+            Kind::Tiles => false,
+            Kind::F32 | Kind::F16 | Kind::Bf16 => !self.values.is_empty(),
         }
+    }
+
+    /// Whether weights of this kind meet its bfloat16.
+    pub(crate) fn is_bf16_for(&self, kind: Kind) -> bool {
+        let meets = match kind {
+            Kind::Codes(_) => self.codes.is_empty(),
+            Kind::Tiles => true,
+            Kind::F32 | Kind::F16 | Kind::Bf16 => false,
+        };
+        meets && !self.bf16.is_empty()
     }
 
     /// Makes room for `tokens` rows of `cols`, as what they are needed.
@@ -167,7 +190,8 @@ impl Activations {
         let blocks = |needed: bool| if needed { cols.div_ceil(BLOCK) * tokens } else { 0 };
         self.codes.resize(blocks(needs.codes) * BLOCK, 0);
         self.facts.resize(blocks(needs.codes) * self.facts_len, 0.0);
-        self.pairs.resize(blocks(needs.pairs) * PAIRS, 0);
+        let strips = if needs.bf16 { tokens.div_ceil(STRIP) } else { 0 };
+        self.bf16.resize(strips * cols.div_ceil(BLOCK) * STRIP_BLOCK, 0);
         self.values.resize(if needs.floats { tokens * cols } else { 0 }, 0.0);
     }
 
@@ -195,8 +219,19 @@ impl Activations {
         let (facts_len, of_codes) = (self.facts_len, if self.codes.is_empty() { 0 } else { at });
         let codes = self.codes[of_codes * BLOCK..].as_ptr();
         let facts = self.facts[of_codes * facts_len..].as_ptr();
-        let pairs = self.pairs[if self.pairs.is_empty() { 0 } else { at * PAIRS }..].as_ptr();
-        Tile { first, len, width: len, codes, facts, facts_len, pairs }
+        Tile { first, len, width: len, codes, facts, facts_len }
+    }
+
+    /// How many strips there are of bfloat16.
+    pub(crate) fn strips(&self) -> usize {
+        if self.bf16.is_empty() { 0 } else { self.tokens.div_ceil(STRIP) }
+    }
+
+    /// One of them.
+    pub(crate) fn strip(&self, n: usize) -> Strip {
+        let first = n * STRIP;
+        let values = self.bf16[n * self.blocks() * STRIP_BLOCK..].as_ptr();
+        Strip { first, len: STRIP.min(self.tokens - first), values }
     }
 
     /// Where token `token` is written.
@@ -205,7 +240,7 @@ impl Activations {
         Places {
             codes,
             facts,
-            pairs: self.pairs.as_mut_ptr(),
+            bf16: self.bf16.as_mut_ptr(),
             blocks: self.blocks(),
             tiling: self.tiling,
             tokens: self.tokens,
@@ -218,7 +253,7 @@ impl Activations {
 pub(crate) struct Places {
     codes: *mut i8,
     facts: *mut f32,
-    pairs: *mut u32,
+    bf16: *mut u16,
     blocks: usize,
     tiling: Tiling,
     tokens: usize,
@@ -242,7 +277,7 @@ impl Places {
             codes: self.codes.wrapping_add(at * BLOCK + token_bytes * within),
             quad_bytes,
             facts: self.facts.wrapping_add(at * self.facts_len + within),
-            pairs: self.pairs.wrapping_add(at * PAIRS + within),
+            bf16: self.bf16.wrapping_add(token / STRIP * self.blocks * STRIP_BLOCK + token % STRIP * BLOCK),
             len,
             facts_len: self.facts_len,
         }
@@ -255,7 +290,7 @@ pub(crate) struct Place {
     /// From one quad of a block to the next.
     quad_bytes: usize,
     facts: *mut f32,
-    pairs: *mut u32,
+    bf16: *mut u16,
     len: usize,
     facts_len: usize,
 }
@@ -276,16 +311,14 @@ impl Place {
         }
     }
 
-    /// Writes the pairs of block `n`.
+    /// Where the bfloat16 of block `n` go: `BLOCK` of them, which begin with a cache line.
     ///
     /// # Safety
-    /// As for the codes, where there are pairs.
+    /// As for the codes, where there are bfloat16.
     #[inline(always)]
-    pub(crate) unsafe fn write_pairs(&self, n: usize, pairs: &[u32; PAIRS]) {
-        for (at, pair) in pairs.iter().enumerate() {
-            // SAFETY: a block of all tokens of the tile comes after the other, and its pairs lie `len` apart.
-            unsafe { self.pairs.add((n * PAIRS + at) * self.len).write(*pair) };
-        }
+    pub(crate) unsafe fn bf16(&self, n: usize) -> *mut u16 {
+        // SAFETY: a block of all tokens of the strip comes after the other.
+        unsafe { self.bf16.add(n * STRIP_BLOCK) }
     }
 
     /// Writes the facts of `count` blocks from block `first` on: their scales and the sums of the first and the last

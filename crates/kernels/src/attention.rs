@@ -8,12 +8,17 @@
 use std::ops::Range;
 
 use crate::{
-    Aligned,
+    Aligned, BLOCK, Phase,
+    activations::STRIP,
     kv::{KvCache, SEGMENT},
 };
 
-/// Queries in a tile at most.
+/// Queries that vectors take together at most.
 pub(crate) const QUERIES: usize = 12;
+/// Queries in a tile at most: those of a strip of bfloat16.
+pub(crate) const MOST: usize = STRIP;
+/// Queries that keys and values are turned into bfloat16 for at most.
+const MOST_STRIPED: usize = 16 * STRIP;
 
 /// Where a token of a pass belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +44,8 @@ pub struct Attention<'a> {
     pub queries: &'a [f32],
     /// Factor on q·k, usually 1/√head_dim.
     pub scale: f32,
+    /// What the pass is for.
+    pub phase: Phase,
 }
 
 /// Some queries of neighbouring tokens of one sequence; the same for every key/value head.
@@ -54,6 +61,12 @@ pub(crate) struct Span {
 impl Span {
     pub(crate) fn count(self) -> usize {
         self.count
+    }
+
+    /// Parts of `len` queries, the last of which may have less.
+    pub(crate) fn parts(self, len: usize) -> impl Iterator<Item = Self> {
+        let firsts = (0..self.count).step_by(len);
+        firsts.map(move |at| Self { first: self.first + at, count: len.min(self.count - at), ..self })
     }
 }
 
@@ -85,16 +98,21 @@ impl Attention<'_> {
         self.window.map_or(0, |window| end.saturating_sub(window.max(1)))..end
     }
 
-    /// Cuts the lanes into runs of neighbours and those into tiles.
-    pub(crate) fn spans(&self) -> Vec<Span> {
+    /// How many queries keys and values are turned into bfloat16 for, so that there are `pieces` of all heads together.
+    pub(crate) fn striped(&self, pieces: usize) -> usize {
+        let (heads, ..) = self.shape();
+        let each = (self.lanes.len() * self.group()).div_ceil(pieces.div_ceil(heads));
+        each.next_multiple_of(STRIP).min(MOST_STRIPED)
+    }
+
+    /// Cuts the lanes into runs of neighbours and those into spans of `len` queries.
+    pub(crate) fn spans(&self, len: usize) -> Vec<Span> {
         let group = self.group();
         let mut spans = Vec::new();
         let mut lane = 0;
         let follows = |a: &Lane, b: &Lane| a.sequence == b.sequence && a.position + 1 == b.position;
         for run in self.lanes.chunk_by(follows) {
-            let all = run.len() * group;
-            let firsts = (0..all).step_by(QUERIES);
-            spans.extend(firsts.map(|first| Span { lane, first, count: QUERIES.min(all - first) }));
+            spans.extend(Span { lane, first: 0, count: run.len() * group }.parts(len));
             lane += run.len();
         }
         spans
@@ -125,18 +143,46 @@ impl Attention<'_> {
         })
     }
 
+    /// Keys and values of one segment, as far as a span's queries see them.
+    pub(crate) fn stored(&self, span: Span, head: usize, segment: usize) -> Stored<'_> {
+        let (keys, values) = self.caches[self.lanes[span.lane].sequence].head(segment, self.layer, head);
+        let group = self.group();
+        let first = self.seen(self.lanes[span.lane + span.first / group]);
+        let last = self.seen(self.lanes[span.lane + (span.first + span.count - 1) / group]);
+        Stored {
+            keys,
+            values,
+            dim: self.shape().1,
+            range: local(first.start, segment)..local(last.end, segment),
+        }
+    }
+
     /// A span in one segment.
     pub(crate) fn tile(&self, span: Span, head: usize, segment: usize) -> Tile<'_> {
         let (keys, values) = self.caches[self.lanes[span.lane].sequence].head(segment, self.layer, head);
-        let (mut at, mut seen) = ([0; QUERIES], [(0, 0); QUERIES]);
+        let (mut at, mut seen) = ([0; MOST], [(0, 0); MOST]);
         for (n, (lane, place)) in self.places(span, head).enumerate() {
             let range = self.seen(lane);
-            let local = |position: usize| position.saturating_sub(segment * SEGMENT).min(SEGMENT);
-            (at[n], seen[n]) = (place, (local(range.start), local(range.end)));
+            (at[n], seen[n]) = (place, (local(range.start, segment), local(range.end, segment)));
         }
         let (queries, scale, dim) = (self.queries, self.scale, self.shape().1);
         Tile { queries, at, scale, keys, values, dim, count: span.count, seen }
     }
+}
+
+/// Where a position lies in a segment; what lies before it is its start, what lies behind it its end.
+fn local(position: usize, segment: usize) -> usize {
+    position.saturating_sub(segment * SEGMENT).min(SEGMENT)
+}
+
+/// Some positions of one head of one segment, as the cache has them.
+pub(crate) struct Stored<'a> {
+    /// `[SEGMENT / 16][dim][16]`
+    pub(crate) keys: &'a [u16],
+    /// `[SEGMENT][width]`
+    pub(crate) values: &'a [u16],
+    pub(crate) dim: usize,
+    pub(crate) range: Range<usize>,
 }
 
 /// How a tile's queries are taken together in registers: `(first, len)`, `len` one of 12 (where the registers are `roomy`
@@ -160,7 +206,7 @@ pub(crate) fn parts(count: usize, roomy: bool) -> impl Iterator<Item = (usize, u
 pub(crate) struct Tile<'a> {
     /// Those of the tile begin at `at`, `dim` values each.
     pub(crate) queries: &'a [f32],
-    pub(crate) at: [usize; QUERIES],
+    pub(crate) at: [usize; MOST],
     /// Factor on q·k.
     pub(crate) scale: f32,
     /// `[SEGMENT / 16][head_dim][16]`
@@ -170,16 +216,25 @@ pub(crate) struct Tile<'a> {
     pub(crate) dim: usize,
     pub(crate) count: usize,
     /// First and one past the last position of the segment that each query sees.
-    pub(crate) seen: [(usize, usize); QUERIES],
+    pub(crate) seen: [(usize, usize); MOST],
+}
+
+impl Tile<'_> {
+    /// The first and one past the last position that any of its queries from `first` to `last` sees; 0 and 0 where there are none.
+    pub(crate) fn range(&self, queries: Range<usize>) -> Range<usize> {
+        let seen = self.seen[queries].iter().filter(|(from, to)| from < to);
+        let low = seen.clone().map(|seen| seen.0).min().unwrap_or(0);
+        low..seen.map(|seen| seen.1).max().unwrap_or(0)
+    }
 }
 
 /// What a segment gave a tile, or some segments together.
 #[derive(Clone, Debug)]
 pub(crate) struct Partial {
     /// The greatest score; -∞ where no position is seen.
-    pub(crate) largest: [f32; QUERIES],
+    pub(crate) largest: [f32; MOST],
     /// Σ e^(score − largest)
-    pub(crate) total: [f32; QUERIES],
+    pub(crate) total: [f32; MOST],
     /// `[query][width]`: Σ e^(score − largest) · value
     pub(crate) values: Aligned<f32>,
 }
@@ -187,21 +242,21 @@ pub(crate) struct Partial {
 impl Partial {
     /// Of nothing yet.
     pub(crate) fn new(width: usize) -> Self {
-        let mut new = Self { largest: [0.0; QUERIES], total: [0.0; QUERIES], values: Aligned::default() };
+        let mut new = Self { largest: [0.0; MOST], total: [0.0; MOST], values: Aligned::default() };
         new.clear(width);
         new
     }
 
     pub(crate) fn clear(&mut self, width: usize) {
-        self.largest = [f32::NEG_INFINITY; QUERIES];
-        self.total = [0.0; QUERIES];
+        self.largest = [f32::NEG_INFINITY; MOST];
+        self.total = [0.0; MOST];
         self.values.clear();
-        self.values.resize(QUERIES * width, 0.0);
+        self.values.resize(MOST * width, 0.0);
     }
 
     /// Adds what the next segment gave.
     pub(crate) fn join(&mut self, next: &Self, count: usize) {
-        let width = self.values.len() / QUERIES;
+        let width = self.values.len() / MOST;
         for n in 0..count {
             if next.largest[n] == f32::NEG_INFINITY {
                 continue;
@@ -221,7 +276,7 @@ impl Partial {
 /// Buffers of one thread.
 #[derive(Debug)]
 pub(crate) struct Buffers {
-    /// `[QUERIES][SEGMENT]`
+    /// `[MOST][SEGMENT]`
     pub(crate) scores: Aligned<f32>,
     pub(crate) sum: Partial,
     pub(crate) next: Partial,
@@ -233,8 +288,37 @@ impl Buffers {
     }
 
     pub(crate) fn fit(&mut self, width: usize) {
-        self.scores.resize(QUERIES * SEGMENT, 0.0);
+        self.scores.resize(MOST * SEGMENT, 0.0);
         self.sum.clear(width);
         self.next.clear(width);
+    }
+}
+
+/// Those for bfloat16.
+#[derive(Debug, Default)]
+pub(crate) struct StripBuffers {
+    /// Keys of a segment, `[SEGMENT / 16][dim / 32][16][16][2]`, and its values, `[SEGMENT / 32][width / 16][16][16][2]`: blocks
+    /// of pairs of columns, or of positions, as tiles take them.
+    pub(crate) keys: Aligned<u16>,
+    pub(crate) values: Aligned<u16>,
+    /// `[MOST][dim]`, padded to whole blocks.
+    pub(crate) queries: Aligned<u16>,
+    /// `[MOST][SEGMENT]`, and the same as bfloat16 once they are weights.
+    pub(crate) scores: Aligned<f32>,
+    pub(crate) weights: Aligned<u16>,
+    /// One a strip.
+    pub(crate) sums: Vec<Partial>,
+}
+
+impl StripBuffers {
+    pub(crate) fn fit(&mut self, (dim, width): (usize, usize), strips: usize) {
+        let dim = dim.next_multiple_of(BLOCK);
+        self.keys.resize(SEGMENT * dim, 0);
+        self.values.resize(SEGMENT * width, 0);
+        self.queries.resize(MOST * dim, 0);
+        self.scores.resize(MOST * SEGMENT, 0.0);
+        self.weights.resize(MOST * SEGMENT, 0);
+        self.sums.resize_with(strips.max(self.sums.len()), || Partial::new(width));
+        self.sums.iter_mut().take(strips).for_each(|sum| sum.clear(width));
     }
 }

@@ -4,14 +4,14 @@
 use std::{cell::RefCell, fmt, io, ops::Range};
 
 use crate::{
-    Activations, Aligned, Arena, Attention, Isa, Kind, KvCache, Lane, Layout, Matrix, Packed, RowCodes,
-    UnavailableIsa,
+    Activations, Aligned, Arena, Attention, Isa, Kind, KvCache, Lane, Layout, Matrix, Packed, Phase,
+    RowCodes, UnavailableIsa,
     activations::Needs,
-    attention::{Buffers, Partial, Span},
+    attention::{Buffers, MOST, Partial, QUERIES, Span, StripBuffers},
     pack,
     packed::ROWS,
     pool::Pool,
-    table::{Out, Table, Tiles, table_for},
+    table::{Bf16Table, Out, Table, Tiles, table_for},
 };
 
 /// Work below this many multiplications is not worth waking another thread for.
@@ -53,6 +53,7 @@ impl fmt::Debug for Compute {
 thread_local! {
     /// What attention works in.
     static BUFFERS: RefCell<Buffers> = RefCell::new(Buffers::new());
+    static STRIP_BUFFERS: RefCell<StripBuffers> = RefCell::default();
     /// Keys and values of a position as 16-bit floats.
     static HALVES: RefCell<Aligned<u16>> = RefCell::default();
     /// The row of activations at hand.
@@ -85,7 +86,7 @@ impl Compute {
     /// make bfloat16 of F16. Another instruction set cannot multiply with those.
     pub fn arranged(&self, kind: Kind) -> Kind {
         match kind {
-            Kind::F16 | Kind::Bf16 if self.table.pair.is_some() => Kind::Tiles,
+            Kind::F16 | Kind::Bf16 if self.table.bf16.is_some() => Kind::Tiles,
             kind => kind,
         }
     }
@@ -168,17 +169,21 @@ impl Compute {
         self.pool.expect(weights.iter().map(|weights| &*weights.bytes));
     }
 
-    /// Makes `x` the input of products with weights of `kinds`: `fill(token, row)` gives the `cols` values of each of
-    /// `tokens` tokens, on any of the threads.
+    /// Whether the phases differ in their bits.
+    pub fn has_phases(&self) -> bool {
+        self.table.bf16.is_some()
+    }
+
+    /// Makes `x` the input of products with weights of `kinds` in a pass of `phase`: `fill(token, row)` gives the `cols` values
+    /// of each of `tokens` tokens, on any of the threads.
     pub fn activate(
         &self,
         x: &mut Activations,
         (tokens, cols): (usize, usize),
-        kinds: &[Kind],
+        (kinds, phase): (&[Kind], Phase),
         fill: impl Fn(usize, &mut [f32]) + Sync,
     ) {
-        let needs = Needs::of(kinds);
-        let pair = self.table.pair.filter(|_| needs.pairs);
+        let needs = Needs::of(kinds, self.has_phases() && phase == Phase::Prefill);
         x.reset((tokens, cols), self.table.tiling, needs);
         let (places, values) = (x.places(), Base(x.values.as_mut_ptr()));
         let one = |token: usize, row: &mut [f32]| {
@@ -190,8 +195,8 @@ impl Compute {
                 if needs.codes {
                     (self.table.quantise)(row, &place);
                 }
-                if let Some(pair) = pair {
-                    pair(row, &place);
+                if let (true, Some(bf16)) = (needs.bf16, &self.table.bf16) {
+                    (bf16.round)(row, &place);
                 }
                 if needs.floats {
                     std::slice::from_raw_parts_mut(values.at(token * cols), cols).copy_from_slice(row);
@@ -254,7 +259,7 @@ impl Compute {
         let tiles = x.tiles().count();
         if groups * ROWS * x.cols * x.tokens() < WORTH_SHARING {
             self.multiply(&targets, 0..groups, (x, 0..tiles));
-        } else if tiles >= self.threads() * TILES && !jobs.iter().any(|job| job.weights.kind == Kind::Tiles) {
+        } else if tiles >= self.threads() * TILES && x.strips() == 0 {
             self.shared(tiles, TILE_PIECES, |tiles| self.multiply(&targets, 0..groups, (x, tiles)));
         } else {
             self.shared(groups, PIECES, |part| self.multiply(&targets, part, (x, 0..tiles)));
@@ -269,11 +274,17 @@ impl Compute {
             let (from, to) = (part.start.max(first), part.end.min(last));
             if from < to {
                 let out = Out { base: target.base, stride: target.weights.rows, add: target.add };
+                let (weights, groups) = (target.weights, from - first..to - first);
                 // SAFETY: the instruction set is there; `linear` checked the shapes; parts are disjoint ranges of rows
                 // or of tokens, so no two threads write the same element, and its `jobs` are borrowed until all are done.
                 unsafe {
-                    (self.table.linear)(target.weights, from - first..to - first, (x, tiles.clone()), out)
-                };
+                    match &self.table.bf16 {
+                        Some(bf16) if x.is_bf16_for(weights.kind) => {
+                            (bf16.linear)(weights, groups, x, out);
+                        }
+                        _ => (self.table.linear)(weights, groups, (x, tiles.clone()), out),
+                    }
+                }
             }
             first = last;
         }
@@ -360,18 +371,63 @@ impl Compute {
             return;
         }
         job.check(out);
-        let ((heads, dim, width), spans) = (job.shape(), job.spans());
         let base = Base(out.as_mut_ptr());
-        let finish = |span: Span, head: usize, sum: &Partial| {
-            for (n, (_, place)) in job.places(span, head).enumerate() {
-                let weigh = 1.0 / sum.total[n];
-                // SAFETY: the place lies within `out` (`check`), and each query belongs to one span and head.
-                let out = unsafe { std::slice::from_raw_parts_mut(base.at(place), dim) };
-                for (out, value) in out.iter_mut().zip(&sum.values[n * width..]) {
-                    *out = value * weigh;
-                }
+        if let (Some(bf16), Phase::Prefill) = (&self.table.bf16, job.phase) {
+            self.attend_strips(bf16, job, &base);
+        } else {
+            self.attend_vectors(job, &base);
+        }
+    }
+
+    /// What is left to do for one span and head: weighted values by the sum of the weights.
+    fn finish(job: &Attention<'_>, (span, head): (Span, usize), sum: &Partial, out: &Base<f32>) {
+        let (_, dim, width) = job.shape();
+        for (n, (_, place)) in job.places(span, head).enumerate() {
+            let weigh = 1.0 / sum.total[n];
+            // SAFETY: the place lies within `out` (`check`), and each query belongs to one span and head.
+            let out = unsafe { std::slice::from_raw_parts_mut(out.at(place), dim) };
+            for (out, value) in out.iter_mut().zip(&sum.values[n * width..]) {
+                *out = value * weigh;
             }
+        }
+    }
+
+    /// Many queries at a time, for which keys and values are made bfloat16.
+    fn attend_strips(&self, bf16: &Bf16Table, job: &Attention<'_>, out: &Base<f32>) {
+        let (heads, dim, width) = job.shape();
+        let spans = job.spans(job.striped(self.threads() * PIECES));
+        let one = |n: usize| {
+            let (span, head) = (spans[n / heads], n % heads);
+            STRIP_BUFFERS.with_borrow_mut(|buffers| {
+                buffers.fit((dim, width), span.count().div_ceil(MOST));
+                for segment in job.segments(span) {
+                    // SAFETY: `table_for` checked the instruction set; the buffers have what the tiles need.
+                    unsafe {
+                        (bf16.turn)(&job.stored(span, head, segment), buffers);
+                        for (strip, part) in span.parts(MOST).enumerate() {
+                            if job.segments(part).contains(&segment) {
+                                (bf16.attend)(&job.tile(part, head, segment), buffers, strip);
+                            }
+                        }
+                    }
+                }
+                for (part, sum) in span.parts(MOST).zip(&buffers.sums) {
+                    Self::finish(job, (part, head), sum, out);
+                }
+            });
         };
+        let count = spans.len() * heads;
+        if job.work() < WORTH_SHARING_MEMORY {
+            (0..count).for_each(one);
+        } else {
+            self.pool.run(count, &one);
+        }
+    }
+
+    /// Up to twelve queries at a time.
+    fn attend_vectors(&self, job: &Attention<'_>, out: &Base<f32>) {
+        let ((heads, _, width), spans) = (job.shape(), job.spans(QUERIES));
+        let finish = |span: Span, head: usize, sum: &Partial| Self::finish(job, (span, head), sum, out);
         // one segment of one span and head
         let one = |span: Span, head: usize, segment: usize, scores: &mut [f32], out: &mut Partial| {
             let tile = job.tile(span, head, segment);

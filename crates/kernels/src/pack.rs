@@ -5,7 +5,7 @@ use half::f16;
 use crate::{
     BLOCK, Format, Matrix,
     blocks::{self, Parts},
-    packed::{Kind, Layout, ROWS, place},
+    packed::{Kind, Layout, ROWS},
     quantise,
 };
 
@@ -83,14 +83,12 @@ pub(crate) fn group(source: Source<'_>, group: usize, out: &mut [u8]) {
             (Kind::F16, _) => encoded(&values, |value| f16::from_f32(value).to_le_bytes(), lane, out),
             (Kind::Bf16, _) => encoded(&values, |value| upper_half(value).to_le_bytes(), lane, out),
             (Kind::Tiles, _) if format == Format::Bf16 => {
-                for (n, columns) in row.chunks(2 * BLOCK).enumerate() {
-                    out[2 * place(kind, lane, n * BLOCK)..][..columns.len()].copy_from_slice(columns);
-                }
+                let pairs = row.chunks(4).zip(out.chunks_exact_mut(4 * ROWS));
+                pairs.for_each(|(pair, out)| out[4 * lane..][..pair.len()].copy_from_slice(pair));
             }
             (Kind::Tiles, _) => {
-                for (n, columns) in values.chunks(BLOCK).enumerate() {
-                    let out = out[2 * place(kind, lane, n * BLOCK)..].as_chunks_mut::<2>().0;
-                    for (out, value) in out.iter_mut().zip(columns) {
+                for (pair, out) in values.chunks(2).zip(out.chunks_exact_mut(4 * ROWS)) {
+                    for (value, out) in pair.iter().zip(out[4 * lane..].as_chunks_mut::<2>().0) {
                         *out = upper_half(*value).to_le_bytes();
                     }
                 }

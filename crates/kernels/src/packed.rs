@@ -9,7 +9,7 @@
 //! - as many minima, where the format has them.
 //!
 //! Float weights have no blocks: a group holds sixteen rows' values of column 0, of column 1, and so on. Those for tiles
-//! ([`Kind::Tiles`]) do: 32 columns of row 0, of row 1, ….
+//! ([`Kind::Tiles`]) do: columns 0 and 1 of row 0, of row 1, …, then columns 2 and 3, as a tile of AMX takes 32 of them.
 //! Rows are padded with zeros to whole groups, columns to whole blocks.
 
 use std::{ops::Range, sync::Arc};
@@ -234,7 +234,7 @@ fn real(layout: Layout, bytes: &[u8], at: usize) -> f32 {
 /// Which of a group's floats a row and column has; `kind` is not [`Kind::Codes`].
 pub(crate) const fn place(kind: Kind, lane: usize, column: usize) -> usize {
     match kind {
-        Kind::Tiles => (column / BLOCK * ROWS + lane) * BLOCK + column % BLOCK,
+        Kind::Tiles => (column / 2 * ROWS + lane) * 2 + column % 2,
         _ => column * ROWS + lane,
     }
 }

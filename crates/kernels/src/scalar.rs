@@ -18,7 +18,7 @@ pub(crate) static TABLE: Table = Table {
     isa: Isa::Scalar,
     tiling: Tiling::quads(&[1]),
     quantise,
-    pair: None,
+    bf16: None,
     linear,
     rms_norm,
     swiglu,

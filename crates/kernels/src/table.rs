@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::{
     Activations, Isa, Packed,
     activations::{Place, Tiling},
-    attention::{Partial, Tile},
+    attention::{Partial, Stored, StripBuffers, Tile},
     scalar,
 };
 
@@ -26,15 +26,15 @@ pub(crate) type Tiles<'a> = (&'a Activations, Range<usize>);
 /// Calling any of them takes a machine that has the instruction set; [`table_for`] hands out no other.
 /// `linear` also takes an `Out` whose elements `[0..tokens][rows]` are valid for writes and not touched by anyone
 /// else meanwhile, `rows` within the matrix, `cols` equal on both sides and, for quantised formats, codes present (with the facts of
-/// halves where the layout has halves), in the table's own tiles; pairs for [`Kind::Tiles`](crate::Kind::Tiles).
+/// halves where the layout has halves), in the table's own tiles.
 pub(crate) struct Table {
     pub(crate) isa: Isa,
     /// Tokens that it takes together.
     pub(crate) tiling: Tiling,
     /// Codes and facts of one row, which is padded with zeros to whole blocks.
     pub(crate) quantise: unsafe fn(&[f32], &Place),
-    /// The same row as pairs of bfloat16, where [`Kind::Tiles`](crate::Kind::Tiles) has a product.
-    pub(crate) pair: Option<unsafe fn(&[f32], &Place)>,
+    /// What multiplies bfloat16, where there is such a thing.
+    pub(crate) bf16: Option<Bf16Table>,
     /// Product of some groups of rows of the weights with some tiles of tokens.
     pub(crate) linear: unsafe fn(&Packed, Range<usize>, Tiles<'_>, Out),
     /// `out = x / rms(x) · weight`; equal lengths.
@@ -44,8 +44,23 @@ pub(crate) struct Table {
     /// 16-bit floats, as bits, for keys and values; equal lengths. What is too large for them becomes the largest, for an infinity
     /// would reach positions that do not see it; what is no number stays none.
     pub(crate) halve: unsafe fn(x: &[f32], out: &mut [u16]),
-    /// Attention of one tile to one segment; `scores` is scratch for `[QUERIES][SEGMENT]`, `out` has a row a query.
+    /// Attention of one tile to one segment; `scores` is scratch for `[MOST][SEGMENT]`, `out` has a row a query.
     pub(crate) attend: unsafe fn(&Tile<'_>, scores: &mut [f32], out: &mut Partial),
+}
+
+/// Kernels of bfloat16, for [`Kind::Tiles`](crate::Kind::Tiles), and for codes in [`Phase::Prefill`](crate::Phase).
+///
+/// # Safety
+/// As for [`Table`]; the activations have bfloat16.
+pub(crate) struct Bf16Table {
+    /// A row of activations, padded with zeros to whole blocks.
+    pub(crate) round: unsafe fn(&[f32], &Place),
+    /// Product of some groups of rows of the weights with all tokens.
+    pub(crate) linear: unsafe fn(&Packed, Range<usize>, &Activations, Out),
+    /// Keys and values made bfloat16 in the buffers, which are fit for them.
+    pub(crate) turn: unsafe fn(&Stored<'_>, &mut StripBuffers),
+    /// Adds what those give to the n-th of the sums. The tile is one of up to sixteen queries, of the same segment and head.
+    pub(crate) attend: unsafe fn(&Tile<'_>, &mut StripBuffers, usize),
 }
 
 /// The largest 16-bit float.

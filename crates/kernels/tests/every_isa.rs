@@ -2,9 +2,11 @@
 
 mod common;
 
-use common::{Noise, assert_close, machines};
+use common::{Noise, assert_close, machines, phases};
 use half::{bf16, f16};
-use kernels::{Activations, Arena, Compute, Format, Isa, Kind, Layout, Linear, Matrix, Packed, RowCodes};
+use kernels::{
+    Activations, Arena, Compute, Format, Isa, Kind, Layout, Linear, Matrix, Packed, Phase, RowCodes,
+};
 
 /// Random weights of `len` in `format`, as bytes; every code occurs.
 fn weights(noise: &mut Noise, format: Format, len: usize) -> Vec<u8> {
@@ -36,30 +38,31 @@ fn reals(format: Format) -> &'static [usize] {
     }
 }
 
-fn activate(compute: &Compute, weights: &[&Packed], x: &[f32]) -> Activations {
+fn activate(compute: &Compute, phase: Phase, weights: &[&Packed], x: &[f32]) -> Activations {
     let cols = weights[0].cols();
     let kinds: Vec<_> = weights.iter().map(|weights| weights.kind()).collect();
     let mut activations = Activations::default();
-    compute.activate(&mut activations, (x.len() / cols, cols), &kinds, |token, row| {
+    compute.activate(&mut activations, (x.len() / cols, cols), (&kinds, phase), |token, row| {
         row.copy_from_slice(&x[token * cols..][..cols]);
     });
     activations
 }
 
-fn packed_product(compute: &Compute, weights: &Packed, x: &[f32]) -> Vec<f32> {
-    let activations = activate(compute, &[weights], x);
+fn packed_product(compute: &Compute, phase: Phase, weights: &Packed, x: &[f32]) -> Vec<f32> {
+    let activations = activate(compute, phase, &[weights], x);
     let mut out = vec![f32::NAN; weights.rows() * activations.tokens()];
     compute.linear(&mut [Linear { weights, out: &mut out, add: false }], &activations);
     out
 }
 
-fn product(compute: &Compute, weights: Matrix<'_>, x: &[f32]) -> Vec<f32> {
-    packed_product(compute, &compute.pack(&weights, &mut Arena::default()).expect("memory"), x)
+fn product(compute: &Compute, phase: Phase, weights: Matrix<'_>, x: &[f32]) -> Vec<f32> {
+    packed_product(compute, phase, &compute.pack(&weights, &mut Arena::default()).expect("memory"), x)
 }
 
-/// Whether a machine's tiles take weights of `format`, and activations that meet them, as bfloat16.
-fn rounds(machine: &Compute, format: Format) -> bool {
-    machine.arranged(Kind::of(format)) == Kind::Tiles
+/// Whether a machine takes weights of `format`, and activations that meet them, as bfloat16.
+fn rounds(machine: &Compute, phase: Phase, format: Format) -> bool {
+    let kind = machine.arranged(Kind::of(format));
+    kind == Kind::Tiles || kind.is_quantised() && machine.has_phases() && phase == Phase::Prefill
 }
 
 #[test]
@@ -78,11 +81,12 @@ fn products_agree_with_the_oracle_for_every_format_tail_and_tile() {
                 let bytes = weights(&mut noise, format, rows * cols);
                 let weights = Matrix::new(format, rows, cols, &bytes).unwrap();
                 let x = noise.floats(tokens * cols);
-                let want = product(&machines[0], weights, &x);
-                for machine in &machines[1..] {
-                    let case = format!("{format:?} {rows}×{cols}, {tokens} tokens, {}", machine.isa());
-                    let tolerance = if rounds(machine, format) { 1e-2 } else { 2e-6 };
-                    assert_close(&product(machine, weights, &x), &want, tolerance, &case);
+                let want = product(&machines[0], Phase::Decode, weights, &x);
+                for (machine, phase) in phases(&machines[1..]) {
+                    let case =
+                        format!("{format:?} {rows}×{cols}, {tokens} tokens, {}, {phase:?}", machine.isa());
+                    let tolerance = if rounds(machine, phase, format) { 5e-2 } else { 2e-6 };
+                    assert_close(&product(machine, phase, weights, &x), &want, tolerance, &case);
                 }
             }
         }
@@ -104,7 +108,12 @@ fn extreme_codes_do_not_saturate() {
             let x = vec![sign * 127.0; cols];
             let want = sign * 127.0 * 64.0 * f32::from(code.cast_signed());
             for machine in machines(1) {
-                assert_eq!(product(&machine, weights, &x), [want], "{} code {code}", machine.isa());
+                assert_eq!(
+                    product(&machine, Phase::Decode, weights, &x),
+                    [want],
+                    "{} code {code}",
+                    machine.isa()
+                );
             }
         }
     }
@@ -121,7 +130,7 @@ fn quantised_activations_stay_within_half_a_step() {
         let x = noise.floats(cols);
         let mut row = vec![0.0; cols];
         for machine in machines(1) {
-            let got = product(&machine, weights, &x);
+            let got = product(&machine, Phase::Decode, weights, &x);
             for (n, got) in got.iter().enumerate() {
                 weights.dequantise_row(n, &mut row);
                 let want: f64 = row.iter().zip(&x).map(|(w, x)| f64::from(*w) * f64::from(*x)).sum();
@@ -146,8 +155,8 @@ fn vectors_and_tiles_agree_to_the_last_bit() {
         let bytes = weights(&mut noise, format, rows * cols);
         let weights = Matrix::new(format, rows, cols, &bytes).unwrap();
         let x = noise.floats(35 * cols);
-        let exact = machines.iter().filter(|machine| !rounds(machine, format));
-        let results: Vec<_> = exact.map(|m| product(m, weights, &x)).collect();
+        let exact = machines.iter().filter(|machine| !rounds(machine, Phase::Decode, format));
+        let results: Vec<_> = exact.map(|m| product(m, Phase::Decode, weights, &x)).collect();
         assert!(results.windows(2).all(|pair| pair[0] == pair[1]), "{format:?}");
     }
 }
@@ -162,11 +171,13 @@ fn batches_threads_and_pieces_do_not_change_a_bit() {
         let bytes = weights(&mut noise, format, rows * cols);
         let weights = Matrix::new(format, rows, cols, &bytes).unwrap();
         let x = noise.floats(tokens * cols);
-        for (one, three) in machines(1).iter().zip(machines(3)) {
-            let together = product(one, weights, &x);
-            assert_eq!(together, product(&three, weights, &x), "threads, {format:?} {}", one.isa());
-            let alone: Vec<f32> = x.chunks(cols).flat_map(|x| product(one, weights, x)).collect();
-            assert_eq!(together, alone, "batch, {format:?} {}", one.isa());
+        let (ones, threes) = (machines(1), machines(3));
+        for ((one, phase), (three, _)) in phases(&ones).zip(phases(&threes)) {
+            let together = product(one, phase, weights, &x);
+            let case = format!("{format:?} {}, {phase:?}", one.isa());
+            assert_eq!(together, product(three, phase, weights, &x), "threads, {case}");
+            let alone: Vec<f32> = x.chunks(cols).flat_map(|x| product(one, phase, weights, x)).collect();
+            assert_eq!(together, alone, "batch, {case}");
         }
     }
 }
@@ -183,11 +194,12 @@ fn several_matrices_in_one_loop_give_what_they_give_alone() {
         .zip(&bytes)
         .map(|((format, rows), bytes)| Matrix::new(*format, *rows, cols, bytes).unwrap())
         .collect();
-    for (machine, tokens) in machines(2).iter().flat_map(|machine| [(machine, 4), (machine, 150)]) {
+    let machines = machines(2);
+    for ((machine, phase), tokens) in phases(&machines).flat_map(|way| [(way, 4), (way, 150)]) {
         let x = noise.floats(tokens * cols);
         let mut arena = Arena::default();
         let packed: Vec<_> = matrices.iter().map(|m| machine.pack(m, &mut arena).expect("memory")).collect();
-        let activations = activate(machine, &packed.iter().collect::<Vec<_>>(), &x);
+        let activations = activate(machine, phase, &packed.iter().collect::<Vec<_>>(), &x);
         let mut outs: Vec<_> = shapes.iter().map(|(_, rows)| vec![1.0; rows * tokens]).collect();
         for add in [false, true] {
             let jobs = packed.iter().zip(&mut outs);
@@ -195,8 +207,14 @@ fn several_matrices_in_one_loop_give_what_they_give_alone() {
             machine.linear(&mut jobs, &activations);
         }
         for (matrix, out) in matrices.iter().zip(&outs) {
-            let alone = product(machine, *matrix, &x);
-            assert!(out.iter().zip(alone).all(|(twice, once)| *twice == once + once));
+            let alone = product(machine, phase, *matrix, &x);
+            if phase == Phase::Decode {
+                assert!(out.iter().zip(alone).all(|(twice, once)| *twice == once + once));
+            } else {
+                // tiles go on from what is there
+                let want: Vec<f32> = alone.iter().map(|once| once + once).collect();
+                assert_close(out, &want, 1e-6, "added");
+            }
         }
     }
 }
@@ -234,7 +252,7 @@ fn every_layout_agrees_with_the_oracle_and_decodes_to_what_was_packed() {
         };
         for tokens in [1, 2, 3, 7, 13, 16, 37] {
             let x = noise.floats(tokens * cols);
-            let run = |machine: &Compute| {
+            let run = |machine: &Compute, phase: Phase| {
                 let packed =
                     machine.pack_rows(layout, rows, cols, &mut Arena::default(), fill).expect("memory");
                 let mut row = vec![0.0; cols];
@@ -250,16 +268,13 @@ fn every_layout_agrees_with_the_oracle_and_decodes_to_what_was_packed() {
                         );
                     }
                 }
-                packed_product(machine, &packed, &x)
+                packed_product(machine, phase, &packed, &x)
             };
-            let want = run(&machines[0]);
-            for machine in &machines[1..] {
-                assert_close(
-                    &run(machine),
-                    &want,
-                    2e-6,
-                    &format!("{layout:?}, {tokens} tokens, {}", machine.isa()),
-                );
+            let want = run(&machines[0], Phase::Decode);
+            for (machine, phase) in phases(&machines[1..]) {
+                let tolerance = if phase == Phase::Prefill { 5e-2 } else { 2e-6 };
+                let case = format!("{layout:?}, {tokens} tokens, {}, {phase:?}", machine.isa());
+                assert_close(&run(machine, phase), &want, tolerance, &case);
             }
         }
     }
@@ -296,7 +311,7 @@ fn norms_and_activations_are_what_the_formula_says_at_every_length_and_alignment
 fn products_are_what_the_formula_says_at_every_length_and_alignment() {
     let machines = machines(1);
     let mut noise = Noise(11);
-    for cols in (1..=70).chain([576]) {
+    for cols in (1..=70).chain([512, 576, 2304]) {
         let (rows, tokens, start) = (1 + cols % 37, 1 + cols % 29, cols % 5);
         let x = noise.floats(tokens * cols);
         let naive = |row: &dyn Fn(usize) -> Vec<f32>, x: &[f32]| -> Vec<f32> {
@@ -308,7 +323,7 @@ fn products_are_what_the_formula_says_at_every_length_and_alignment() {
                 .flat_map(|x| rows.iter().map(|row| dot(row, x) as f32).collect::<Vec<_>>())
                 .collect()
         };
-        for format in [Format::F32, Format::F16, Format::Bf16, Format::Q8_0, Format::Q4_0, Format::Q4_1] {
+        for format in Format::ALL {
             if cols % format.block_len() != 0 {
                 continue;
             }
@@ -320,17 +335,30 @@ fn products_are_what_the_formula_says_at_every_length_and_alignment() {
                 weights.dequantise_row(n, &mut row);
                 row
             };
-            for machine in &machines {
-                let case =
-                    format!("{format:?} {rows}×{cols} from {start}, {tokens} tokens, {}", machine.isa());
-                let x = if format.is_quantised() { rounded(machine, &x, cols) } else { x.clone() };
-                let want = if rounds(machine, format) {
-                    let brief = |row: Vec<f32>| row.iter().map(|v| bf16::from_f32(*v).to_f32()).collect();
-                    naive(&|n| brief(row(n)), &brief(x.clone()))
+            for (machine, phase) in phases(&machines) {
+                let case = format!(
+                    "{format:?} {rows}×{cols} from {start}, {tokens} tokens, {}, {phase:?}",
+                    machine.isa()
+                );
+                let rounds = rounds(machine, phase, format);
+                let x = if format.is_quantised() && !rounds { rounded(machine, &x, cols) } else { x.clone() };
+                let want = if rounds {
+                    let nearest = |v: &f32| bf16::from_f32(*v).to_f32();
+                    // codes are unpacked where they are needed: a tie is rounded up there
+                    let up = |v: &f32| f32::from_bits((v.to_bits() + 0x8000) & 0xffff_0000);
+                    let row = |n| -> Vec<f32> {
+                        let row = row(n);
+                        if format.is_quantised() {
+                            row.iter().map(up).collect()
+                        } else {
+                            row.iter().map(nearest).collect()
+                        }
+                    };
+                    naive(&row, &x.iter().map(nearest).collect::<Vec<_>>())
                 } else {
                     naive(&row, &x)
                 };
-                assert_close(&product(machine, weights, &x), &want, 4e-6, &case);
+                assert_close(&product(machine, phase, weights, &x), &want, 4e-6, &case);
             }
         }
         // columns that are no whole number of blocks: 4-bit and 8-bit codes
@@ -348,7 +376,8 @@ fn products_are_what_the_formula_says_at_every_length_and_alignment() {
                     machine.pack_rows(layout, rows, cols, &mut Arena::default(), fill).expect("memory");
                 let x = rounded(machine, &x, cols);
                 let case = format!("{layout:?} {rows}×{cols}, {tokens} tokens, {}", machine.isa());
-                assert_close(&packed_product(machine, &packed, &x), &naive(&row, &x), 4e-6, &case);
+                let got = packed_product(machine, Phase::Decode, &packed, &x);
+                assert_close(&got, &naive(&row, &x), 4e-6, &case);
             }
         }
     }
@@ -362,7 +391,7 @@ fn rounded(machine: &Compute, x: &[f32], cols: usize) -> Vec<f32> {
         out.scales.fill(1.0);
     };
     let unit = machine.pack_rows(layout, cols, cols, &mut Arena::default(), unit).expect("memory");
-    packed_product(machine, &unit, x)
+    packed_product(machine, Phase::Decode, &unit, x)
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 use test_support::{GgufWriter, default_model};
-use transformer::{Input, LoadOptions, Model, Output, Part, Sequence};
+use transformer::{Input, LoadOptions, Model, Output, Part, Phase, Sequence};
 
 const PROMPTS: [usize; 4] = [16, 64, 256, 1024];
 const DEPTHS: [usize; 4] = [0, 512, 1024, 4096];
@@ -32,7 +32,7 @@ fn passes(criterion: &mut Criterion) {
         group.bench_function(format!("at depth {depth}"), |bencher| {
             bencher.iter(|| {
                 sequence.truncate(depth);
-                model.forward(&mut sequence, Input::Tokens(&[7]), &mut logits).expect("it fits");
+                model.decode(&mut sequence, Input::Tokens(&[7]), &mut logits).expect("it fits");
             });
         });
     }
@@ -45,7 +45,12 @@ fn passes(criterion: &mut Criterion) {
                 sequences.iter_mut().for_each(|sequence| sequence.truncate(64));
                 let parts = sequences.iter_mut().zip(&mut logits);
                 let mut parts: Vec<_> = parts
-                    .map(|(sequence, logits)| Part { sequence, tokens: &[7], output: Output::Logits(logits) })
+                    .map(|(sequence, logits)| Part {
+                        sequence,
+                        tokens: &[7],
+                        phase: Phase::Decode,
+                        output: Output::Logits(logits),
+                    })
                     .collect();
                 model.step(&mut parts).expect("it fits");
             });

@@ -11,7 +11,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use transformer::{Input, LoadOptions, Model, Output, Part};
+use transformer::{Input, LoadOptions, Model, Output, Part, Phase};
 
 fn main() {
     let args: Vec<String> = std::env::args().collect();
@@ -29,10 +29,11 @@ fn main() {
     let ids: Vec<u32> = (0..depth + prompt + generate).map(|n| (n * 7919 % vocab) as u32).collect();
     let mut logits = vec![0.0; vocab];
     let first = &ids[..prompt.max(1)];
-    model.prefill(&mut model.sequence(first.len()), Input::Tokens(first)).unwrap();
+    let mut sequence = model.sequence(ids.len().max(1));
+    model.prefill(&mut sequence, Input::Tokens(first)).unwrap();
     let (mut passes, mut steps) = (Vec::new(), Vec::new());
     for _ in 0..runs {
-        let mut sequence = model.sequence(ids.len().max(1));
+        sequence.clear();
         if depth > 0 {
             model.prefill(&mut sequence, Input::Tokens(&ids[..depth])).unwrap();
         }
@@ -51,6 +52,7 @@ fn main() {
                     .map(|(sequence, logits)| Part {
                         sequence,
                         tokens: &tokens,
+                        phase: Phase::Decode,
                         output: Output::Logits(logits),
                     })
                     .collect();

@@ -1,6 +1,6 @@
 //! The decoder block: norm, attention, norm, feed-forward, each added to the residual stream.
 
-use kernels::{Activations, Aligned, Attention, Compute, KvCache, Lane, Linear, Packed};
+use kernels::{Activations, Aligned, Attention, Compute, KvCache, Lane, Linear, Packed, Phase};
 
 use crate::{
     config::Config,
@@ -14,6 +14,7 @@ pub(crate) struct Decoder<'a> {
     pub(crate) weights: &'a Weights,
     pub(crate) rope: &'a Rope,
     pub(crate) compute: &'a Compute,
+    pub(crate) phase: Phase,
 }
 
 /// Buffers of a pass over `tokens` positions, kept from one pass to the next: new memory comes page by page, and a page
@@ -125,7 +126,7 @@ impl Decoder<'_> {
     fn normed(&self, x: &[f32], norm: &[f32], weights: &[&Packed], activations: &mut Activations) {
         let (dim, eps) = (self.config.embedding_dim, self.config.norm_eps);
         let kinds: Vec<_> = weights.iter().map(|weights| weights.kind()).collect();
-        self.compute.activate(activations, (x.len() / dim, dim), &kinds, |token, row| {
+        self.compute.activate(activations, (x.len() / dim, dim), (&kinds, self.phase), |token, row| {
             self.compute.rms_norm(&x[token * dim..][..dim], norm, eps, row);
         });
     }
@@ -174,13 +175,19 @@ impl Decoder<'_> {
         let caches: Vec<_> = caches.iter().map(|cache| &**cache).collect();
         let scale = 1.0 / (head_dim as f32).sqrt();
         let (caches, queries) = (&caches[..], &s.q[..]);
-        let job = Attention { caches, layer, lanes, window: self.config.window(layer), queries, scale };
+        let (window, phase) = (self.config.window(layer), self.phase);
+        let job = Attention { caches, layer, lanes, window, queries, scale, phase };
         self.compute.attend(&job, &mut s.attended);
         let attended = &s.attended;
         let kinds = [block.attn_output.kind()];
-        self.compute.activate(&mut s.activations, (lanes.len(), q_dim), &kinds, |token, row| {
-            row.copy_from_slice(&attended[token * q_dim..][..q_dim]);
-        });
+        self.compute.activate(
+            &mut s.activations,
+            (lanes.len(), q_dim),
+            (&kinds, self.phase),
+            |token, row| {
+                row.copy_from_slice(&attended[token * q_dim..][..q_dim]);
+            },
+        );
         self.add_product(&s.activations, &block.attn_output, &mut s.x, &[&block.gate, &block.up]);
     }
 
@@ -203,10 +210,15 @@ impl Decoder<'_> {
         self.product(&s.activations, products, &[&block.down]);
         let (gate, up, width) = (&s.gate, &s.up, self.config.ff_dim);
         let kinds = [block.down.kind()];
-        self.compute.activate(&mut s.activations, (s.angles.len(), width), &kinds, |token, row| {
-            let at = token * width..(token + 1) * width;
-            self.compute.swiglu(&gate[at.clone()], &up[at], row);
-        });
+        self.compute.activate(
+            &mut s.activations,
+            (s.angles.len(), width),
+            (&kinds, self.phase),
+            |token, row| {
+                let at = token * width..(token + 1) * width;
+                self.compute.swiglu(&gate[at.clone()], &up[at], row);
+            },
+        );
         self.add_product(&s.activations, &block.down, &mut s.x, &self.inputs(layer + 1));
     }
 

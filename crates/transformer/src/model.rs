@@ -7,7 +7,7 @@ use std::{
 };
 
 use half::f16;
-use kernels::{Compute, Isa, Lane};
+use kernels::{Compute, Isa, Kind, Lane, Phase};
 
 use crate::{
     Dtype,
@@ -131,7 +131,7 @@ impl Model {
     /// # Errors
     /// [`ForwardError`]; the sequence is as before then.
     pub fn prefill(&self, sequence: &mut Sequence, input: Input<'_>) -> Result<(), ForwardError> {
-        self.pass(sequence, input, &mut [], 0)
+        self.pass(sequence, input, Phase::Prefill, &mut [], 0)
     }
 
     /// Adds the input to the sequence and gives the logits of its last position (`vocab_size` values).
@@ -146,7 +146,26 @@ impl Model {
         input: Input<'_>,
         logits: &mut [f32],
     ) -> Result<(), ForwardError> {
-        self.pass(sequence, input, logits, 1)
+        self.pass(sequence, input, Phase::Prefill, logits, 1)
+    }
+
+    /// As [`Model::forward`], for tokens of a reply, see [`Phase`].
+    ///
+    /// # Errors
+    /// [`ForwardError`]; the sequence is as before then.
+    pub fn decode(
+        &self,
+        sequence: &mut Sequence,
+        input: Input<'_>,
+        logits: &mut [f32],
+    ) -> Result<(), ForwardError> {
+        self.pass(sequence, input, Phase::Decode, logits, 1)
+    }
+
+    /// Whether a token of a reply gives other bits than the same token of a prompt. Weights of 32-bit floats are there for exact
+    /// results, which bfloat16 beside them would spoil.
+    pub fn has_phases(&self) -> bool {
+        self.compute.has_phases() && self.weights.blocks.iter().all(|block| block.q.kind() != Kind::F32)
     }
 
     /// As [`Model::forward`], with the logits of every position: `[tokens, vocab_size]`.
@@ -160,17 +179,18 @@ impl Model {
         logits: &mut [f32],
     ) -> Result<(), ForwardError> {
         let tokens = self.check(sequence, input)?;
-        self.pass(sequence, input, logits, tokens)
+        self.pass(sequence, input, Phase::Prefill, logits, tokens)
     }
 
-    /// Adds to several sequences in one pass over the weights; each gets the bits that it would get alone.
+    /// Adds to several sequences in one pass over the weights (one for each phase, where [phases](Self::has_phases) differ); each
+    /// gets the bits that it would get alone.
     ///
     /// Give few tokens in all (some hundreds): they go through the blocks together.
     ///
     /// # Errors
     /// [`ForwardError`] of the first part that has one; all sequences are as before then.
     pub fn step(&self, parts: &mut [Part<'_>]) -> Result<(), ForwardError> {
-        let mut slices = Vec::with_capacity(parts.len());
+        let mut slices = [const { Vec::new() }; 2];
         for part in parts {
             let input = Input::Tokens(part.tokens);
             let tokens = self.check(part.sequence, input)?;
@@ -182,9 +202,17 @@ impl Model {
                 Output::Logits(values) => Output::Logits(values),
                 Output::States(values) => Output::States(values),
             };
-            slices.push(Slice { sequence: part.sequence, input, range: 0..tokens, output });
+            // memory that is refused later would leave the other phase's sequences changed
+            part.sequence.reserve(tokens)?;
+            let slice = Slice { sequence: part.sequence, input, range: 0..tokens, output };
+            slices[usize::from(self.has_phases() && part.phase == Phase::Decode)].push(slice);
         }
-        self.slices(&mut slices)
+        for (mut slices, phase) in slices.into_iter().zip([Phase::Prefill, Phase::Decode]) {
+            if !slices.is_empty() {
+                self.slices(&mut slices, phase)?;
+            }
+        }
+        Ok(())
     }
 
     /// One pass that ends in the logits of the last `wanted` positions.
@@ -192,6 +220,7 @@ impl Model {
         &self,
         sequence: &mut Sequence,
         input: Input<'_>,
+        phase: Phase,
         logits: &mut [f32],
         wanted: usize,
     ) -> Result<(), ForwardError> {
@@ -206,13 +235,13 @@ impl Model {
             let from = range.start.max(tokens - wanted).min(range.end);
             let rows = (from + wanted).saturating_sub(tokens)..(range.end + wanted).saturating_sub(tokens);
             let output = Output::Logits(&mut logits[rows.start * vocab_size..rows.end * vocab_size]);
-            self.slices(&mut [Slice { sequence, input, range, output }])?;
+            self.slices(&mut [Slice { sequence, input, range, output }], phase)?;
         }
         Ok(())
     }
 
     /// Runs checked pieces of input through the blocks together.
-    fn slices(&self, slices: &mut [Slice<'_>]) -> Result<(), ForwardError> {
+    fn slices(&self, slices: &mut [Slice<'_>], phase: Phase) -> Result<(), ForwardError> {
         let Config { embedding_dim, .. } = self.config;
         let tokens = slices.iter().map(|slice| slice.range.len()).sum();
         let idle = || self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
@@ -234,6 +263,7 @@ impl Model {
             weights: &self.weights,
             rope: &self.rope,
             compute: &self.compute,
+            phase: if self.has_phases() { phase } else { Phase::Decode },
         };
         {
             let capacities: Vec<_> = slices.iter().map(|slice| slice.sequence.capacity()).collect();

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use kernels::Phase;
+
 use crate::{
     config::Config,
     decoder::{Decoder, Scratch},
@@ -16,6 +18,8 @@ pub struct Part<'a> {
     pub sequence: &'a mut Sequence,
     /// At least one token.
     pub tokens: &'a [u32],
+    /// Of a prompt, or of a reply.
+    pub phase: Phase,
     /// What is asked of the last of them, of as many as there is room for.
     pub output: Output<'a>,
 }

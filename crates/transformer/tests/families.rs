@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use test_support::{argmax, families, family_folder, family_gguf};
-use transformer::{Dtype, Input, Isa, LoadOptions, Model, Output, Part};
+use transformer::{Dtype, Input, Isa, LoadOptions, Model, Output, Part, Phase};
 
 fn load(path: &Path, dtype: Dtype) -> Model {
     load_for(Isa::best(), path, dtype)
@@ -66,7 +66,7 @@ fn thirty_two_greedy_tokens_are_the_same_on_every_instruction_set() {
             while ids.len() < family.greedy.len() {
                 let id = argmax(&logits);
                 ids.push(id);
-                model.forward(&mut sequence, Input::Tokens(&[id]), &mut logits).expect("it fits");
+                model.decode(&mut sequence, Input::Tokens(&[id]), &mut logits).expect("it fits");
             }
             assert_eq!(ids, family.greedy, "{path:?}, {isa}");
         }
@@ -118,8 +118,18 @@ fn states(model: &Model, prompt: &[u32], cut: usize) -> Vec<f32> {
     for piece in prompt.chunks(cut) {
         let (mut states, mut logits) = (vec![0.0; piece.len() * dim], vec![0.0; model.config().vocab_size]);
         let mut parts = vec![
-            Part { sequence: &mut other, tokens: &piece[..1], output: Output::Logits(&mut logits) },
-            Part { sequence: &mut sequence, tokens: piece, output: Output::States(&mut states) },
+            Part {
+                sequence: &mut other,
+                tokens: &piece[..1],
+                phase: Phase::Decode,
+                output: Output::Logits(&mut logits),
+            },
+            Part {
+                sequence: &mut sequence,
+                tokens: piece,
+                phase: Phase::Prefill,
+                output: Output::States(&mut states),
+            },
         ];
         if cut == prompt.len() {
             parts.remove(0);

@@ -2,7 +2,7 @@
 #![allow(clippy::print_stdout)] // the measured figures, for `--no-capture`
 
 use test_support::{argmax, default_model, oracle};
-use transformer::{Dtype, Input, Isa, LoadOptions, Model, Output, Part};
+use transformer::{Dtype, Input, Isa, LoadOptions, Model, Output, Part, Phase, Sequence};
 
 fn model(isa: Isa) -> Model {
     model_as(isa, None, 0)
@@ -21,7 +21,7 @@ fn available(isa: Isa) -> bool {
 }
 
 /// Mean divergence and top-1 agreement over the texts' positions.
-fn teacher_forced(isa: Isa, dtype: Option<Dtype>) {
+fn teacher_forced(isa: Isa, dtype: Option<Dtype>, phase: Phase) {
     if !available(isa) {
         return;
     }
@@ -31,7 +31,7 @@ fn teacher_forced(isa: Isa, dtype: Option<Dtype>) {
     for text in oracle().texts {
         let mut sequence = model.sequence(text.ids.len());
         let mut logits = vec![0.0; text.ids.len() * vocab];
-        model.forward_all(&mut sequence, Input::Tokens(&text.ids), &mut logits).expect("the text fits");
+        run(&model, &mut sequence, phase, &text.ids, &mut logits);
         for (logits, top) in logits.chunks_exact(vocab).zip(&text.positions) {
             positions += 1;
             agreed += usize::from(argmax(logits) == top.ids[0]);
@@ -39,7 +39,10 @@ fn teacher_forced(isa: Isa, dtype: Option<Dtype>) {
         }
     }
     let (mean, agreement) = (divergence / f64::from(positions), agreed as f64 / f64::from(positions));
-    println!("{isa}: mean divergence {mean:.5}, top-1 agreement {:.2} % of {positions}", agreement * 100.0);
+    println!(
+        "{isa}, {phase:?}: mean divergence {mean:.5}, top-1 agreement {:.2} % of {positions}",
+        agreement * 100.0
+    );
     assert_eq!(positions, 831);
     assert!(mean <= 0.0020, "mean divergence {mean:.5}");
     assert!(agreement >= 0.972, "agreement {agreement:.4}");
@@ -67,7 +70,7 @@ fn chats(isa: Isa, most_prompt_tokens: usize) {
             if *margin < 0.5 {
                 break;
             }
-            model.forward(&mut sequence, Input::Tokens(&[got]), &mut logits).expect("the reply fits");
+            model.decode(&mut sequence, Input::Tokens(&[got]), &mut logits).expect("the reply fits");
         }
     }
 }
@@ -76,7 +79,7 @@ macro_rules! for_each_isa {
     ($($isa:ident $texts:ident $chats:ident;)*) => {$(
         #[test]
         fn $texts() {
-            teacher_forced(Isa::$isa, None);
+            teacher_forced(Isa::$isa, None, Phase::Decode);
         }
 
         #[test]
@@ -95,23 +98,37 @@ for_each_isa! {
     Amx texts_amx chats_amx;
 }
 
+/// As a prompt is read where that is another arithmetic.
+#[test]
+fn texts_amx_prompts() {
+    teacher_forced(Isa::Amx, None, Phase::Prefill);
+}
+
 /// The products of 16-bit floats, which AMX has tiles for.
 #[test]
 fn texts_bf16() {
-    teacher_forced(Isa::best(), Some(Dtype::Bf16));
+    teacher_forced(Isa::best(), Some(Dtype::Bf16), Phase::Decode);
 }
 
-/// Logits of a prompt that goes in by pieces of `cut` tokens.
-fn cut_logits(model: &Model, prompt: &[u32], cut: usize) -> Vec<f32> {
-    let mut sequence = model.sequence(prompt.len());
+/// Adds tokens, with the logits of as many of the last as there is room for.
+fn run(model: &Model, sequence: &mut Sequence, phase: Phase, tokens: &[u32], logits: &mut [f32]) {
+    let output = Output::Logits(logits);
+    model.step(&mut [Part { sequence, tokens, phase, output }]).expect("it fits");
+}
+
+/// Machines' phases that differ: a prompt's and a reply's, or one for both.
+fn phases(model: &Model) -> &'static [Phase] {
+    if model.has_phases() { &[Phase::Prefill, Phase::Decode] } else { &[Phase::Decode] }
+}
+
+/// Logits of a text that goes in by pieces of `cut` tokens.
+fn cut_logits(model: &Model, phase: Phase, text: &[u32], cut: usize) -> Vec<f32> {
+    let mut sequence = model.sequence(text.len());
     let mut logits = vec![0.0; model.config().vocab_size];
-    let mut pieces = prompt.chunks(cut).peekable();
+    let mut pieces = text.chunks(cut).peekable();
     while let Some(piece) = pieces.next() {
-        if pieces.peek().is_some() {
-            model.prefill(&mut sequence, Input::Tokens(piece)).expect("fits");
-        } else {
-            model.forward(&mut sequence, Input::Tokens(piece), &mut logits).expect("fits");
-        }
+        let wanted = if pieces.peek().is_some() { 0 } else { logits.len() };
+        run(model, &mut sequence, phase, piece, &mut logits[..wanted]);
     }
     logits
 }
@@ -123,18 +140,20 @@ fn logits_do_not_depend_on_how_the_prompt_is_cut_nor_on_the_threads() {
     let mut vectors: Vec<Vec<f32>> = Vec::new();
     for isa in Isa::ALL.into_iter().filter(|isa| available(*isa)) {
         let prompt = if isa == Isa::Scalar { &ids[..40] } else { &ids[..300] };
-        let mut whole: Option<Vec<f32>> = None;
+        let mut whole = [const { None::<Vec<f32>> }; 2];
         for threads in [1, 2, 3] {
             let model = model_as(isa, None, threads);
             let cuts: &[usize] = if threads == 2 { &[1, 7, 32, 512] } else { &[512] };
-            for cut in cuts {
-                let logits = cut_logits(&model, prompt, *cut);
-                let whole = whole.get_or_insert_with(|| logits.clone());
-                assert!(*whole == logits, "{isa}, {threads} threads, pieces of {cut}");
+            for (&phase, &cut) in
+                phases(&model).iter().flat_map(|phase| cuts.iter().map(move |cut| (phase, cut)))
+            {
+                let logits = cut_logits(&model, phase, prompt, cut);
+                let whole = whole[phase as usize].get_or_insert_with(|| logits.clone());
+                assert!(*whole == logits, "{isa}, {phase:?}, {threads} threads, pieces of {cut}");
             }
         }
         if isa != Isa::Scalar {
-            vectors.extend(whole);
+            vectors.extend(whole[Phase::Decode as usize].take());
         }
     }
     assert!(vectors.windows(2).all(|pair| pair[0] == pair[1]), "the vector instruction sets differ");
@@ -147,7 +166,7 @@ fn logits_of_16_bit_weights_do_not_depend_on_the_cut_either() {
     for threads in [1, 2, 3] {
         let model = model_as(Isa::best(), Some(Dtype::Bf16), threads);
         for cut in [1, 7, 32, 512] {
-            let logits = cut_logits(&model, prompt, cut);
+            let logits = cut_logits(&model, Phase::Decode, prompt, cut);
             assert!(
                 *whole.get_or_insert_with(|| logits.clone()) == logits,
                 "{threads} threads, pieces of {cut}"
@@ -181,7 +200,7 @@ fn batch(isa: Isa, threads: usize, most: usize) {
     for (prompt, next) in prompts.iter().zip(next) {
         let (mut sequence, mut logits) = (model.sequence(prompt.len() + 1), vec![0.0; vocab]);
         model.prefill(&mut sequence, Input::Tokens(prompt)).expect("fits");
-        model.forward(&mut sequence, Input::Tokens(&[next]), &mut logits).expect("fits");
+        model.decode(&mut sequence, Input::Tokens(&[next]), &mut logits).expect("fits");
         alone.push(logits);
     }
     // two prompts together, then the third in pieces beside the others' next tokens
@@ -198,7 +217,9 @@ fn batch(isa: Isa, threads: usize, most: usize) {
         let parts = sequences.iter_mut().zip(&mut logits).zip(feed);
         let mut parts: Vec<_> = parts
             .filter_map(|((sequence, logits), tokens)| {
-                Some(Part { sequence, tokens: tokens?, output: Output::Logits(logits) })
+                let tokens = tokens?;
+                let phase = if tokens.len() == 1 { Phase::Decode } else { Phase::Prefill };
+                Some(Part { sequence, tokens, phase, output: Output::Logits(logits) })
             })
             .collect();
         model.step(&mut parts).expect("fits");

@@ -12,10 +12,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use transformer::{ForwardError, Model, Output, Part, Sequence};
+use transformer::{ForwardError, Model, Output, Part, Phase, Sequence};
 
 /// Tokens of prompts that go into one step beside the replies' next tokens: bounds how long those wait.
 pub(super) const PROMPT_TOKENS: usize = 64;
+/// Tokens of a lone prompt that go into one step at most: more gain nothing.
+const MOST_TOKENS: usize = 4 * PROMPT_TOKENS;
+/// What such a step is to take at most, lest a cancel waits longer.
+const PROMPT_TIME: Duration = Duration::from_millis(200);
 /// A leader waits for others at most this part of what the last step took.
 const PATIENCE: u32 = 4;
 
@@ -23,6 +27,7 @@ const PATIENCE: u32 = 4;
 pub(super) struct Job {
     pub(super) sequence: Sequence,
     pub(super) tokens: Vec<u32>,
+    pub(super) phase: Phase,
     pub(super) wants: Wants,
     /// Rows of what is wanted of the last tokens.
     pub(super) output: Vec<f32>,
@@ -48,6 +53,8 @@ struct Queue {
     active: usize,
     led: bool,
     last_step: Duration,
+    /// Tokens of a prompt that fit `PROMPT_TIME`, as far as is known.
+    fitting: usize,
 }
 
 /// The queue of one model.
@@ -64,6 +71,19 @@ impl Batcher {
 
     pub(super) fn model(&self) -> &Model {
         &self.model
+    }
+
+    /// Whether no reply is under way and nothing waits.
+    pub(super) fn is_idle(&self) -> bool {
+        let queue = lock(&self.queue);
+        queue.active == 0 && queue.waiting.is_empty()
+    }
+
+    /// Tokens of a prompt that its next job is to have at most. What it has does not change a bit of the reply.
+    pub(super) fn piece(&self) -> usize {
+        let queue = lock(&self.queue);
+        let most = if queue.active > 1 { PROMPT_TOKENS } else { MOST_TOKENS };
+        (queue.fitting / PROMPT_TOKENS * PROMPT_TOKENS).clamp(PROMPT_TOKENS, most)
     }
 
     /// A reply begins.
@@ -140,6 +160,11 @@ impl Batcher {
         let mut queue = lock(&self.queue);
         queue.led = false;
         queue.last_step = elapsed;
+        let tokens: usize = batch.iter().map(|(_, job, _)| job.tokens.len()).sum();
+        if tokens >= PROMPT_TOKENS {
+            let fitting = tokens as f64 * PROMPT_TIME.as_secs_f64() / elapsed.as_secs_f64().max(1e-9);
+            queue.fitting = fitting as usize;
+        }
         for (ticket, job, result) in batch {
             *lock(&ticket.0) = Some(outcome.is_ok().then_some((job, result)));
         }
@@ -193,12 +218,12 @@ impl Drop for Entered<'_> {
 type Entry = (Arc<Ticket>, Job, Result<(), ForwardError>);
 
 fn of(job: &mut Job) -> Part<'_> {
-    let Job { sequence, tokens, wants, output } = job;
+    let Job { sequence, tokens, phase, wants, output } = job;
     let output = match wants {
         Wants::Logits => Output::Logits(output),
         Wants::States => Output::States(output),
     };
-    Part { sequence, tokens, output }
+    Part { sequence, tokens, phase: *phase, output }
 }
 
 /// All single tokens, and prompts in the order of their coming as long as they fit; always the oldest.

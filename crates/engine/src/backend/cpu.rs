@@ -2,18 +2,16 @@
 
 use std::{mem, path::Path, sync::Arc};
 
-use transformer::{LoadOptions, Model, Pooling, Sequence};
+use transformer::{LoadOptions, Model, Phase, Pooling, Sequence};
 
 use super::{
-    Backend, Cache, Embedder, Place, Plan,
+    Backend, Cache, Embedder, Place,
     batch::{Batcher, Job, Wants},
     embed,
     plan::common_prefix,
+    reread::Rereading,
 };
 use crate::{Cancel, EmbedError, Error, Logits};
-
-/// Prompt tokens between two looks at the cancel flag: about a fifth of a second on a slow core.
-const STEP: usize = 64;
 
 /// A model on the CPU.
 pub struct Cpu {
@@ -81,6 +79,8 @@ impl Backend for Cpu {
             logits: Vec::new(),
             row: 0,
             held: Vec::new(),
+            prompt: 0,
+            rereading: None,
             batcher: Arc::clone(&self.batcher),
             acquired: false,
         })
@@ -89,7 +89,7 @@ impl Backend for Cpu {
 
 struct CpuCache {
     batcher: Arc<Batcher>,
-    /// `None` while a step has it, and ever after where that step panicked.
+    /// `None` while a step has it, or it is reread, and ever after where that panicked.
     sequence: Option<Sequence>,
     vocab_size: usize,
     /// `[wanted, vocab_size]`
@@ -98,10 +98,39 @@ struct CpuCache {
     row: usize,
     /// The tokens whose keys and values `sequence` holds.
     held: Vec<u32>,
+    /// So many of them are a prompt's, the others a reply's.
+    prompt: usize,
+    rereading: Option<Rereading>,
     acquired: bool,
 }
 
 impl CpuCache {
+    /// Gives up what a prompt would not find as it reads it: a reply, as far as it was not reread.
+    fn settle(&mut self) {
+        if let Some(rereading) = self.rereading.take()
+            && let Some((sequence, read)) = rereading.stop()
+        {
+            self.sequence = Some(sequence);
+            self.prompt += read;
+        }
+        if self.batcher.model().has_phases() {
+            self.keep(self.prompt);
+        }
+    }
+
+    /// Begins to read the reply again.
+    fn reread(&mut self) {
+        if !self.batcher.model().has_phases() || self.held.len() <= self.prompt {
+            return;
+        }
+        let Some(mut sequence) = self.sequence.take() else { return };
+        sequence.truncate(self.prompt);
+        match Rereading::start(&self.batcher, sequence, self.held[self.prompt..].to_vec()) {
+            Ok(rereading) => self.rereading = Some(rereading),
+            Err(sequence) => self.sequence = Some(sequence),
+        }
+    }
+
     fn keep(&mut self, len: usize) {
         self.held.truncate(len);
         if let Some(sequence) = &mut self.sequence {
@@ -119,10 +148,16 @@ impl Cache for CpuCache {
         Ok(())
     }
 
-    fn begin(&mut self, prompt: &[u32]) -> Result<Plan, Error> {
+    fn begin(&mut self, prompt: &[u32]) -> Result<usize, Error> {
+        self.settle();
         let cached = common_prefix(&self.held, prompt);
         self.keep(cached);
-        Ok(Plan { cached, step: STEP })
+        self.prompt = prompt.len();
+        Ok(cached)
+    }
+
+    fn piece(&self) -> usize {
+        self.batcher.piece()
     }
 
     fn run(&mut self, tokens: &[u32], wanted: usize) -> Result<(), Error> {
@@ -130,8 +165,9 @@ impl Cache for CpuCache {
         let mut logits = mem::take(&mut self.logits);
         logits.resize(wanted * self.vocab_size, 0.0);
         self.row = 0;
-        let tokens = tokens.to_vec();
-        let (job, result) = self.batcher.run(Job { sequence, tokens, wants: Wants::Logits, output: logits });
+        let phase = if self.held.len() < self.prompt { Phase::Prefill } else { Phase::Decode };
+        let (wants, tokens) = (Wants::Logits, tokens.to_vec());
+        let (job, result) = self.batcher.run(Job { sequence, tokens, phase, wants, output: logits });
         self.sequence = Some(job.sequence);
         self.logits = job.output;
         result?;
@@ -158,10 +194,12 @@ impl Cache for CpuCache {
     fn release(&mut self) {
         if mem::take(&mut self.acquired) {
             self.batcher.leave();
+            self.reread();
         }
     }
 
     fn clear(&mut self) {
+        self.settle();
         self.keep(0);
     }
 }

@@ -1,6 +1,6 @@
 //! Token ids to vectors on the CPU: the states of their positions, pooled.
 
-use transformer::{Pooling, Sequence};
+use transformer::{Phase, Pooling, Sequence};
 
 use super::batch::{Batcher, Job, PROMPT_TOKENS, Wants};
 use crate::{Cancel, Error};
@@ -48,6 +48,7 @@ pub(super) fn embed(
             jobs.push(Job {
                 sequence: next.sequence,
                 tokens: piece.to_vec(),
+                phase: Phase::Prefill,
                 wants: Wants::States,
                 output: vec![0.0; rows * dim],
             });

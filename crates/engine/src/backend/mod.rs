@@ -8,6 +8,7 @@ mod batch;
 mod cpu;
 mod embed;
 mod plan;
+mod reread;
 
 pub use aipu::{Aipu, AipuOptions};
 pub use cpu::Cpu;
@@ -63,15 +64,6 @@ pub trait Embedder {
     fn embed(&self, inputs: &[Vec<u32>], cancel: &Cancel) -> Result<Vec<Vec<f32>>, Error>;
 }
 
-/// How a prompt is to be run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Plan {
-    /// Leading tokens that the cache holds already; fewer than the prompt has.
-    pub cached: usize,
-    /// At most this many tokens a run, so that a cancel is heard in between.
-    pub step: usize,
-}
-
 /// One conversation's KV cache.
 ///
 /// A reply is `acquire`, `begin`, then `run` over the rest of the prompt and each new token, then `release`. What a
@@ -83,11 +75,15 @@ pub trait Cache: Send {
     /// [`Error::Cancelled`] when `cancel` is set meanwhile.
     fn acquire(&mut self, cancel: &Cancel) -> Result<(), Error>;
 
-    /// Keeps what it holds of `prompt` (not empty) and drops the rest.
+    /// Keeps what it holds of `prompt` (not empty) and drops the rest; gives the number of leading tokens that it holds already,
+    /// fewer than the prompt has.
     ///
     /// # Errors
     /// When the prompt has an unknown token or is longer than the context.
-    fn begin(&mut self, prompt: &[u32]) -> Result<Plan, Error>;
+    fn begin(&mut self, prompt: &[u32]) -> Result<usize, Error>;
+
+    /// At most so many of the prompt's tokens, one or more, go into the next run: a cancel is heard in between.
+    fn piece(&self) -> usize;
 
     /// Adds tokens; the logits after the last `wanted` of them are asked for. A place that cannot take back what it has
     /// read gives those after the last only.

@@ -65,7 +65,7 @@ impl Cpu {
             self.sequence.clear();
         }
         let mut logits = vec![0.0; self.model.config().vocab_size];
-        self.model.forward(&mut self.sequence, Input::Rows(&device.rows(ids)), &mut logits).unwrap();
+        self.model.decode(&mut self.sequence, Input::Rows(&device.rows(ids)), &mut logits).unwrap();
         let mut codes = vec![0; logits.len()];
         transformer::quantise_logits(&logits, device.scale, device.zero_point, &mut codes);
         codes

@@ -88,6 +88,45 @@ pub(super) unsafe fn configure(shapes: &[(usize, usize)]) {
     unsafe { asm!("ldtilecfg [{}]", in(reg) &raw const config, options(nostack, preserves_flags, readonly)) };
 }
 
+/// Reads a register's lines, some bytes apart.
+macro_rules! read {
+    ($register:literal, $from:expr, $apart:expr) => {
+        asm!(
+            concat!("tileloadd ", $register, ", [{from} + {apart} * 1]"),
+            from = in(reg) $from,
+            apart = in(reg) $apart,
+            options(nostack, preserves_flags, readonly)
+        )
+    };
+}
+
+/// Writes a register's lines.
+macro_rules! write {
+    ($register:literal, $to:expr, $apart:expr) => {
+        asm!(
+            concat!("tilestored [{to} + {apart} * 1], ", $register),
+            to = in(reg) $to,
+            apart = in(reg) $apart,
+            options(nostack, preserves_flags)
+        )
+    };
+}
+
+/// Makes a register's lines zeros.
+macro_rules! zero {
+    ($register:literal) => {
+        asm!(concat!("tilezero ", $register), options(nostack, preserves_flags, nomem))
+    };
+}
+
+/// `sums += a · b` of bfloat16, registers: lines of `a` with pairs of `b`.
+macro_rules! dot {
+    ($sums:literal, $a:literal, $b:literal) => {
+        asm!(concat!("tdpbf16ps ", $sums, ", ", $a, ", ", $b), options(nostack, preserves_flags, nomem))
+    };
+}
+pub(super) use {dot, read, write, zero};
+
 /// Some lines for each of eight tokens, whose totals are `s0` to `s7`; `n` stands for the token.
 macro_rules! eight {
     ($totals:ident, [$($line:tt)*], $($operands:tt)*) => {

@@ -47,8 +47,7 @@ unsafe fn part<V: Vector, const N: usize>(
     out: &mut Partial,
 ) {
     let seen = &tile.seen[first..first + N];
-    let low = seen.iter().filter(|(from, to)| from < to).map(|seen| seen.0).min().unwrap_or(0);
-    let high = seen.iter().filter(|(from, to)| from < to).map(|seen| seen.1).max().unwrap_or(0);
+    let (low, high) = (tile.range(first..first + N).start, tile.range(first..first + N).end);
     let width = tile.dim.next_multiple_of(LANES);
     let mut queries = [std::ptr::null(); N];
     for n in 0..N {

@@ -50,7 +50,7 @@ pub(super) unsafe fn linear<V: Vector>(w: &Packed, groups: Range<usize>, x: Tile
             Kind::F32 => panels::<V, f32>(w, groups, x, out),
             Kind::F16 => panels::<V, half::f16>(w, groups, x, out),
             Kind::Bf16 => panels::<V, half::bf16>(w, groups, x, out),
-            Kind::Tiles => unreachable!("only for AMX, which does not come here with them"),
+            Kind::Tiles => unreachable!("they meet bfloat16, see `Bf16Table`"),
         }
     }
 }

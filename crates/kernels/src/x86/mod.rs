@@ -5,12 +5,14 @@ mod amx;
 mod attend;
 mod avx2;
 mod avx512;
+mod bf16;
 mod dots;
-mod floats;
 mod linear;
 mod quantise;
 mod rows;
+mod strips;
 mod tiles;
+mod unpack;
 mod vector;
 
 use std::ops::Range;
@@ -19,7 +21,7 @@ use crate::{
     Isa, Packed,
     activations::{Place, Tiling},
     attention::{Partial, Tile},
-    table::{Out, Table, Tiles},
+    table::{Bf16Table, Out, Table, Tiles},
 };
 pub(crate) use amx::is_available as has_amx;
 use vector::Vector;
@@ -70,7 +72,7 @@ macro_rules! shells {
             isa: Isa::$isa,
             tiling: Tiling::quads(<$vector as Vector>::TILES),
             quantise: $module::quantise,
-            pair: None,
+            bf16: None,
             linear: $module::linear,
             rms_norm: $module::rms_norm,
             swiglu: $module::swiglu,
@@ -95,7 +97,12 @@ shells!(
 pub(crate) static AMX: Table = Table {
     isa: Isa::Amx,
     tiling: Tiling { lens: &[amx::TOKENS, 12, 8, 4, 2, 1], rows_from: amx::TOKENS },
-    pair: Some(floats::pair),
+    bf16: Some(Bf16Table {
+        round: bf16::round,
+        linear: bf16::linear,
+        turn: strips::turn,
+        attend: strips::attend,
+    }),
     linear: tiles::linear,
     ..AVX512_VNNI
 };

@@ -9,7 +9,6 @@ use std::{arch::x86_64::*, cell::RefCell, ops::Range};
 
 use super::{
     amx::{self, LINE, Sums, TOKENS, V},
-    floats,
     linear::{self, reals, store},
     vector::{Vector, prefetch},
 };
@@ -49,10 +48,6 @@ thread_local! {
 /// As `Table::linear` says, on a machine that has AMX.
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512vnni,gfni")]
 pub(super) unsafe fn linear(w: &Packed, groups: Range<usize>, (x, tiles): Tiles<'_>, out: Out) {
-    if w.kind == Kind::Tiles {
-        // SAFETY: handed on from the caller.
-        return unsafe { floats::linear(w, groups, (x, tiles), out) };
-    }
     let mut rest = tiles.clone();
     if let Kind::Codes(layout) = w.kind {
         rest.start += x.tiles_in(tiles.clone()).take_while(|tile| tile.len == TOKENS).count();

@@ -1,7 +1,7 @@
 //! What the tests of the kernels share.
 #![allow(dead_code)] // each of them uses its part
 
-use kernels::{Compute, Isa};
+use kernels::{Compute, Isa, Phase};
 
 /// A small generator of our own, so that a failing case can be named by its seed (Steele et al., SplitMix64).
 pub struct Noise(pub u64);
@@ -28,6 +28,14 @@ impl Noise {
 pub fn machines(threads: usize) -> Vec<Compute> {
     let available = Isa::ALL.into_iter().filter(|isa| isa.is_available());
     available.map(|isa| Compute::new(Some(isa), threads).expect("the instruction set is available")).collect()
+}
+
+/// Machines, each in both phases where these differ.
+pub fn phases(machines: &[Compute]) -> impl Iterator<Item = (&Compute, Phase)> {
+    machines.iter().flat_map(|machine| {
+        let prefill = machine.has_phases().then_some((machine, Phase::Prefill));
+        prefill.into_iter().chain([(machine, Phase::Decode)])
+    })
 }
 
 pub fn assert_close(got: &[f32], want: &[f32], tolerance: f32, case: &str) {

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Dtype, checkpoint::Checkpoint, config::Config};
 
 /// Changes with the packed layout (`kernels/src/packed.rs`) and with how weights are rounded.
-const MAGIC: &[u8; 10] = b"AXLLMPACK\x01";
+const MAGIC: &[u8; 10] = b"AXLLMPACK\x02";
 const ALIGN: u64 = 64;
 const MOST_HEADER: u64 = 16 << 20;
 

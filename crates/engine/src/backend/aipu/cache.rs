@@ -6,7 +6,7 @@ use half::f16;
 use zerocopy::IntoBytes;
 
 use super::{
-    super::{Cache, Plan},
+    super::Cache,
     seat::{Seat, Shared},
 };
 use crate::{Cancel, Error, Logits};
@@ -23,11 +23,21 @@ pub(super) struct AipuCache {
     logits: Vec<i8>,
     /// Runs of this reply.
     step: usize,
+    /// Tokens of its prompt that go into a run at most.
+    most: usize,
 }
 
 impl AipuCache {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { logits: vec![0; shared.vocab_size], rows: Vec::new(), next: 0, step: 0, seat: None, shared }
+        Self {
+            logits: vec![0; shared.vocab_size],
+            rows: Vec::new(),
+            next: 0,
+            step: 0,
+            most: 1,
+            seat: None,
+            shared,
+        }
     }
 }
 
@@ -41,7 +51,7 @@ impl Cache for AipuCache {
         Ok(())
     }
 
-    fn begin(&mut self, prompt: &[u32]) -> Result<Plan, Error> {
+    fn begin(&mut self, prompt: &[u32]) -> Result<usize, Error> {
         let seat = self.seat.as_mut().expect(ACQUIRED);
         // the device can only append: what it holds must be the prompt's beginning, to the last token
         let held = seat.held.len();
@@ -50,8 +60,8 @@ impl Cache for AipuCache {
             && prompt.starts_with(&seat.held)
             && seat.instance.is_some()
             && seat.costs.prefer_append(held, prompt.len());
-        let plan =
-            if appends { Plan { cached: held, step: 1 } } else { Plan { cached: 0, step: usize::MAX } };
+        let cached = if appends { held } else { 0 };
+        self.most = if appends { 1 } else { usize::MAX };
         if !appends {
             seat.held.clear();
             if prompt.len() == 1 {
@@ -59,13 +69,17 @@ impl Cache for AipuCache {
                 seat.instance = None;
             }
         }
-        self.shared.embeddings.gather(&prompt[plan.cached..], &mut self.rows)?;
+        self.shared.embeddings.gather(&prompt[cached..], &mut self.rows)?;
         self.next = 0;
-        Ok(plan)
+        Ok(cached)
+    }
+
+    fn piece(&self) -> usize {
+        self.most
     }
 
     fn run(&mut self, tokens: &[u32], _: usize) -> Result<(), Error> {
-        let Self { shared, seat, rows, next, logits, step } = self;
+        let Self { shared, seat, rows, next, logits, step, .. } = self;
         let seat = seat.as_mut().expect(ACQUIRED);
         let (len, added, dim) = (seat.held.len(), tokens.len(), shared.embeddings.dim());
         if len + added > shared.context_length {
