@@ -118,7 +118,7 @@ fn main() {
     bench("norm of 2,048".into(), (8192.0, 0.0, 1.0), &mut || compute.rms_norm(&x, &weight, 1e-5, &mut out));
     let (gate, mut out) = (vec![0.3; 8192], vec![0.0; 8192]);
     bench("swiglu of 8,192".into(), (65536.0, 0.0, 1.0), &mut || {
-        compute.swiglu(&gate, &[0.5; 8192], &mut out);
+        compute.swiglu(Phase::Decode, &gate, &[0.5; 8192], &mut out);
     });
     let head = weights(&compute, Format::Q4_0, (16, 2048), 1);
     let mut activations = Activations::default();

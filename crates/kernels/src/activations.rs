@@ -87,8 +87,7 @@ pub(crate) const STRIP_BLOCK: usize = STRIP * BLOCK;
 /// Neighbouring tokens as bfloat16.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Strip {
-    /// The first of them, and how many.
-    pub(crate) first: usize,
+    /// How many.
     pub(crate) len: usize,
     /// `[block][STRIP][BLOCK]`
     pub(crate) values: *const u16,
@@ -229,9 +228,8 @@ impl Activations {
 
     /// One of them.
     pub(crate) fn strip(&self, n: usize) -> Strip {
-        let first = n * STRIP;
         let values = self.bf16[n * self.blocks() * STRIP_BLOCK..].as_ptr();
-        Strip { first, len: STRIP.min(self.tokens - first), values }
+        Strip { len: STRIP.min(self.tokens - n * STRIP), values }
     }
 
     /// Where token `token` is written.

@@ -247,6 +247,18 @@ impl Partial {
         new
     }
 
+    /// As [`Partial::clear`], with values left over from another.
+    pub(crate) fn begin(&mut self, width: usize) {
+        self.largest = [f32::NEG_INFINITY; MOST];
+        self.total = [0.0; MOST];
+        self.values.resize(MOST * width, 0.0);
+    }
+
+    /// Whether its values are left over from another.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.largest.iter().all(|largest| *largest == f32::NEG_INFINITY)
+    }
+
     pub(crate) fn clear(&mut self, width: usize) {
         self.largest = [f32::NEG_INFINITY; MOST];
         self.total = [0.0; MOST];
@@ -319,6 +331,6 @@ impl StripBuffers {
         self.scores.resize(MOST * SEGMENT, 0.0);
         self.weights.resize(MOST * SEGMENT, 0);
         self.sums.resize_with(strips.max(self.sums.len()), || Partial::new(width));
-        self.sums.iter_mut().take(strips).for_each(|sum| sum.clear(width));
+        self.sums.iter_mut().take(strips).for_each(|sum| sum.begin(width));
     }
 }

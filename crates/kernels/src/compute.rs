@@ -4,22 +4,19 @@
 use std::{cell::RefCell, fmt, io, ops::Range};
 
 use crate::{
-    Activations, Aligned, Arena, Attention, Isa, Kind, KvCache, Lane, Layout, Matrix, Packed, Phase,
-    RowCodes, UnavailableIsa,
+    Activations, Aligned, Arena, Isa, Kind, KvCache, Lane, Layout, Matrix, Packed, Phase, RowCodes,
+    UnavailableIsa,
     activations::Needs,
-    attention::{Buffers, MOST, Partial, QUERIES, Span, StripBuffers},
     pack,
     packed::ROWS,
     pool::Pool,
-    table::{Bf16Table, Out, Table, Tiles, table_for},
+    table::{Out, Table, Tiles, table_for},
 };
 
 /// Work below this many multiplications is not worth waking another thread for.
-const WORTH_SHARING: usize = 64 * 1024;
-/// The same for attention, which waits for keys and values from afar rather than for multiplications.
-const WORTH_SHARING_MEMORY: usize = WORTH_SHARING / 16;
+pub(crate) const WORTH_SHARING: usize = 64 * 1024;
 /// Pieces per thread that a loop is cut into, so that a slow thread takes fewer.
-const PIECES: usize = 4;
+pub(crate) const PIECES: usize = 4;
 /// Tiles per thread from which on threads share the tokens of a product, not its rows.
 const TILES: usize = 4;
 /// Pieces per thread that the tokens of a product are cut into: each reads all weights.
@@ -40,8 +37,8 @@ pub struct Linear<'a> {
 
 /// Kernels of one instruction set, spread over a pool of threads.
 pub struct Compute {
-    table: &'static Table,
-    pool: Pool,
+    pub(crate) table: &'static Table,
+    pub(crate) pool: Pool,
 }
 
 impl fmt::Debug for Compute {
@@ -51,9 +48,6 @@ impl fmt::Debug for Compute {
 }
 
 thread_local! {
-    /// What attention works in.
-    static BUFFERS: RefCell<Buffers> = RefCell::new(Buffers::new());
-    static STRIP_BUFFERS: RefCell<StripBuffers> = RefCell::default();
     /// Keys and values of a position as 16-bit floats.
     static HALVES: RefCell<Aligned<u16>> = RefCell::default();
     /// The row of activations at hand.
@@ -262,7 +256,11 @@ impl Compute {
         } else if tiles >= self.threads() * TILES && x.strips() == 0 {
             self.shared(tiles, TILE_PIECES, |tiles| self.multiply(&targets, 0..groups, (x, tiles)));
         } else {
-            self.shared(groups, PIECES, |part| self.multiply(&targets, part, (x, 0..tiles)));
+            // tiles of bfloat16 take two groups at a time
+            let step = if x.strips() > 1 { 2 } else { 1 };
+            self.shared(groups.div_ceil(step), PIECES, |part| {
+                self.multiply(&targets, part.start * step..groups.min(part.end * step), (x, 0..tiles));
+            });
         }
     }
 
@@ -308,14 +306,18 @@ impl Compute {
         }
     }
 
-    /// `out = silu(gate) · up`.
+    /// `out = silu(gate) · up`, in prompts as exactly as their products take it.
     ///
     /// # Panics
     /// When the lengths differ.
-    pub fn swiglu(&self, gate: &[f32], up: &[f32], out: &mut [f32]) {
+    pub fn swiglu(&self, phase: Phase, gate: &[f32], up: &[f32], out: &mut [f32]) {
         assert!(gate.len() == up.len() && gate.len() == out.len(), "gate, up and out differ in length");
+        let swiglu = match (&self.table.bf16, phase) {
+            (Some(bf16), Phase::Prefill) => bf16.swiglu,
+            _ => self.table.swiglu,
+        };
         // SAFETY: `table_for` checked the instruction set; the lengths are equal.
-        unsafe { (self.table.swiglu)(gate, up, out) };
+        unsafe { swiglu(gate, up, out) };
     }
 
     /// Stores keys and values (`[lanes][kv_heads · head_dim]`) of one position a lane in one layer; `ready(n, keys)` may
@@ -361,129 +363,6 @@ impl Compute {
             });
         });
     }
-
-    /// Attention of all lanes into `out`, shaped like the queries.
-    ///
-    /// # Panics
-    /// When the lengths do not fit each other, or a cache does not hold a lane's position.
-    pub fn attend(&self, job: &Attention<'_>, out: &mut [f32]) {
-        if job.lanes.is_empty() {
-            return;
-        }
-        job.check(out);
-        let base = Base(out.as_mut_ptr());
-        if let (Some(bf16), Phase::Prefill) = (&self.table.bf16, job.phase) {
-            self.attend_strips(bf16, job, &base);
-        } else {
-            self.attend_vectors(job, &base);
-        }
-    }
-
-    /// What is left to do for one span and head: weighted values by the sum of the weights.
-    fn finish(job: &Attention<'_>, (span, head): (Span, usize), sum: &Partial, out: &Base<f32>) {
-        let (_, dim, width) = job.shape();
-        for (n, (_, place)) in job.places(span, head).enumerate() {
-            let weigh = 1.0 / sum.total[n];
-            // SAFETY: the place lies within `out` (`check`), and each query belongs to one span and head.
-            let out = unsafe { std::slice::from_raw_parts_mut(out.at(place), dim) };
-            for (out, value) in out.iter_mut().zip(&sum.values[n * width..]) {
-                *out = value * weigh;
-            }
-        }
-    }
-
-    /// Many queries at a time, for which keys and values are made bfloat16.
-    fn attend_strips(&self, bf16: &Bf16Table, job: &Attention<'_>, out: &Base<f32>) {
-        let (heads, dim, width) = job.shape();
-        let spans = job.spans(job.striped(self.threads() * PIECES));
-        let one = |n: usize| {
-            let (span, head) = (spans[n / heads], n % heads);
-            STRIP_BUFFERS.with_borrow_mut(|buffers| {
-                buffers.fit((dim, width), span.count().div_ceil(MOST));
-                for segment in job.segments(span) {
-                    // SAFETY: `table_for` checked the instruction set; the buffers have what the tiles need.
-                    unsafe {
-                        (bf16.turn)(&job.stored(span, head, segment), buffers);
-                        for (strip, part) in span.parts(MOST).enumerate() {
-                            if job.segments(part).contains(&segment) {
-                                (bf16.attend)(&job.tile(part, head, segment), buffers, strip);
-                            }
-                        }
-                    }
-                }
-                for (part, sum) in span.parts(MOST).zip(&buffers.sums) {
-                    Self::finish(job, (part, head), sum, out);
-                }
-            });
-        };
-        let count = spans.len() * heads;
-        if job.work() < WORTH_SHARING_MEMORY {
-            (0..count).for_each(one);
-        } else {
-            self.pool.run(count, &one);
-        }
-    }
-
-    /// Up to twelve queries at a time.
-    fn attend_vectors(&self, job: &Attention<'_>, out: &Base<f32>) {
-        let ((heads, _, width), spans) = (job.shape(), job.spans(QUERIES));
-        let finish = |span: Span, head: usize, sum: &Partial| Self::finish(job, (span, head), sum, out);
-        // one segment of one span and head
-        let one = |span: Span, head: usize, segment: usize, scores: &mut [f32], out: &mut Partial| {
-            let tile = job.tile(span, head, segment);
-            // SAFETY: `table_for` checked the instruction set; the tile and the buffers have the table's lengths.
-            unsafe { (self.table.attend)(&tile, scores, out) };
-        };
-        let whole = |n: usize| {
-            let (span, head) = (spans[n / heads], n % heads);
-            BUFFERS.with_borrow_mut(|buffers| {
-                buffers.fit(width);
-                let Buffers { scores, sum, next } = buffers;
-                let mut segments = job.segments(span);
-                if let Some(first) = segments.next() {
-                    one(span, head, first, scores, sum);
-                }
-                for segment in segments {
-                    one(span, head, segment, scores, next);
-                    sum.join(next, span.count());
-                }
-                finish(span, head, sum);
-            });
-        };
-        let count = spans.len() * heads;
-        if job.work() < WORTH_SHARING_MEMORY || self.threads() == 1 {
-            return (0..count).for_each(whole);
-        }
-        let single = |span: &Span| job.segments(*span).len() == 1;
-        if count >= self.threads() * PIECES * 2 || spans.iter().all(single) {
-            return self.pool.run(count, &whole);
-        }
-        // few spans of several segments: segment by segment, joined afterwards
-        let pieces: Vec<_> = spans
-            .iter()
-            .flat_map(|span| (0..heads).map(move |head| (*span, head)))
-            .flat_map(|(span, head)| job.segments(span).map(move |segment| (span, head, segment)))
-            .collect();
-        let mut partials = vec![Partial::new(width); pieces.len()];
-        self.chunks(&mut partials, 1, |n, partial| {
-            let (span, head, segment) = pieces[n];
-            BUFFERS.with_borrow_mut(|buffers| {
-                buffers.fit(width);
-                one(span, head, segment, &mut buffers.scores, &mut partial[0]);
-            });
-        });
-        let mut parts = pieces.iter().zip(&partials).peekable();
-        while let Some(((span, head, _), first)) = parts.next() {
-            let mut sum = Partial::new(width);
-            sum.join(first, span.count());
-            while let Some((_, next)) =
-                parts.next_if(|((.., segment), _)| *segment > job.segments(*span).start)
-            {
-                sum.join(next, span.count());
-            }
-            finish(*span, *head, &sum);
-        }
-    }
 }
 
 /// One matrix of a product and where its output goes.
@@ -496,14 +375,14 @@ struct Target<'a> {
 unsafe impl Sync for Target<'_> {}
 
 /// The start of an output that threads write disjoint chunks of.
-struct Base<T>(*mut T);
+pub(crate) struct Base<T>(pub(crate) *mut T);
 // SAFETY: each chunk is visited by one round only, so its values are handed to one thread at a time.
 unsafe impl<T: Send> Sync for Base<T> {}
 
 impl<T> Base<T> {
     /// # Safety
     /// `offset` lies within the output.
-    unsafe fn at(&self, offset: usize) -> *mut T {
+    pub(crate) unsafe fn at(&self, offset: usize) -> *mut T {
         // SAFETY: handed on from the caller.
         unsafe { self.0.add(offset) }
     }

@@ -10,6 +10,7 @@ mod activations;
 mod ahead;
 mod aligned;
 mod arena;
+mod attend;
 mod attention;
 mod blocks;
 mod compute;

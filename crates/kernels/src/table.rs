@@ -57,6 +57,8 @@ pub(crate) struct Bf16Table {
     pub(crate) round: unsafe fn(&[f32], &Place),
     /// Product of some groups of rows of the weights with all tokens.
     pub(crate) linear: unsafe fn(&Packed, Range<usize>, &Activations, Out),
+    /// As [`Table::swiglu`], for what becomes bfloat16.
+    pub(crate) swiglu: unsafe fn(&[f32], &[f32], &mut [f32]),
     /// Keys and values made bfloat16 in the buffers, which are fit for them.
     pub(crate) turn: unsafe fn(&Stored<'_>, &mut StripBuffers),
     /// Adds what those give to the n-th of the sums. The tile is one of up to sixteen queries, of the same segment and head.

@@ -216,7 +216,7 @@ impl Decoder<'_> {
             (&kinds, self.phase),
             |token, row| {
                 let at = token * width..(token + 1) * width;
-                self.compute.swiglu(&gate[at.clone()], &up[at], row);
+                self.compute.swiglu(self.phase, &gate[at.clone()], &up[at], row);
             },
         );
         self.add_product(&s.activations, &block.down, &mut s.x, &self.inputs(layer + 1));

@@ -12,8 +12,9 @@ use std::{
 
 use super::{
     amx::{LINE, TOKENS, V, configure, dot, read, write, zero},
+    strips::power,
     unpack::{Weights, unpack},
-    vector::{prefetch_ahead, prefetch_far},
+    vector::{LANES, prefetch_ahead, prefetch_far},
 };
 use crate::{
     Activations, Aligned, BLOCK, Packed,
@@ -25,8 +26,8 @@ use crate::{
 const _: () = assert!(STRIP == TOKENS);
 /// Bytes of tokens that stay in the second-level cache while groups after groups meet them.
 const CACHED: usize = 1280 << 10;
-/// Blocks that are unpacked together: two groups of them stay in the first-level cache while they meet all tokens.
-const PART: usize = 32;
+/// Blocks that are unpacked together: two groups of them stay in the second-level cache, too.
+const PART: usize = 64;
 
 thread_local! {
     /// Two groups' parts, unpacked.
@@ -39,38 +40,47 @@ struct Unit {
     lens: [usize; 2],
 }
 
-/// Where the sums of strips with a group lie, `[token][row]`, lines some bytes apart; the next group's lie beside them.
+/// Some groups' blocks, and the strips that meet them. A step's values are few and simple on purpose: what is stored in parts and
+/// read as a whole has to wait for all sums to be written.
 #[derive(Clone, Copy)]
-struct Lines {
-    strips: [*mut f32; 2],
-    apart: usize,
+struct Step {
+    weights: [*const Weights; 2],
+    /// The first strip's blocks, and where the second's are from there.
+    tokens: *const u16,
+    strip: usize,
+    blocks: usize,
+    /// Where the sums go, `[token][row]`, values from a token to the next, and whether they are added to what is there.
+    to: *mut f32,
+    stride: usize,
+    go_on: bool,
 }
 
 /// What is asked for while strips multiply, block by block: more at once than a core waits for would hold up everything else.
+#[derive(Clone, Copy)]
 struct Ahead {
-    /// The lines that sums go to next: those of the first token, how far tokens lie apart, and tokens a block.
+    /// Where sums go next, and tokens a block.
     to: *const f32,
-    stride: usize,
     tokens: usize,
-    /// The next groups' codes, and bytes of each a block.
-    codes: [*const u8; 2],
+    /// The next groups' codes, how far these are apart, and bytes of each a block.
+    codes: *const u8,
+    group: usize,
     bytes: usize,
 }
 
 impl Ahead {
     #[inline(always)]
-    fn ask(&self, block: usize) {
+    fn ask(self, block: usize, stride: usize) {
         for token in block * self.tokens..(block + 1) * self.tokens {
-            let line = self.to.wrapping_add(token * self.stride);
+            let line = self.to.wrapping_add(token * stride);
             // SAFETY: nothing is touched.
             unsafe {
                 _mm_prefetch::<_MM_HINT_ET0>(line.cast());
                 _mm_prefetch::<_MM_HINT_ET0>(line.wrapping_add(ROWS).cast());
             }
         }
-        for codes in self.codes {
-            prefetch_far(codes.wrapping_add(block * self.bytes), self.bytes);
-        }
+        let codes = self.codes.wrapping_add(block * self.bytes);
+        prefetch_far(codes, self.bytes);
+        prefetch_far(codes.wrapping_add(self.group), self.bytes);
     }
 }
 
@@ -91,23 +101,17 @@ impl Unit {
         }
     }
 
-    /// Sums of `G` groups with `S` strips over some blocks, added to what lies at `to` where it is to `go_on`.
+    /// Sums of `G` groups with `S` strips over some blocks.
     ///
     /// # Safety
-    /// The groups and strips have so many blocks, the strips the lengths that it was made ready for.
+    /// All of that is there, the strips have the lengths that it was made ready for.
     #[inline(always)]
-    unsafe fn multiply<const G: usize, const S: usize>(
-        &self,
-        weights: [*const Weights; 2],
-        tokens: [*const u16; 2],
-        blocks: usize,
-        (to, go_on): (Lines, bool),
-        ahead: &Ahead,
-    ) {
+    unsafe fn multiply<const G: usize, const S: usize>(&self, step: Step, ahead: Ahead) {
+        let Step { weights, tokens, strip, blocks, to, stride, go_on } = step;
+        let apart = stride * size_of::<f32>();
+        let to = |strip: usize, group: usize| to.wrapping_add(strip * STRIP * stride + group * ROWS);
         // SAFETY: handed on from the caller.
         unsafe {
-            let apart = to.apart;
-            let to = |strip: usize, group: usize| to.strips[strip].wrapping_add(group * ROWS);
             macro_rules! begin {
                 ($register:literal, $to:expr) => {
                     if go_on {
@@ -132,12 +136,13 @@ impl Unit {
                     // few tokens: the memory is waited for
                     prefetch_ahead::<V>(weights[0].add(block).cast(), size_of::<Weights>());
                 }
-                ahead.ask(block);
+                ahead.ask(block, stride);
+                let tokens = tokens.add(block * STRIP_BLOCK);
                 read!("tmm6", weights[0].add(block), LINE);
-                read!("tmm4", tokens[0].add(block * STRIP_BLOCK), LINE);
+                read!("tmm4", tokens, LINE);
                 dot!("tmm0", "tmm4", "tmm6");
                 if S == 2 {
-                    read!("tmm5", tokens[1].add(block * STRIP_BLOCK), LINE);
+                    read!("tmm5", tokens.add(strip), LINE);
                     dot!("tmm1", "tmm5", "tmm6");
                 }
                 if G == 2 {
@@ -191,6 +196,30 @@ pub(super) unsafe fn round(values: &[f32], place: &Place) {
             let mut padded = [0.0; BLOCK];
             padded[..blocks.1.len()].copy_from_slice(blocks.1);
             one(blocks.0.len(), padded.as_ptr());
+        }
+    }
+}
+
+/// `out = silu(gate) · up` to a part in 50,000.
+///
+/// # Safety
+/// The machine has AMX; the lengths are equal.
+#[target_feature(enable = "avx512f,avx512bw")]
+pub(super) unsafe fn swiglu(gate: &[f32], up: &[f32], out: &mut [f32]) {
+    for at in (0..out.len()).step_by(LANES) {
+        let lanes = (0xffff_u32 >> (LANES - LANES.min(out.len() - at))) as u16;
+        // SAFETY: there are so many values.
+        unsafe {
+            let x = _mm512_maskz_loadu_ps(lanes, gate.as_ptr().add(at));
+            let up = _mm512_maskz_loadu_ps(lanes, up.as_ptr().add(at));
+            // 2^100 is as good as infinity, and has a reciprocal
+            let exponent = _mm512_mul_ps(x, _mm512_set1_ps(-std::f32::consts::LOG2_E));
+            let one = _mm512_set1_ps(1.0);
+            let divisor = _mm512_add_ps(one, power(_mm512_min_ps(exponent, _mm512_set1_ps(100.0))));
+            let near = _mm512_rcp14_ps(divisor);
+            let nearer = _mm512_fmadd_ps(near, _mm512_fnmadd_ps(divisor, near, one), near);
+            let silu = _mm512_mul_ps(x, nearer);
+            _mm512_mask_storeu_ps(out.as_mut_ptr().add(at), lanes, _mm512_mul_ps(silu, up));
         }
     }
 }
@@ -251,48 +280,47 @@ unsafe fn meet(
     (x, blocks): (&Activations, &Range<usize>),
     out: Out,
 ) {
-    let go_on = out.add || blocks.start > 0;
     // what the next groups' same blocks take, for each block of each pair of strips
     let (block, bytes) = match w.kind {
         Kind::Codes(layout) => (layout.block_bytes(), layout.block_bytes().div_ceil(x.strips().div_ceil(2))),
         _ => (0, 0),
     };
-    let codes = [pair.end, pair.end + 1].map(|group| {
-        let at = group * w.kind.group_bytes(w.cols) + blocks.start * block;
-        w.bytes.as_ptr().wrapping_add(at)
-    });
-    let apart = out.stride * size_of::<f32>();
+    let group = w.kind.group_bytes(w.cols);
+    let codes = w.bytes.as_ptr().wrapping_add(pair.end * group + blocks.start * block);
     let (whole, strips) = (w.rows / ROWS, x.strips()); // groups of sixteen rows
     for first in (0..strips).step_by(2) {
-        let two = [first, strips.min(first + 2) - 1].map(|n| x.strip(n));
-        let second = if first + 1 < strips { two[1].len } else { 0 };
-        let tokens = two.map(|strip| strip.values.wrapping_add(blocks.start * STRIP_BLOCK));
-        let to = |group: usize| {
-            let to = out.base.wrapping_add(group * ROWS);
-            Lines { strips: two.map(|strip| to.wrapping_add(strip.first * out.stride)), apart }
-        };
-        let (strip, group) = if first + 2 < strips { (first + 2, pair.start) } else { (0, pair.end) };
-        let ahead = Ahead {
-            to: out.base.wrapping_add(strip * STRIP * out.stride + group * ROWS),
+        let both = first + 1 < strips;
+        let to =
+            |strip: usize, group: usize| out.base.wrapping_add(strip * STRIP * out.stride + group * ROWS);
+        let step = Step {
+            weights,
+            tokens: x.strip(first).values.wrapping_add(blocks.start * STRIP_BLOCK),
+            strip: x.blocks() * STRIP_BLOCK,
+            blocks: blocks.len(),
+            to: to(first, pair.start),
             stride: out.stride,
+            go_on: out.add || blocks.start > 0,
+        };
+        let ahead = Ahead {
+            to: if first + 2 < strips { to(first + 2, pair.start) } else { to(0, pair.end) },
             tokens: (2 * STRIP).div_ceil(blocks.len()),
-            codes: codes.map(|codes| codes.wrapping_add(first / 2 * blocks.len() * bytes)),
+            codes: codes.wrapping_add(first / 2 * blocks.len() * bytes),
+            group,
             bytes,
         };
         // SAFETY: handed on from the caller; strips and groups have these blocks, the output these tokens and rows.
         unsafe {
-            unit.fit([two[0].len, second]);
+            unit.fit([x.strip(first).len, if both { x.strip(first + 1).len } else { 0 }]);
             if pair.len() == 2 && pair.end <= whole {
-                let to = (to(pair.start), go_on);
-                if second > 0 {
-                    unit.multiply::<2, 2>(weights, tokens, blocks.len(), to, &ahead);
+                if both {
+                    unit.multiply::<2, 2>(step, ahead);
                 } else {
-                    unit.multiply::<2, 1>(weights, tokens, blocks.len(), to, &ahead);
+                    unit.multiply::<2, 1>(step, ahead);
                 }
             } else {
-                for (group, weights) in pair.clone().zip(weights) {
-                    let rows = ROWS.min(w.rows - group * ROWS);
-                    single(unit, weights, tokens, blocks.len(), (to(group), go_on, rows), &ahead);
+                for (n, group) in pair.clone().enumerate() {
+                    let step = Step { weights: [weights[n]; 2], to: to(first, group), ..step };
+                    single(unit, step, ahead, ROWS.min(w.rows - group * ROWS));
                 }
             }
         }
@@ -303,48 +331,36 @@ unsafe fn meet(
 ///
 /// # Safety
 /// As for [`Unit::multiply`], but that there are only so many rows.
-unsafe fn single(
-    unit: &Unit,
-    weights: *const Weights,
-    tokens: [*const u16; 2],
-    blocks: usize,
-    (out, go_on, rows): (Lines, bool, usize),
-    ahead: &Ahead,
-) {
-    let mut padded = [[[0.0f32; ROWS]; TOKENS]; 2];
-    let mut to = out;
-    if rows < ROWS {
-        to = Lines { strips: padded.each_mut().map(|lines| lines.as_mut_ptr().cast()), apart: LINE };
-    }
-    // SAFETY: handed on from the caller; what is padded has sixteen rows of sixteen tokens.
+unsafe fn single(unit: &Unit, mut step: Step, ahead: Ahead, rows: usize) {
+    let mut padded = [[0.0f32; ROWS]; 2 * STRIP];
+    let out = (step.to, step.stride);
+    // SAFETY: handed on from the caller; what is padded has sixteen rows of all tokens.
     unsafe {
-        if rows < ROWS && go_on {
-            copy(out, to, (unit.lens, rows));
+        if rows < ROWS {
+            (step.to, step.stride) = (padded.as_mut_ptr().cast(), ROWS);
+            if step.go_on {
+                copy(out, (step.to, ROWS), (unit.lens, rows));
+            }
         }
         if unit.lens[1] > 0 {
-            unit.multiply::<1, 2>([weights; 2], tokens, blocks, (to, go_on), ahead);
+            unit.multiply::<1, 2>(step, ahead);
         } else {
-            unit.multiply::<1, 1>([weights; 2], tokens, blocks, (to, go_on), ahead);
+            unit.multiply::<1, 1>(step, ahead);
         }
         if rows < ROWS {
-            copy(to, out, (unit.lens, rows));
+            copy((step.to, ROWS), out, (unit.lens, rows));
         }
     }
 }
 
-/// Copies some rows of some tokens of both strips.
+/// Copies some rows of the tokens of both strips; tokens lie so many values apart.
 ///
 /// # Safety
 /// They are there on both sides.
 #[cold]
-unsafe fn copy(from: Lines, to: Lines, (lens, rows): ([usize; 2], usize)) {
-    for ((from_strip, to_strip), len) in from.strips.iter().zip(to.strips).zip(lens) {
-        for token in 0..len {
-            // SAFETY: handed on from the caller.
-            unsafe {
-                let from = from_strip.byte_add(token * from.apart);
-                to_strip.byte_add(token * to.apart).copy_from_nonoverlapping(from, rows);
-            }
-        }
+unsafe fn copy(from: (*mut f32, usize), to: (*mut f32, usize), (lens, rows): ([usize; 2], usize)) {
+    for token in (0..lens[0]).chain(STRIP..STRIP + lens[1]) {
+        // SAFETY: handed on from the caller.
+        unsafe { to.0.add(token * to.1).copy_from_nonoverlapping(from.0.add(token * from.1), rows) };
     }
 }

@@ -100,6 +100,7 @@ pub(crate) static AMX: Table = Table {
     bf16: Some(Bf16Table {
         round: bf16::round,
         linear: bf16::linear,
+        swiglu: bf16::swiglu,
         turn: strips::turn,
         attend: strips::attend,
     }),

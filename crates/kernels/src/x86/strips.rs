@@ -203,16 +203,24 @@ pub(super) unsafe fn attend(tile: &Tile<'_>, buffers: &mut StripBuffers, n: usiz
             (scores.as_mut_ptr().add(range.start), SEGMENT * size_of::<f32>(), false),
             blocks.len(),
         );
+        let fresh = sum.is_fresh();
         for n in 0..tile.count {
             let scores = scores.as_ptr().add(n * SEGMENT);
             let weights = weights.as_mut_ptr().add(n * SEGMENT);
-            weigh((scores, weights), &range, (tile.seen[n], tile.scale), (sum, n, width));
+            let factor = weigh((scores, weights), &range, (tile.seen[n], tile.scale), (sum, n));
+            if !fresh && factor != 1.0 {
+                let values = sum.values.as_mut_ptr().add(n * width);
+                for at in (0..width).step_by(LANES) {
+                    let scaled = _mm512_mul_ps(_mm512_load_ps(values.add(at)), _mm512_set1_ps(factor));
+                    _mm512_store_ps(values.add(at), scaled);
+                }
+            }
         }
         unit.multiply_all(
             (weights.as_ptr().add(range.start), SEGMENT * size_of::<u16>()),
             (values.as_ptr().add(range.start * width), VALUES, width * BLOCK),
             range.len() / BLOCK,
-            (sum.values.as_mut_ptr(), width * size_of::<f32>(), true),
+            (sum.values.as_mut_ptr(), width * size_of::<f32>(), !fresh),
             width / LANES,
         );
     }
@@ -240,7 +248,8 @@ fn lanes(start: usize, (from, to): (usize, usize)) -> u16 {
     below(to) & !below(from)
 }
 
-/// Makes a query's scores of a range weights, 2^(scale · log₂e · (score − largest)), and brings what it has so far to the same largest.
+/// Makes a query's scores of a range weights, 2^(scale · log₂e · (score − largest)); gives the factor that brings what it has so
+/// far to the new largest.
 ///
 /// # Safety
 /// The scores and weights are there, the range consists of whole blocks, and the sums have an n-th query.
@@ -250,42 +259,56 @@ unsafe fn weigh(
     (scores, weights): (*const f32, *mut u16),
     range: &Range<usize>,
     (seen, scale): ((usize, usize), f32),
-    (sum, n, width): (&mut Partial, usize, usize),
-) {
+    (sum, n): (&mut Partial, usize),
+) -> f32 {
     let scale = _mm512_set1_ps(scale * std::f32::consts::LOG2_E);
+    let whole = |start: usize| start >= seen.0 && start + BLOCK <= seen.1;
     // SAFETY: handed on from the caller.
     unsafe {
-        let mut highest = _mm512_set1_ps(sum.largest[n]);
-        for start in range.clone().step_by(LANES) {
-            let scaled = _mm512_mul_ps(_mm512_load_ps(scores.add(start)), scale);
-            highest = _mm512_mask_max_ps(highest, lanes(start, seen), highest, scaled);
-        }
-        let largest = _mm512_reduce_max_ps(highest);
-        let all = _mm512_set1_ps(if largest == f32::NEG_INFINITY { 0.0 } else { largest });
-        let mut total = _mm512_setzero_ps();
+        let before = sum.largest[n];
+        let mut highest = [_mm512_set1_ps(f32::NEG_INFINITY); 2];
         for start in range.clone().step_by(BLOCK) {
-            let [low, high] = [start, start + LANES].map(|start| {
-                let score = _mm512_load_ps(scores.add(start));
-                let weight = power(_mm512_fmsub_ps(score, scale, all));
-                let rounded = _mm512_add_epi32(_mm512_castps_si512(weight), _mm512_set1_epi32(0x8000));
-                let upper = _mm512_and_si512(rounded, _mm512_set1_epi32(0xffff_0000u32.cast_signed()));
-                _mm512_maskz_mov_ps(lanes(start, seen), _mm512_castsi512_ps(upper))
-            });
-            total = _mm512_add_ps(total, _mm512_add_ps(low, high));
-            let upper = _mm512_loadu_si512(UPPER.as_ptr().cast());
-            let both = _mm512_permutex2var_epi16(_mm512_castps_si512(low), upper, _mm512_castps_si512(high));
-            _mm512_store_si512(weights.add(start).cast(), both);
-        }
-        let factor = if sum.largest[n] == largest { 1.0 } else { (sum.largest[n] - largest).exp2() };
-        sum.total[n] = sum.total[n] * factor + _mm512_reduce_add_ps(total);
-        sum.largest[n] = largest;
-        if factor != 1.0 {
-            let values = sum.values.as_mut_ptr().add(n * width);
-            for at in (0..width).step_by(LANES) {
-                let scaled = _mm512_mul_ps(_mm512_load_ps(values.add(at)), _mm512_set1_ps(factor));
-                _mm512_store_ps(values.add(at), scaled);
+            for (half, highest) in highest.iter_mut().enumerate() {
+                let start_half = start + half * LANES;
+                let score = _mm512_load_ps(scores.add(start_half));
+                *highest = if whole(start) {
+                    _mm512_max_ps(*highest, score)
+                } else {
+                    _mm512_mask_max_ps(*highest, lanes(start_half, seen), *highest, score)
+                };
             }
         }
+        let highest = _mm512_mul_ps(_mm512_max_ps(highest[0], highest[1]), scale);
+        let largest = _mm512_reduce_max_ps(highest).max(before);
+        let all = _mm512_set1_ps(if largest == f32::NEG_INFINITY { 0.0 } else { largest });
+        let mut totals = [_mm512_setzero_ps(); 2];
+        let mask = _mm512_set1_epi32(0xffff_0000u32.cast_signed());
+        let upper = _mm512_loadu_si512(UPPER.as_ptr().cast());
+        for start in range.clone().step_by(BLOCK) {
+            let mut halves = [_mm512_setzero_ps(); 2];
+            for (half, (to, total)) in halves.iter_mut().zip(&mut totals).enumerate() {
+                let start_half = start + half * LANES;
+                let score = _mm512_load_ps(scores.add(start_half));
+                let weight = power(_mm512_fmsub_ps(score, scale, all));
+                let rounded = _mm512_add_epi32(_mm512_castps_si512(weight), _mm512_set1_epi32(0x8000));
+                *to = _mm512_castsi512_ps(_mm512_and_si512(rounded, mask));
+                if !whole(start) {
+                    *to = _mm512_maskz_mov_ps(lanes(start_half, seen), *to);
+                }
+                *total = _mm512_add_ps(*total, *to);
+            }
+            let [low, high] = halves.map(|half| _mm512_castps_si512(half));
+            _mm512_store_si512(weights.add(start).cast(), _mm512_permutex2var_epi16(low, upper, high));
+        }
+        let factor = if before == largest {
+            1.0
+        } else {
+            _mm512_cvtss_f32(power(_mm512_set1_ps((before - largest).max(-1e3)))) // before may be -∞
+        };
+        let total = _mm512_reduce_add_ps(_mm512_add_ps(totals[0], totals[1]));
+        sum.total[n] = sum.total[n] * factor + total;
+        sum.largest[n] = largest;
+        factor
     }
 }
 
@@ -304,7 +327,7 @@ static UPPER: [u16; BLOCK] = {
 /// NaN where x is NaN or infinite.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn power(x: __m512) -> __m512 {
+pub(super) fn power(x: __m512) -> __m512 {
     let whole = _mm512_roundscale_ps::<0>(x);
     let rest = _mm512_sub_ps(x, whole);
     // Taylor's series of e^(x · ln 2): |x| ≤ 1/2

@@ -1,0 +1,145 @@
+//! Attention, shared among threads: which of them takes what.
+#![allow(unsafe_code)]
+
+use std::cell::RefCell;
+
+use crate::{
+    Attention, Compute, Phase,
+    attention::{Buffers, MOST, Partial, QUERIES, Span, StripBuffers},
+    compute::{Base, PIECES, WORTH_SHARING},
+    table::Bf16Table,
+};
+
+/// Multiplications that are worth waking another thread for: attention waits for keys and values from afar.
+const WORTH_SHARING_MEMORY: usize = WORTH_SHARING / 16;
+
+thread_local! {
+    /// What attention works in.
+    static BUFFERS: RefCell<Buffers> = RefCell::new(Buffers::new());
+    static STRIP_BUFFERS: RefCell<StripBuffers> = RefCell::default();
+}
+
+impl Compute {
+    /// Attention of all lanes into `out`, shaped like the queries.
+    ///
+    /// # Panics
+    /// When the lengths do not fit each other, or a cache does not hold a lane's position.
+    pub fn attend(&self, job: &Attention<'_>, out: &mut [f32]) {
+        if job.lanes.is_empty() {
+            return;
+        }
+        job.check(out);
+        let base = Base(out.as_mut_ptr());
+        if let (Some(bf16), Phase::Prefill) = (&self.table.bf16, job.phase) {
+            self.attend_strips(bf16, job, &base);
+        } else {
+            self.attend_vectors(job, &base);
+        }
+    }
+
+    /// What is left to do for one span and head: weighted values by the sum of the weights.
+    fn finish(job: &Attention<'_>, (span, head): (Span, usize), sum: &Partial, out: &Base<f32>) {
+        let (_, dim, width) = job.shape();
+        for (n, (_, place)) in job.places(span, head).enumerate() {
+            let weigh = 1.0 / sum.total[n];
+            // SAFETY: the place lies within `out` (`check`), and each query belongs to one span and head.
+            let out = unsafe { std::slice::from_raw_parts_mut(out.at(place), dim) };
+            for (out, value) in out.iter_mut().zip(&sum.values[n * width..]) {
+                *out = value * weigh;
+            }
+        }
+    }
+
+    /// Many queries at a time, for which keys and values are made bfloat16.
+    fn attend_strips(&self, bf16: &Bf16Table, job: &Attention<'_>, out: &Base<f32>) {
+        let (heads, dim, width) = job.shape();
+        let spans = job.spans(job.striped(self.threads() * PIECES));
+        let one = |n: usize| {
+            let (span, head) = (spans[n / heads], n % heads);
+            STRIP_BUFFERS.with_borrow_mut(|buffers| {
+                buffers.fit((dim, width), span.count().div_ceil(MOST));
+                for segment in job.segments(span) {
+                    // SAFETY: `table_for` checked the instruction set; the buffers have what the tiles need.
+                    unsafe {
+                        (bf16.turn)(&job.stored(span, head, segment), buffers);
+                        for (strip, part) in span.parts(MOST).enumerate() {
+                            if job.segments(part).contains(&segment) {
+                                (bf16.attend)(&job.tile(part, head, segment), buffers, strip);
+                            }
+                        }
+                    }
+                }
+                for (part, sum) in span.parts(MOST).zip(&buffers.sums) {
+                    Self::finish(job, (part, head), sum, out);
+                }
+            });
+        };
+        let count = spans.len() * heads;
+        if job.work() < WORTH_SHARING_MEMORY {
+            (0..count).for_each(one);
+        } else {
+            self.pool.run(count, &one);
+        }
+    }
+
+    /// Up to twelve queries at a time.
+    fn attend_vectors(&self, job: &Attention<'_>, out: &Base<f32>) {
+        let ((heads, _, width), spans) = (job.shape(), job.spans(QUERIES));
+        let finish = |span: Span, head: usize, sum: &Partial| Self::finish(job, (span, head), sum, out);
+        // one segment of one span and head
+        let one = |span: Span, head: usize, segment: usize, scores: &mut [f32], out: &mut Partial| {
+            let tile = job.tile(span, head, segment);
+            // SAFETY: `table_for` checked the instruction set; the tile and the buffers have the table's lengths.
+            unsafe { (self.table.attend)(&tile, scores, out) };
+        };
+        let whole = |n: usize| {
+            let (span, head) = (spans[n / heads], n % heads);
+            BUFFERS.with_borrow_mut(|buffers| {
+                buffers.fit(width);
+                let Buffers { scores, sum, next } = buffers;
+                let mut segments = job.segments(span);
+                if let Some(first) = segments.next() {
+                    one(span, head, first, scores, sum);
+                }
+                for segment in segments {
+                    one(span, head, segment, scores, next);
+                    sum.join(next, span.count());
+                }
+                finish(span, head, sum);
+            });
+        };
+        let count = spans.len() * heads;
+        if job.work() < WORTH_SHARING_MEMORY || self.threads() == 1 {
+            return (0..count).for_each(whole);
+        }
+        let single = |span: &Span| job.segments(*span).len() == 1;
+        if count >= self.threads() * PIECES * 2 || spans.iter().all(single) {
+            return self.pool.run(count, &whole);
+        }
+        // few spans of several segments: segment by segment, joined afterwards
+        let pieces: Vec<_> = spans
+            .iter()
+            .flat_map(|span| (0..heads).map(move |head| (*span, head)))
+            .flat_map(|(span, head)| job.segments(span).map(move |segment| (span, head, segment)))
+            .collect();
+        let mut partials = vec![Partial::new(width); pieces.len()];
+        self.chunks(&mut partials, 1, |n, partial| {
+            let (span, head, segment) = pieces[n];
+            BUFFERS.with_borrow_mut(|buffers| {
+                buffers.fit(width);
+                one(span, head, segment, &mut buffers.scores, &mut partial[0]);
+            });
+        });
+        let mut parts = pieces.iter().zip(&partials).peekable();
+        while let Some(((span, head, _), first)) = parts.next() {
+            let mut sum = Partial::new(width);
+            sum.join(first, span.count());
+            while let Some((_, next)) =
+                parts.next_if(|((.., segment), _)| *segment > job.segments(*span).start)
+            {
+                sum.join(next, span.count());
+            }
+            finish(*span, *head, &sum);
+        }
+    }
+}
