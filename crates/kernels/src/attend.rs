@@ -122,7 +122,8 @@ impl Compute {
             .flat_map(|span| (0..heads).map(move |head| (*span, head)))
             .flat_map(|(span, head)| job.segments(span).map(move |segment| (span, head, segment)))
             .collect();
-        let mut partials = vec![Partial::new(width); pieces.len()];
+        let mut partials: Vec<_> =
+            pieces.iter().map(|(span, ..)| Partial::new(span.count(), width)).collect();
         self.chunks(&mut partials, 1, |n, partial| {
             let (span, head, segment) = pieces[n];
             BUFFERS.with_borrow_mut(|buffers| {
@@ -132,7 +133,7 @@ impl Compute {
         });
         let mut parts = pieces.iter().zip(&partials).peekable();
         while let Some(((span, head, _), first)) = parts.next() {
-            let mut sum = Partial::new(width);
+            let mut sum = Partial::new(span.count(), width);
             sum.join(first, span.count());
             while let Some((_, next)) =
                 parts.next_if(|((.., segment), _)| *segment > job.segments(*span).start)

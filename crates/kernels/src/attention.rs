@@ -235,40 +235,36 @@ pub(crate) struct Partial {
     pub(crate) largest: [f32; MOST],
     /// Σ e^(score − largest)
     pub(crate) total: [f32; MOST],
+    /// Values of a row.
+    width: usize,
     /// `[query][width]`: Σ e^(score − largest) · value
     pub(crate) values: Aligned<f32>,
 }
 
 impl Partial {
-    /// Of nothing yet.
-    pub(crate) fn new(width: usize) -> Self {
-        let mut new = Self { largest: [0.0; MOST], total: [0.0; MOST], values: Aligned::default() };
-        new.clear(width);
+    /// Of nothing yet, for some queries.
+    pub(crate) fn new(queries: usize, width: usize) -> Self {
+        let mut new = Self { largest: [0.0; MOST], total: [0.0; MOST], width, values: Aligned::default() };
+        new.begin(queries, width);
         new
     }
 
-    /// As [`Partial::clear`], with values left over from another.
-    pub(crate) fn begin(&mut self, width: usize) {
+    /// Of nothing again, but that the values are left over.
+    pub(crate) fn begin(&mut self, queries: usize, width: usize) {
         self.largest = [f32::NEG_INFINITY; MOST];
         self.total = [0.0; MOST];
-        self.values.resize(MOST * width, 0.0);
+        self.width = width;
+        self.values.resize(queries * width, 0.0);
     }
 
-    /// Whether its values are left over from another.
+    /// Whether there is nothing yet, so that its values may be left over.
     pub(crate) fn is_fresh(&self) -> bool {
         self.largest.iter().all(|largest| *largest == f32::NEG_INFINITY)
     }
 
-    pub(crate) fn clear(&mut self, width: usize) {
-        self.largest = [f32::NEG_INFINITY; MOST];
-        self.total = [0.0; MOST];
-        self.values.clear();
-        self.values.resize(MOST * width, 0.0);
-    }
-
     /// Adds what the next segment gave.
     pub(crate) fn join(&mut self, next: &Self, count: usize) {
-        let width = self.values.len() / MOST;
+        let width = self.width;
         for n in 0..count {
             if next.largest[n] == f32::NEG_INFINITY {
                 continue;
@@ -288,7 +284,7 @@ impl Partial {
 /// Buffers of one thread.
 #[derive(Debug)]
 pub(crate) struct Buffers {
-    /// `[MOST][SEGMENT]`
+    /// `[QUERIES][SEGMENT]`
     pub(crate) scores: Aligned<f32>,
     pub(crate) sum: Partial,
     pub(crate) next: Partial,
@@ -296,13 +292,13 @@ pub(crate) struct Buffers {
 
 impl Buffers {
     pub(crate) fn new() -> Self {
-        Self { scores: Aligned::default(), sum: Partial::new(0), next: Partial::new(0) }
+        Self { scores: Aligned::default(), sum: Partial::new(0, 0), next: Partial::new(0, 0) }
     }
 
     pub(crate) fn fit(&mut self, width: usize) {
-        self.scores.resize(MOST * SEGMENT, 0.0);
-        self.sum.clear(width);
-        self.next.clear(width);
+        self.scores.resize(QUERIES * SEGMENT, 0.0);
+        self.sum.begin(QUERIES, width);
+        self.next.begin(QUERIES, width);
     }
 }
 
@@ -330,7 +326,7 @@ impl StripBuffers {
         self.queries.resize(MOST * dim, 0);
         self.scores.resize(MOST * SEGMENT, 0.0);
         self.weights.resize(MOST * SEGMENT, 0);
-        self.sums.resize_with(strips.max(self.sums.len()), || Partial::new(width));
-        self.sums.iter_mut().take(strips).for_each(|sum| sum.begin(width));
+        self.sums.resize_with(strips.max(self.sums.len()), || Partial::new(MOST, width));
+        self.sums.iter_mut().take(strips).for_each(|sum| sum.begin(MOST, width));
     }
 }

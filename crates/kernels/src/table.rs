@@ -44,7 +44,7 @@ pub(crate) struct Table {
     /// 16-bit floats, as bits, for keys and values; equal lengths. What is too large for them becomes the largest, for an infinity
     /// would reach positions that do not see it; what is no number stays none.
     pub(crate) halve: unsafe fn(x: &[f32], out: &mut [u16]),
-    /// Attention of one tile to one segment; `scores` is scratch for `[MOST][SEGMENT]`, `out` has a row a query.
+    /// Attention of one tile to one segment; `scores` is scratch for `[QUERIES][SEGMENT]`, `out` has a row a query.
     pub(crate) attend: unsafe fn(&Tile<'_>, scores: &mut [f32], out: &mut Partial),
 }
 
