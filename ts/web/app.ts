@@ -70,9 +70,12 @@ export class App {
     }
   }
 
-  /** One connection that breaks, as one does that the server had just let go, is not yet a server that is gone. */
+  /**
+   * A connection that breaks, as one does that the server had just let go, is not yet a server that is gone; a browser
+   * keeps up to six of them.
+   */
   private async serverState(): Promise<UiState> {
-    for (let left = 2; ; left -= 1) {
+    for (let left = 6; ; left -= 1) {
       try {
         return await fetchState();
       } catch (error) {

@@ -81,6 +81,7 @@ impl Backend for Cpu {
             held: Vec::new(),
             prompt: 0,
             rereading: None,
+            context_length: self.context_length,
             batcher: Arc::clone(&self.batcher),
             acquired: false,
         })
@@ -101,6 +102,7 @@ struct CpuCache {
     /// So many of them are a prompt's, the others a reply's.
     prompt: usize,
     rereading: Option<Rereading>,
+    context_length: usize,
     acquired: bool,
 }
 
@@ -198,8 +200,11 @@ impl Cache for CpuCache {
         }
     }
 
+    /// Waits for nobody: JavaScript's own thread calls this.
     fn clear(&mut self) {
-        self.settle();
+        if self.rereading.take().is_some() {
+            self.sequence = Some(self.batcher.model().sequence(self.context_length));
+        }
         self.keep(0);
     }
 }
