@@ -126,10 +126,16 @@ impl Attention<'_> {
 
     /// Segments that a span's queries see.
     pub(crate) fn segments(&self, span: Span) -> Range<usize> {
+        let seen = self.seen_by(span);
+        seen.start / SEGMENT..seen.end.div_ceil(SEGMENT)
+    }
+
+    /// Positions that a span's queries see.
+    fn seen_by(&self, span: Span) -> Range<usize> {
         let group = self.group();
         let first = self.seen(self.lanes[span.lane + span.first / group]);
         let last = self.seen(self.lanes[span.lane + (span.first + span.count - 1) / group]);
-        first.start / SEGMENT..last.end.div_ceil(SEGMENT)
+        first.start..last.end
     }
 
     /// The lane of each query of a span, and where its values begin, in `queries` as in the output.
@@ -146,15 +152,8 @@ impl Attention<'_> {
     /// Keys and values of one segment, as far as a span's queries see them.
     pub(crate) fn stored(&self, span: Span, head: usize, segment: usize) -> Stored<'_> {
         let (keys, values) = self.caches[self.lanes[span.lane].sequence].head(segment, self.layer, head);
-        let group = self.group();
-        let first = self.seen(self.lanes[span.lane + span.first / group]);
-        let last = self.seen(self.lanes[span.lane + (span.first + span.count - 1) / group]);
-        Stored {
-            keys,
-            values,
-            dim: self.shape().1,
-            range: local(first.start, segment)..local(last.end, segment),
-        }
+        let (dim, seen) = (self.shape().1, self.seen_by(span));
+        Stored { keys, values, dim, range: local(seen.start, segment)..local(seen.end, segment) }
     }
 
     /// A span in one segment.
@@ -220,7 +219,7 @@ pub(crate) struct Tile<'a> {
 }
 
 impl Tile<'_> {
-    /// The first and one past the last position that any of its queries from `first` to `last` sees; 0 and 0 where there are none.
+    /// From the first to the last position that any of some of its queries sees; empty where there are none.
     pub(crate) fn range(&self, queries: Range<usize>) -> Range<usize> {
         let seen = self.seen[queries].iter().filter(|(from, to)| from < to);
         let low = seen.clone().map(|seen| seen.0).min().unwrap_or(0);

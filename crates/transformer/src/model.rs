@@ -168,6 +168,11 @@ impl Model {
         self.compute.has_phases() && self.weights.blocks.iter().all(|block| block.q.kind() != Kind::F32)
     }
 
+    /// How tokens of `phase` are computed.
+    fn phase(&self, phase: Phase) -> Phase {
+        if self.has_phases() { phase } else { Phase::Decode }
+    }
+
     /// As [`Model::forward`], with the logits of every position: `[tokens, vocab_size]`.
     ///
     /// # Errors
@@ -202,10 +207,9 @@ impl Model {
                 Output::Logits(values) => Output::Logits(values),
                 Output::States(values) => Output::States(values),
             };
-            // memory that is refused later would leave the other phase's sequences changed
             part.sequence.reserve(tokens)?;
             let slice = Slice { sequence: part.sequence, input, range: 0..tokens, output };
-            slices[usize::from(self.has_phases() && part.phase == Phase::Decode)].push(slice);
+            slices[self.phase(part.phase) as usize].push(slice);
         }
         for (mut slices, phase) in slices.into_iter().zip([Phase::Prefill, Phase::Decode]) {
             if !slices.is_empty() {
@@ -229,6 +233,8 @@ impl Model {
         if logits.len() != wanted * vocab_size {
             return Err(ForwardError::OutputLength { len: logits.len(), expected: wanted * vocab_size });
         }
+        let phase = self.phase(phase);
+        sequence.reserve(tokens)?;
         for start in (0..tokens).step_by(BATCH) {
             let range = start..tokens.min(start + BATCH);
             // the wanted positions that lie in this batch
@@ -240,7 +246,8 @@ impl Model {
         Ok(())
     }
 
-    /// Runs checked pieces of input through the blocks together.
+    /// Runs pieces of input through the blocks together, all checks made and all memory there, lest a part of them changes its
+    /// sequence.
     fn slices(&self, slices: &mut [Slice<'_>], phase: Phase) -> Result<(), ForwardError> {
         let Config { embedding_dim, .. } = self.config;
         let tokens = slices.iter().map(|slice| slice.range.len()).sum();
@@ -250,7 +257,6 @@ impl Model {
         let (mut lanes, mut wanted, mut at) = (Vec::with_capacity(tokens), Vec::new(), 0);
         for (n, slice) in slices.iter_mut().enumerate() {
             let len = slice.range.len();
-            slice.sequence.reserve(len)?;
             let rows = at * embedding_dim..(at + len) * embedding_dim;
             self.embed(slice.input, slice.range.clone(), &mut scratch.x[rows])?;
             let start = slice.sequence.len();
@@ -263,7 +269,7 @@ impl Model {
             weights: &self.weights,
             rope: &self.rope,
             compute: &self.compute,
-            phase: if self.has_phases() { phase } else { Phase::Decode },
+            phase,
         };
         {
             let capacities: Vec<_> = slices.iter().map(|slice| slice.sequence.capacity()).collect();

@@ -22,15 +22,16 @@ pub(super) type V = Avx512<true, true>;
 pub(super) struct Sums(pub(super) [[i32; ROWS]; TOKENS]);
 
 /// The unit for tiles, made ready for products of `columns` columns, until dropped.
-pub(super) struct Unit(());
+pub(super) struct Unit(Registers);
 
 impl Unit {
     /// # Safety
     /// The machine has AMX; `columns` is 16 or 32; the thread has no other unit.
     pub(super) unsafe fn configured(columns: usize) -> Self {
+        let mut registers = Registers::IDLE;
         // SAFETY: handed on from the caller.
-        unsafe { configure(&[(TOKENS, LINE), (TOKENS, columns), (columns / 4, LINE)]) };
-        Self(())
+        unsafe { registers.configure(&[(TOKENS, LINE), (TOKENS, columns), (columns / 4, LINE)]) };
+        Self(registers)
     }
 
     /// `sums = codes · weights`: sixteen tokens, whose codes lie a block apart, with the quads of sixteen rows.
@@ -58,34 +59,44 @@ impl Unit {
     }
 }
 
-impl Drop for Unit {
-    fn drop(&mut self) {
-        // SAFETY: they were configured, and nobody else uses them.
-        unsafe { asm!("tilerelease", options(nostack, preserves_flags, nomem)) };
+/// The thread's registers, given back when this is dropped.
+pub(super) struct Registers(());
+
+impl Registers {
+    /// Not ready for anything yet.
+    pub(super) const IDLE: Self = Self(());
+
+    /// Makes them ready, each for so many lines of so many bytes; what they hold is lost.
+    ///
+    /// # Safety
+    /// The machine has AMX, and nobody else uses the thread's registers.
+    pub(super) unsafe fn configure(&mut self, shapes: &[(usize, usize)]) {
+        // palette 1, as Intel's manual lays it out (volume 1, chapter 18)
+        #[repr(C, align(64))]
+        struct Config {
+            palette: u8,
+            start_row: u8,
+            reserved: [u8; 14],
+            line_bytes: [u16; 16],
+            lines: [u8; 16],
+        }
+        let mut config =
+            Config { palette: 1, start_row: 0, reserved: [0; 14], line_bytes: [0; 16], lines: [0; 16] };
+        for (tile, (lines, bytes)) in shapes.iter().enumerate() {
+            (config.lines[tile], config.line_bytes[tile]) = (*lines as u8, *bytes as u16);
+        }
+        // SAFETY: 64 bytes that are a configuration.
+        unsafe {
+            asm!("ldtilecfg [{}]", in(reg) &raw const config, options(nostack, preserves_flags, readonly))
+        };
     }
 }
 
-/// Makes registers ready, each for so many lines of so many bytes; what they hold is lost.
-///
-/// # Safety
-/// The machine has AMX, and nobody else uses the thread's registers.
-pub(super) unsafe fn configure(shapes: &[(usize, usize)]) {
-    // palette 1, as Intel's manual lays it out (volume 1, chapter 18)
-    #[repr(C, align(64))]
-    struct Config {
-        palette: u8,
-        start_row: u8,
-        reserved: [u8; 14],
-        line_bytes: [u16; 16],
-        lines: [u8; 16],
+impl Drop for Registers {
+    fn drop(&mut self) {
+        // SAFETY: nobody else uses them.
+        unsafe { asm!("tilerelease", options(nostack, preserves_flags, nomem)) };
     }
-    let mut config =
-        Config { palette: 1, start_row: 0, reserved: [0; 14], line_bytes: [0; 16], lines: [0; 16] };
-    for (tile, (lines, bytes)) in shapes.iter().enumerate() {
-        (config.lines[tile], config.line_bytes[tile]) = (*lines as u8, *bytes as u16);
-    }
-    // SAFETY: 64 bytes that are a configuration.
-    unsafe { asm!("ldtilecfg [{}]", in(reg) &raw const config, options(nostack, preserves_flags, readonly)) };
 }
 
 /// Reads a register's lines, some bytes apart.

@@ -47,7 +47,7 @@ unsafe fn part<V: Vector, const N: usize>(
     out: &mut Partial,
 ) {
     let seen = &tile.seen[first..first + N];
-    let (low, high) = (tile.range(first..first + N).start, tile.range(first..first + N).end);
+    let std::ops::Range { start: low, end: high } = tile.range(first..first + N);
     let width = tile.dim.next_multiple_of(LANES);
     let mut queries = [std::ptr::null(); N];
     for n in 0..N {

@@ -11,14 +11,13 @@ use std::{
 };
 
 use super::{
-    amx::{LINE, TOKENS, V, configure, dot, read, write, zero},
-    strips::power,
+    amx::{LINE, Registers, TOKENS, V, dot, read, write, zero},
     unpack::{Weights, unpack},
-    vector::{LANES, prefetch_ahead, prefetch_far},
+    vector::{prefetch_ahead, prefetch_far},
 };
 use crate::{
-    Activations, Aligned, BLOCK, Packed,
-    activations::{Place, STRIP, STRIP_BLOCK},
+    Activations, Aligned, Packed,
+    activations::{STRIP, STRIP_BLOCK},
     packed::{Kind, ROWS},
     table::Out,
 };
@@ -37,6 +36,7 @@ thread_local! {
 /// Registers for one or two strips of tokens, until dropped: 0 to 3 hold sums, of the first group with both strips, then of the
 /// second group; 4 and 5 tokens of the strips, 6 and 7 weights of the groups.
 struct Unit {
+    registers: Registers,
     lens: [usize; 2],
 }
 
@@ -86,7 +86,7 @@ impl Ahead {
 
 impl Unit {
     /// Not ready for anything yet.
-    const IDLE: Self = Self { lens: [0, 0] };
+    const IDLE: Self = Self { registers: Registers::IDLE, lens: [0, 0] };
 
     /// Makes it ready for strips of these lengths.
     ///
@@ -95,8 +95,9 @@ impl Unit {
     unsafe fn fit(&mut self, lens: [usize; 2]) {
         if self.lens != lens {
             let [first, second] = lens.map(|len| (len, if len > 0 { LINE } else { 0 }));
-            // SAFETY: handed on from the caller; one configuration takes the place of the other.
-            unsafe { configure(&[first, second, first, second, first, second, (ROWS, LINE), (ROWS, LINE)]) };
+            let shapes = [first, second, first, second, first, second, (ROWS, LINE), (ROWS, LINE)];
+            // SAFETY: handed on from the caller.
+            unsafe { self.registers.configure(&shapes) };
             self.lens = lens;
         }
     }
@@ -163,63 +164,6 @@ impl Unit {
             if G == 2 && S == 2 {
                 write!("tmm3", to(1, 1), apart);
             }
-        }
-    }
-}
-
-impl Drop for Unit {
-    fn drop(&mut self) {
-        // SAFETY: nobody else uses the registers.
-        unsafe { asm!("tilerelease", options(nostack, preserves_flags, nomem)) };
-    }
-}
-
-/// A row of activations, rounded to bfloat16.
-///
-/// # Safety
-/// As `Bf16Table` says, on a machine that has AMX.
-#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512bf16")]
-pub(super) unsafe fn round(values: &[f32], place: &Place) {
-    let blocks = values.as_chunks::<BLOCK>();
-    // SAFETY: 32 floats become 32 halves of them; the place is the caller's.
-    unsafe {
-        let one = |n: usize, block: *const f32| {
-            let low = _mm512_loadu_ps(block);
-            let high = _mm512_loadu_ps(block.add(BLOCK / 2));
-            let halves: __m512i = std::mem::transmute(_mm512_cvtne2ps_pbh(high, low));
-            _mm512_storeu_si512(place.bf16(n).cast(), halves);
-        };
-        for (n, block) in blocks.0.iter().enumerate() {
-            one(n, block.as_ptr());
-        }
-        if !blocks.1.is_empty() {
-            let mut padded = [0.0; BLOCK];
-            padded[..blocks.1.len()].copy_from_slice(blocks.1);
-            one(blocks.0.len(), padded.as_ptr());
-        }
-    }
-}
-
-/// `out = silu(gate) · up` to a part in 50,000.
-///
-/// # Safety
-/// The machine has AMX; the lengths are equal.
-#[target_feature(enable = "avx512f,avx512bw")]
-pub(super) unsafe fn swiglu(gate: &[f32], up: &[f32], out: &mut [f32]) {
-    for at in (0..out.len()).step_by(LANES) {
-        let lanes = (0xffff_u32 >> (LANES - LANES.min(out.len() - at))) as u16;
-        // SAFETY: there are so many values.
-        unsafe {
-            let x = _mm512_maskz_loadu_ps(lanes, gate.as_ptr().add(at));
-            let up = _mm512_maskz_loadu_ps(lanes, up.as_ptr().add(at));
-            // 2^100 is as good as infinity, and has a reciprocal
-            let exponent = _mm512_mul_ps(x, _mm512_set1_ps(-std::f32::consts::LOG2_E));
-            let one = _mm512_set1_ps(1.0);
-            let divisor = _mm512_add_ps(one, power(_mm512_min_ps(exponent, _mm512_set1_ps(100.0))));
-            let near = _mm512_rcp14_ps(divisor);
-            let nearer = _mm512_fmadd_ps(near, _mm512_fnmadd_ps(divisor, near, one), near);
-            let silu = _mm512_mul_ps(x, nearer);
-            _mm512_mask_storeu_ps(out.as_mut_ptr().add(at), lanes, _mm512_mul_ps(silu, up));
         }
     }
 }

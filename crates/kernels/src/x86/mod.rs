@@ -6,6 +6,7 @@ mod attend;
 mod avx2;
 mod avx512;
 mod bf16;
+mod bf16_rows;
 mod dots;
 mod linear;
 mod quantise;
@@ -98,9 +99,9 @@ pub(crate) static AMX: Table = Table {
     isa: Isa::Amx,
     tiling: Tiling { lens: &[amx::TOKENS, 12, 8, 4, 2, 1], rows_from: amx::TOKENS },
     bf16: Some(Bf16Table {
-        round: bf16::round,
+        round: bf16_rows::round,
         linear: bf16::linear,
-        swiglu: bf16::swiglu,
+        swiglu: bf16_rows::swiglu,
         turn: strips::turn,
         attend: strips::attend,
     }),

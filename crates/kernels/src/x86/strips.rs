@@ -9,7 +9,8 @@ use std::{
 };
 
 use super::{
-    amx::{LINE, configure, dot, read, write, zero},
+    amx::{LINE, Registers, dot, read, write, zero},
+    bf16_rows::{lanes, nearest, power},
     unpack::pairs,
     vector::LANES,
 };
@@ -23,16 +24,17 @@ use crate::{
 const VALUES: usize = BLOCK * LANES;
 
 /// Made ready for tiles of `queries` lines, until dropped: registers 0 to 3 are sums, 4 queries or weights, 5 and 6 keys or values.
-struct Unit;
+struct Unit(Registers);
 
 impl Unit {
     /// # Safety
     /// The machine has AMX, and nobody else uses the thread's registers.
     unsafe fn configured(queries: usize) -> Self {
         let ours = (queries, LINE);
+        let mut registers = Registers::IDLE;
         // SAFETY: handed on from the caller.
-        unsafe { configure(&[ours, ours, ours, ours, ours, (16, LINE), (16, LINE)]) };
-        Self
+        unsafe { registers.configure(&[ours, ours, ours, ours, ours, (16, LINE), (16, LINE)]) };
+        Self(registers)
     }
 
     /// `out[query][16 · n ..] (+)= Σ a[query][32 · c ..] · b[n][c]` for `N` (1, 2 or 4) times sixteen columns and some chunks `c`.
@@ -114,13 +116,6 @@ impl Unit {
     }
 }
 
-impl Drop for Unit {
-    fn drop(&mut self) {
-        // SAFETY: nobody else uses the registers.
-        unsafe { asm!("tilerelease", options(nostack, preserves_flags, nomem)) };
-    }
-}
-
 /// The positions of a range, and as many as make them whole blocks.
 fn whole(range: &Range<usize>) -> Range<usize> {
     range.start / BLOCK * BLOCK..range.end.next_multiple_of(BLOCK)
@@ -189,8 +184,11 @@ pub(super) unsafe fn attend(tile: &Tile<'_>, buffers: &mut StripBuffers, n: usiz
     let sum = &mut sums[n];
     assert!(scores.len() >= MOST * SEGMENT && weights.len() >= MOST * SEGMENT);
     assert!(queries.len() >= MOST * chunks * BLOCK && sum.values.len() >= MOST * width);
-    for (n, at) in tile.at[..tile.count].iter().enumerate() {
-        rounded(&tile.queries[*at..][..dim], &mut queries[n * chunks * BLOCK..][..chunks * BLOCK]);
+    for (at, to) in tile.at[..tile.count].iter().zip(queries.chunks_exact_mut(chunks * BLOCK)) {
+        for (block, to) in tile.queries[*at..][..dim].chunks(BLOCK).zip(to.chunks_exact_mut(BLOCK)) {
+            // SAFETY: a block.
+            unsafe { nearest(block, to.as_mut_ptr()) };
+        }
     }
     // SAFETY: `turn` has filled the buffers for these positions; all have the lengths that the layouts say.
     unsafe {
@@ -224,28 +222,6 @@ pub(super) unsafe fn attend(tile: &Tile<'_>, buffers: &mut StripBuffers, n: usiz
             width / LANES,
         );
     }
-}
-
-/// A query, rounded and padded with zeros.
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
-fn rounded(query: &[f32], to: &mut [u16]) {
-    for (values, to) in query.chunks(BLOCK).zip(to.chunks_exact_mut(BLOCK)) {
-        let mut padded = [0.0; BLOCK];
-        padded[..values.len()].copy_from_slice(values);
-        // SAFETY: 32 floats become 32 halves of them.
-        unsafe {
-            let [low, high] = [0, LANES].map(|at| _mm512_loadu_ps(padded.as_ptr().add(at)));
-            let halves: __m512i = std::mem::transmute(_mm512_cvtne2ps_pbh(high, low));
-            _mm512_storeu_si512(to.as_mut_ptr().cast(), halves);
-        }
-    }
-}
-
-/// Lanes of the sixteen positions from `start` on that are `seen`.
-#[inline]
-fn lanes(start: usize, (from, to): (usize, usize)) -> u16 {
-    let below = |position: usize| ((1u32 << position.saturating_sub(start).min(LANES)) - 1) as u16;
-    below(to) & !below(from)
 }
 
 /// Makes a query's scores of a range weights, 2^(scale · log₂e · (score − largest)); gives the factor that brings what it has so
@@ -322,18 +298,3 @@ static UPPER: [u16; BLOCK] = {
     }
     upper
 };
-
-/// 2^x to a part in 50,000, which is more than bfloat16 holds: a polynomial for what is left of x beside its nearest whole number.
-/// NaN where x is NaN or infinite.
-#[inline]
-#[target_feature(enable = "avx512f")]
-pub(super) fn power(x: __m512) -> __m512 {
-    let whole = _mm512_roundscale_ps::<0>(x);
-    let rest = _mm512_sub_ps(x, whole);
-    // Taylor's series of e^(x · ln 2): |x| ≤ 1/2
-    let mut y = _mm512_set1_ps(0.009_618_129);
-    for term in [0.055_504_11, 0.240_226_5, std::f32::consts::LN_2, 1.0] {
-        y = _mm512_fmadd_ps(y, rest, _mm512_set1_ps(term));
-    }
-    _mm512_scalef_ps(y, whole)
-}
