@@ -121,6 +121,11 @@ impl Needs {
         }
         needs
     }
+
+    /// Nothing but bfloat16.
+    pub(crate) fn is_only_bf16(self) -> bool {
+        self.bf16 && !self.codes && !self.floats
+    }
 }
 
 /// Tokens that the kernels take together.
@@ -275,10 +280,29 @@ impl Places {
             codes: self.codes.wrapping_add(at * BLOCK + token_bytes * within),
             quad_bytes,
             facts: self.facts.wrapping_add(at * self.facts_len + within),
-            bf16: self.bf16.wrapping_add(token / STRIP * self.blocks * STRIP_BLOCK + token % STRIP * BLOCK),
+            bf16: self.bf16_of(token),
             len,
             facts_len: self.facts_len,
         }
+    }
+
+    /// Where the bfloat16 of a token's first block go; dangling where there are none.
+    fn bf16_of(&self, token: usize) -> *mut u16 {
+        self.bf16.wrapping_add(token / STRIP * self.strip_len() + token % STRIP * BLOCK)
+    }
+
+    /// Where those of one of its blocks go.
+    ///
+    /// # Safety
+    /// There are bfloat16, and nobody else writes what the caller writes.
+    pub(crate) unsafe fn bf16(&self, token: usize, block: usize) -> *mut u16 {
+        assert!(token < self.tokens && block < self.blocks);
+        self.bf16_of(token).wrapping_add(block * STRIP_BLOCK)
+    }
+
+    /// bfloat16 from a strip to the next.
+    pub(crate) fn strip_len(&self) -> usize {
+        self.blocks * STRIP_BLOCK
     }
 }
 

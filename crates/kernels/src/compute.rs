@@ -320,6 +320,42 @@ impl Compute {
         unsafe { swiglu(gate, up, out) };
     }
 
+    /// Makes `silu(gate · x) · (up · x)` the input of products with weights of `kinds` in a pass of `phase`. The products
+    /// themselves go to the buffers, where they are kept at all.
+    ///
+    /// # Panics
+    /// When a shape does not fit, or when `x` was activated for weights of other kinds.
+    pub fn gated(
+        &self,
+        out: &mut Activations,
+        (kinds, phase): (&[Kind], Phase),
+        [gate, up]: [&Packed; 2],
+        x: &Activations,
+        [gates, ups]: &mut [Aligned<f32>; 2],
+    ) {
+        let (tokens, width) = (x.tokens(), gate.rows);
+        assert_eq!(up.rows, width, "gate and up differ in rows");
+        let needs = Needs::of(kinds, self.has_phases() && phase == Phase::Prefill);
+        if let Some(bf16) = &self.table.bf16
+            && needs.is_only_bf16()
+            && [gate, up].iter().all(|weights| weights.cols == x.cols && x.is_bf16_for(weights.kind))
+        {
+            out.reset((tokens, width), self.table.tiling, needs);
+            let (blocks, places) = (out.blocks(), out.places());
+            // SAFETY: `table_for` checked the instruction set; shapes and kinds fit, and parts are disjoint blocks.
+            self.shared(blocks, PIECES, |part| unsafe { (bf16.gated)([gate, up], part, x, &places) });
+            return;
+        }
+        gates.resize(tokens * width, 0.0);
+        ups.resize(tokens * width, 0.0);
+        let product = |weights, out| Linear { weights, out, add: false };
+        self.linear(&mut [product(gate, gates), product(up, ups)], x);
+        self.activate(out, (tokens, width), (kinds, phase), |token, row| {
+            let at = token * width..(token + 1) * width;
+            self.swiglu(phase, &gates[at.clone()], &ups[at], row);
+        });
+    }
+
     /// Stores keys and values (`[lanes][kv_heads · head_dim]`) of one position a lane in one layer; `ready(n, keys)` may
     /// change those of lane `n` first, on any of the threads. The caches have room for the positions.
     ///

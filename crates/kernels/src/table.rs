@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::{
     Activations, Isa, Packed,
-    activations::{Place, Tiling},
+    activations::{Place, Places, Tiling},
     attention::{Partial, Stored, StripBuffers, Tile},
     scalar,
 };
@@ -59,6 +59,8 @@ pub(crate) struct Bf16Table {
     pub(crate) linear: unsafe fn(&Packed, Range<usize>, &Activations, Out),
     /// As [`Table::swiglu`], for what becomes bfloat16.
     pub(crate) swiglu: unsafe fn(&[f32], &[f32], &mut [f32]),
+    /// `silu(gate · x) · (up · x)`: some blocks of all tokens. Both matrices have the same shape, and meet bfloat16.
+    pub(crate) gated: unsafe fn([&Packed; 2], Range<usize>, &Activations, &Places),
     /// Keys and values made bfloat16 in the buffers, which are fit for them.
     pub(crate) turn: unsafe fn(&Stored<'_>, &mut StripBuffers),
     /// Adds what those give to the n-th of the sums. The tile is one of up to sixteen queries, of the same segment and head.

@@ -310,6 +310,61 @@ fn norms_and_activations_are_what_the_formula_says_at_every_length_and_alignment
 }
 
 #[test]
+fn gated_products_are_what_their_parts_give_for_every_shape() {
+    let mut noise = Noise(23);
+    let formats = [Format::Q4_0, Format::Q4_1, Format::Q8_0, Format::Q6K, Format::F16, Format::F32];
+    for threads in [1, 3] {
+        for (machine, phase) in phases(&machines(threads)) {
+            for (n, width) in (1..=67).chain([96, 112, 1536]).enumerate() {
+                let (cols, tokens) = ([256, 2304][n % 2], [1 + n % 50, 300][usize::from(width == 112)]);
+                let x = noise.floats(tokens * cols);
+                let mut pack = |n: usize| {
+                    let format = formats[n % formats.len()];
+                    let bytes = weights(&mut noise, format, width * cols);
+                    let matrix = Matrix::new(format, width, cols, &bytes).expect("as many bytes");
+                    machine.pack(&matrix, &mut Arena::default()).expect("memory")
+                };
+                let (gate, up) = (pack(n), pack(n + n / 7));
+                let codes = Layout { nibbles: n % 2 == 0, halves: false, minima: false, wide: true };
+                let fill = |row: usize, out: &mut RowCodes| {
+                    out.codes.iter_mut().enumerate().for_each(|(n, code)| *code = ((row + n) % 15) as i8 - 7);
+                    out.scales.fill(0.25);
+                };
+                let down = machine.pack_rows(codes, 5, width, &mut Arena::default(), fill).expect("memory");
+
+                let kinds = [down.kind()];
+                let kinds = (&kinds[..], phase);
+                let input = activate(machine, phase, &[&gate, &up], &x);
+                let mut parts = [&gate, &up].map(|weights| (weights, vec![f32::NAN; tokens * width]));
+                let mut jobs: Vec<_> =
+                    parts.iter_mut().map(|(weights, out)| Linear { weights, out, add: false }).collect();
+                machine.linear(&mut jobs, &input);
+                let mut want = Activations::default();
+                machine.activate(&mut want, (tokens, width), kinds, |token, row| {
+                    let at = token * width..(token + 1) * width;
+                    machine.swiglu(phase, &parts[0].1[at.clone()], &parts[1].1[at], row);
+                });
+                // what is left over from another batch must not matter
+                let mut got = activate(machine, phase, &[&down], &vec![f32::NAN; 320 * width]);
+                machine.gated(&mut got, kinds, [&gate, &up], &input, &mut Default::default());
+                let [got, want] = [&got, &want].map(|x| {
+                    let mut out = vec![f32::NAN; tokens * 5];
+                    machine.linear(&mut [Linear { weights: &down, out: &mut out, add: false }], x);
+                    out.iter().map(|value| value.to_bits()).collect::<Vec<_>>()
+                });
+                assert!(
+                    got == want,
+                    "{width} of {cols}, {tokens} tokens, {}, {phase:?}, {threads} threads, {:?} {:?}",
+                    machine.isa(),
+                    gate.kind(),
+                    up.kind()
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn products_are_what_the_formula_says_at_every_length_and_alignment() {
     let machines = machines(1);
     let mut noise = Noise(11);
@@ -345,17 +400,17 @@ fn products_are_what_the_formula_says_at_every_length_and_alignment() {
                 let rounds = rounds(machine, phase, format);
                 let x = if format.is_quantised() && !rounds { rounded(machine, &x, cols) } else { x.clone() };
                 let want = if rounds {
-                    let nearest = |v: &f32| bf16::from_f32(*v).to_f32();
-                    // codes are unpacked where they are needed: a tie is rounded up there
-                    let up = |v: &f32| f32::from_bits((v.to_bits() + 0x8000) & 0xffff_0000);
-                    let row = |n| -> Vec<f32> {
-                        let row = row(n);
-                        if format.is_quantised() {
-                            row.iter().map(up).collect()
-                        } else {
-                            row.iter().map(nearest).collect()
+                    let rounded = as_multiplied(machine, phase, weights);
+                    for (n, row) in (0..rows).map(row).enumerate() {
+                        let largest = row.iter().fold(0.0f32, |most, w| most.max(w.abs()));
+                        for (got, want) in rounded[n * cols..].iter().zip(&row) {
+                            // half of the last of eight bits, and what a scale and a minimum of different size leave
+                            let most = want.abs() / 255.0 + largest / 8192.0;
+                            assert!((got - want).abs() <= most, "{case}: {got} for {want}");
                         }
-                    };
+                    }
+                    let nearest = |v: &f32| bf16::from_f32(*v).to_f32();
+                    let row = |n: usize| rounded[n * cols..][..cols].to_vec();
                     naive(&row, &x.iter().map(nearest).collect::<Vec<_>>())
                 } else {
                     naive(&row, &x)
@@ -383,6 +438,14 @@ fn products_are_what_the_formula_says_at_every_length_and_alignment() {
             }
         }
     }
+}
+
+/// The weights that products meet, row by row: they are what unit columns give.
+fn as_multiplied(machine: &Compute, phase: Phase, weights: Matrix<'_>) -> Vec<f32> {
+    let (rows, cols) = (weights.rows(), weights.cols());
+    let unit = |n: usize| f32::from(n / cols == n % cols);
+    let columns = product(machine, phase, weights, &(0..cols * cols).map(unit).collect::<Vec<_>>());
+    (0..rows * cols).map(|n| columns[n % cols * rows + n / cols]).collect()
 }
 
 /// The values that `x` becomes when it is quantised, which quantise to themselves: the products of unit rows.

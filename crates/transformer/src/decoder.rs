@@ -31,13 +31,13 @@ pub(crate) struct Scratch {
     v: Aligned<f32>,
     /// `[tokens, q_dim]`: what attention gives.
     attended: Aligned<f32>,
-    /// `[tokens, ff_dim]`
-    gate: Aligned<f32>,
-    /// `[tokens, ff_dim]`
-    up: Aligned<f32>,
+    /// `[tokens, ff_dim]`: products with gate and up, where they are kept.
+    gated: [Aligned<f32>; 2],
     /// `[tokens][rope_dim / 2]`
     angles: Vec<Vec<[f32; 2]>>,
     activations: Activations,
+    /// What the feed-forward network's last product takes.
+    hidden: Activations,
     /// `[rows, vocab_size]` of several sequences.
     pub(crate) logits: Aligned<f32>,
 }
@@ -50,8 +50,6 @@ impl Scratch {
         self.k.resize(tokens * config.kv_dim(), 0.0);
         self.v.resize(tokens * config.kv_dim(), 0.0);
         self.attended.resize(tokens * config.q_dim(), 0.0);
-        self.gate.resize(tokens * config.ff_dim, 0.0);
-        self.up.resize(tokens * config.ff_dim, 0.0);
         self.angles.resize(tokens, Vec::new());
     }
 
@@ -66,8 +64,6 @@ impl Scratch {
         self.angles.truncate(rows.len());
         self.q.truncate(rows.len() * config.q_dim());
         self.attended.truncate(rows.len() * config.q_dim());
-        self.gate.truncate(rows.len() * config.ff_dim);
-        self.up.truncate(rows.len() * config.ff_dim);
     }
 }
 
@@ -205,21 +201,12 @@ impl Decoder<'_> {
     }
 
     fn feed_forward(&self, layer: usize, block: &Block, s: &mut Scratch) {
-        self.normed(&s.x, &block.ff_norm, &[&block.gate, &block.up], &mut s.activations);
-        let products = [(&block.gate, &mut s.gate[..]), (&block.up, &mut s.up)];
-        self.product(&s.activations, products, &[&block.down]);
-        let (gate, up, width) = (&s.gate, &s.up, self.config.ff_dim);
-        let kinds = [block.down.kind()];
-        self.compute.activate(
-            &mut s.activations,
-            (s.angles.len(), width),
-            (&kinds, self.phase),
-            |token, row| {
-                let at = token * width..(token + 1) * width;
-                self.compute.swiglu(self.phase, &gate[at.clone()], &up[at], row);
-            },
-        );
-        self.add_product(&s.activations, &block.down, &mut s.x, &self.inputs(layer + 1));
+        let Block { gate, up, down, .. } = block;
+        self.normed(&s.x, &block.ff_norm, &[gate, up], &mut s.activations);
+        self.compute.expect(&[down]);
+        let next = (&[down.kind()][..], self.phase);
+        self.compute.gated(&mut s.hidden, next, [gate, up], &s.activations, &mut s.gated);
+        self.add_product(&s.hidden, down, &mut s.x, &self.inputs(layer + 1));
     }
 
     /// What block `layer` reads first; after the last block it is the head.

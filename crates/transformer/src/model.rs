@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Positions that go through the blocks together: bounds the buffers of a pass. Whole tiles, an even number of them.
-const BATCH: usize = 288;
+const BATCH: usize = 256;
 
 /// How to run a model.
 #[derive(Clone, Debug, Default)]

@@ -4,169 +4,22 @@
 //! TDPBF16PS): so are the bits, however a batch is cut. Weights of bfloat16 are tiles as they lie in memory, codes are
 //! [unpacked](super::unpack) part by part.
 
-use std::{
-    arch::{asm, x86_64::*},
-    cell::RefCell,
-    ops::Range,
-};
+use std::{arch::x86_64::*, ops::Range};
 
 use super::{
-    amx::{LINE, Registers, TOKENS, V, dot, read, write, zero},
-    unpack::{Weights, unpack},
-    vector::{prefetch_ahead, prefetch_far},
+    bf16_unit::{CACHED, Step, Unit},
+    bf16_weights::Weights,
+    unpack::{Part, Unpacking, each_part},
 };
 use crate::{
-    Activations, Aligned, Packed,
+    Activations, Packed,
     activations::{STRIP, STRIP_BLOCK},
     packed::{Kind, ROWS},
     table::Out,
 };
 
-const _: () = assert!(STRIP == TOKENS);
-/// Bytes of tokens that stay in the second-level cache while groups after groups meet them.
-const CACHED: usize = 1280 << 10;
 /// Blocks that are unpacked together: two groups of them stay in the second-level cache, too.
 const PART: usize = 64;
-
-thread_local! {
-    /// Two groups' parts, unpacked.
-    static UNPACKED: RefCell<Aligned<Weights>> = RefCell::default();
-}
-
-/// Registers for one or two strips of tokens, until dropped: 0 to 3 hold sums, of the first group with both strips, then of the
-/// second group; 4 and 5 tokens of the strips, 6 and 7 weights of the groups.
-struct Unit {
-    registers: Registers,
-    lens: [usize; 2],
-}
-
-/// Some groups' blocks, and the strips that meet them. A step's values are few and simple on purpose: what is stored in parts and
-/// read as a whole has to wait for all sums to be written.
-#[derive(Clone, Copy)]
-struct Step {
-    weights: [*const Weights; 2],
-    /// The first strip's blocks, and where the second's are from there.
-    tokens: *const u16,
-    strip: usize,
-    blocks: usize,
-    /// Where the sums go, `[token][row]`, values from a token to the next, and whether they are added to what is there.
-    to: *mut f32,
-    stride: usize,
-    go_on: bool,
-}
-
-/// What is asked for while strips multiply, block by block: more at once than a core waits for would hold up everything else.
-#[derive(Clone, Copy)]
-struct Ahead {
-    /// Where sums go next, and tokens a block.
-    to: *const f32,
-    tokens: usize,
-    /// The next groups' codes, how far these are apart, and bytes of each a block.
-    codes: *const u8,
-    group: usize,
-    bytes: usize,
-}
-
-impl Ahead {
-    #[inline(always)]
-    fn ask(self, block: usize, stride: usize) {
-        for token in block * self.tokens..(block + 1) * self.tokens {
-            let line = self.to.wrapping_add(token * stride);
-            // SAFETY: nothing is touched.
-            unsafe {
-                _mm_prefetch::<_MM_HINT_ET0>(line.cast());
-                _mm_prefetch::<_MM_HINT_ET0>(line.wrapping_add(ROWS).cast());
-            }
-        }
-        let codes = self.codes.wrapping_add(block * self.bytes);
-        prefetch_far(codes, self.bytes);
-        prefetch_far(codes.wrapping_add(self.group), self.bytes);
-    }
-}
-
-impl Unit {
-    /// Not ready for anything yet.
-    const IDLE: Self = Self { registers: Registers::IDLE, lens: [0, 0] };
-
-    /// Makes it ready for strips of these lengths.
-    ///
-    /// # Safety
-    /// The machine has AMX, and nobody else uses the thread's registers. There are at most sixteen tokens in a strip.
-    unsafe fn fit(&mut self, lens: [usize; 2]) {
-        if self.lens != lens {
-            let [first, second] = lens.map(|len| (len, if len > 0 { LINE } else { 0 }));
-            let shapes = [first, second, first, second, first, second, (ROWS, LINE), (ROWS, LINE)];
-            // SAFETY: handed on from the caller.
-            unsafe { self.registers.configure(&shapes) };
-            self.lens = lens;
-        }
-    }
-
-    /// Sums of `G` groups with `S` strips over some blocks.
-    ///
-    /// # Safety
-    /// All of that is there, the strips have the lengths that it was made ready for.
-    #[inline(always)]
-    unsafe fn multiply<const G: usize, const S: usize>(&self, step: Step, ahead: Ahead) {
-        let Step { weights, tokens, strip, blocks, to, stride, go_on } = step;
-        let apart = stride * size_of::<f32>();
-        let to = |strip: usize, group: usize| to.wrapping_add(strip * STRIP * stride + group * ROWS);
-        // SAFETY: handed on from the caller.
-        unsafe {
-            macro_rules! begin {
-                ($register:literal, $to:expr) => {
-                    if go_on {
-                        read!($register, $to, apart);
-                    } else {
-                        zero!($register);
-                    }
-                };
-            }
-            begin!("tmm0", to(0, 0));
-            if S == 2 {
-                begin!("tmm1", to(1, 0));
-            }
-            if G == 2 {
-                begin!("tmm2", to(0, 1));
-            }
-            if G == 2 && S == 2 {
-                begin!("tmm3", to(1, 1));
-            }
-            for block in 0..blocks {
-                if G == 1 && S == 1 {
-                    // few tokens: the memory is waited for
-                    prefetch_ahead::<V>(weights[0].add(block).cast(), size_of::<Weights>());
-                }
-                ahead.ask(block, stride);
-                let tokens = tokens.add(block * STRIP_BLOCK);
-                read!("tmm6", weights[0].add(block), LINE);
-                read!("tmm4", tokens, LINE);
-                dot!("tmm0", "tmm4", "tmm6");
-                if S == 2 {
-                    read!("tmm5", tokens.add(strip), LINE);
-                    dot!("tmm1", "tmm5", "tmm6");
-                }
-                if G == 2 {
-                    read!("tmm7", weights[1].add(block), LINE);
-                    dot!("tmm2", "tmm4", "tmm7");
-                }
-                if G == 2 && S == 2 {
-                    dot!("tmm3", "tmm5", "tmm7");
-                }
-            }
-            write!("tmm0", to(0, 0), apart);
-            if S == 2 {
-                write!("tmm1", to(1, 0), apart);
-            }
-            if G == 2 {
-                write!("tmm2", to(0, 1), apart);
-            }
-            if G == 2 && S == 2 {
-                write!("tmm3", to(1, 1), apart);
-            }
-        }
-    }
-}
 
 /// Groups `groups` of `weights` times all tokens.
 ///
@@ -181,34 +34,25 @@ pub(super) unsafe fn linear(w: &Packed, groups: Range<usize>, x: &Activations, o
         Kind::Codes(_) => (PART, 2),
         _ => (chunk, if strips > 1 { 2 } else { 1 }),
     };
-    let mut unpacked = UNPACKED.take();
-    unpacked.resize(2 * PART, Weights::EMPTY);
+    let pairs = |first: usize| groups.clone().step_by(step).map(move |start| (first, start));
+    let parts = (0..blocks).step_by(chunk).flat_map(pairs).flat_map(|(first, start)| {
+        let (end, last) = (blocks.min(first + chunk), groups.end.min(start + step) - 1);
+        let groups = [(w, start), (w, last)];
+        (first..end).step_by(part).map(move |first| Part {
+            groups,
+            count: last - start + 1,
+            blocks: first..end.min(first + part),
+        })
+    });
     let mut unit = Unit::IDLE;
-    for first in (0..blocks).step_by(chunk) {
-        for start in groups.clone().step_by(step) {
-            let pair = start..groups.end.min(start + step);
-            for first in (first..blocks.min(first + chunk)).step_by(part) {
-                let range = first..blocks.min(first + part);
-                let of = |n: usize, to: &mut [Weights]| {
-                    let group = w.group(pair.start + n);
-                    match w.kind {
-                        Kind::Codes(layout) => {
-                            let bytes = layout.block_bytes();
-                            unpack(layout, &group[range.start * bytes..range.end * bytes], to);
-                            to.as_ptr()
-                        }
-                        _ => group.as_ptr().cast::<Weights>().wrapping_add(range.start),
-                    }
-                };
-                let (one, two) = unpacked.split_at_mut(PART);
-                let one = of(0, one);
-                let weights = [one, if pair.len() == 2 { of(1, two) } else { one }];
-                // SAFETY: handed on from the caller.
-                unsafe { meet(&mut unit, (w, &pair), weights, (x, &range), out) };
-            }
-        }
-    }
-    UNPACKED.set(unpacked);
+    each_part(
+        parts,
+        |part| strips.div_ceil(2) * part.blocks.len(),
+        |part, weights, next| {
+            // SAFETY: handed on from the caller.
+            unsafe { meet(&mut unit, part, weights, x, out, next) };
+        },
+    );
 }
 
 /// One or two groups' weights of some blocks, with all tokens.
@@ -219,19 +63,14 @@ pub(super) unsafe fn linear(w: &Packed, groups: Range<usize>, x: &Activations, o
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512bf16")]
 unsafe fn meet(
     unit: &mut Unit,
-    (w, pair): (&Packed, &Range<usize>),
+    part: &Part<'_>,
     weights: [*const Weights; 2],
-    (x, blocks): (&Activations, &Range<usize>),
+    x: &Activations,
     out: Out,
+    next: &mut Unpacking<'_>,
 ) {
-    // what the next groups' same blocks take, for each block of each pair of strips
-    let (block, bytes) = match w.kind {
-        Kind::Codes(layout) => (layout.block_bytes(), layout.block_bytes().div_ceil(x.strips().div_ceil(2))),
-        _ => (0, 0),
-    };
-    let group = w.kind.group_bytes(w.cols);
-    let codes = w.bytes.as_ptr().wrapping_add(pair.end * group + blocks.start * block);
-    let (whole, strips) = (w.rows / ROWS, x.strips()); // groups of sixteen rows
+    let ([(w, start), _], blocks) = (part.groups, &part.blocks);
+    let (end, whole, strips) = (start + part.count, w.rows / ROWS, x.strips()); // groups of sixteen rows
     for first in (0..strips).step_by(2) {
         let both = first + 1 < strips;
         let to =
@@ -241,31 +80,57 @@ unsafe fn meet(
             tokens: x.strip(first).values.wrapping_add(blocks.start * STRIP_BLOCK),
             strip: x.blocks() * STRIP_BLOCK,
             blocks: blocks.len(),
-            to: to(first, pair.start),
+            to: to(first, start),
             stride: out.stride,
             go_on: out.add || blocks.start > 0,
         };
         let ahead = Ahead {
-            to: if first + 2 < strips { to(first + 2, pair.start) } else { to(0, pair.end) },
+            to: if first + 2 < strips { to(first + 2, start) } else { to(0, end) },
+            stride: out.stride,
             tokens: (2 * STRIP).div_ceil(blocks.len()),
-            codes: codes.wrapping_add(first / 2 * blocks.len() * bytes),
-            group,
-            bytes,
+        };
+        let beside = |block: usize| {
+            ahead.ask(block);
+            next.step();
         };
         // SAFETY: handed on from the caller; strips and groups have these blocks, the output these tokens and rows.
         unsafe {
             unit.fit([x.strip(first).len, if both { x.strip(first + 1).len } else { 0 }]);
-            if pair.len() == 2 && pair.end <= whole {
+            if part.count == 2 && end <= whole {
                 if both {
-                    unit.multiply::<2, 2>(step, ahead);
+                    unit.multiply::<2, 2>(step, beside);
                 } else {
-                    unit.multiply::<2, 1>(step, ahead);
+                    unit.multiply::<2, 1>(step, beside);
                 }
             } else {
-                for (n, group) in pair.clone().enumerate() {
-                    let step = Step { weights: [weights[n]; 2], to: to(first, group), ..step };
-                    single(unit, step, ahead, ROWS.min(w.rows - group * ROWS));
+                for (group, weights) in (start..end).zip(weights) {
+                    let step = Step { weights: [weights; 2], to: to(first, group), ..step };
+                    single(unit, step, ROWS.min(w.rows - group * ROWS));
                 }
+            }
+        }
+    }
+}
+
+/// Where sums go next, asked for while strips multiply, block by block: more at once than a core waits for would hold up
+/// everything else.
+#[derive(Clone, Copy)]
+struct Ahead {
+    to: *const f32,
+    stride: usize,
+    /// Tokens a block.
+    tokens: usize,
+}
+
+impl Ahead {
+    #[inline(always)]
+    fn ask(self, block: usize) {
+        for token in block * self.tokens..(block + 1) * self.tokens {
+            let line = self.to.wrapping_add(token * self.stride);
+            // SAFETY: nothing is touched.
+            unsafe {
+                _mm_prefetch::<_MM_HINT_ET0>(line.cast());
+                _mm_prefetch::<_MM_HINT_ET0>(line.wrapping_add(ROWS).cast());
             }
         }
     }
@@ -275,7 +140,7 @@ unsafe fn meet(
 ///
 /// # Safety
 /// As for [`Unit::multiply`], but that there are only so many rows.
-unsafe fn single(unit: &Unit, mut step: Step, ahead: Ahead, rows: usize) {
+unsafe fn single(unit: &Unit, mut step: Step, rows: usize) {
     let mut padded = [[0.0f32; ROWS]; 2 * STRIP];
     let out = (step.to, step.stride);
     // SAFETY: handed on from the caller; what is padded has sixteen rows of all tokens.
@@ -287,9 +152,9 @@ unsafe fn single(unit: &Unit, mut step: Step, ahead: Ahead, rows: usize) {
             }
         }
         if unit.lens[1] > 0 {
-            unit.multiply::<1, 2>(step, ahead);
+            unit.multiply::<1, 2>(step, |_| ());
         } else {
-            unit.multiply::<1, 1>(step, ahead);
+            unit.multiply::<1, 1>(step, |_| ());
         }
         if rows < ROWS {
             copy((step.to, ROWS), out, (unit.lens, rows));

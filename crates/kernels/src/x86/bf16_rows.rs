@@ -45,18 +45,24 @@ pub(super) unsafe fn swiglu(gate: &[f32], up: &[f32], out: &mut [f32]) {
         let lanes = lanes(at, (0, out.len()));
         // SAFETY: there are so many values.
         unsafe {
-            let x = _mm512_maskz_loadu_ps(lanes, gate.as_ptr().add(at));
+            let gate = _mm512_maskz_loadu_ps(lanes, gate.as_ptr().add(at));
             let up = _mm512_maskz_loadu_ps(lanes, up.as_ptr().add(at));
-            // 2^100 is as good as infinity, and has a reciprocal
-            let exponent = _mm512_mul_ps(x, _mm512_set1_ps(-std::f32::consts::LOG2_E));
-            let one = _mm512_set1_ps(1.0);
-            let divisor = _mm512_add_ps(one, power(_mm512_min_ps(exponent, _mm512_set1_ps(100.0))));
-            let near = _mm512_rcp14_ps(divisor);
-            let nearer = _mm512_fmadd_ps(near, _mm512_fnmadd_ps(divisor, near, one), near);
-            let silu = _mm512_mul_ps(x, nearer);
-            _mm512_mask_storeu_ps(out.as_mut_ptr().add(at), lanes, _mm512_mul_ps(silu, up));
+            _mm512_mask_storeu_ps(out.as_mut_ptr().add(at), lanes, silu_times(gate, up));
         }
     }
+}
+
+/// `silu(gate) · up`, as [`swiglu`] says.
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub(super) fn silu_times(gate: __m512, up: __m512) -> __m512 {
+    // 2^100 is as good as infinity, and has a reciprocal
+    let exponent = _mm512_mul_ps(gate, _mm512_set1_ps(-std::f32::consts::LOG2_E));
+    let one = _mm512_set1_ps(1.0);
+    let divisor = _mm512_add_ps(one, power(_mm512_min_ps(exponent, _mm512_set1_ps(100.0))));
+    let near = _mm512_rcp14_ps(divisor);
+    let nearer = _mm512_fmadd_ps(near, _mm512_fnmadd_ps(divisor, near, one), near);
+    _mm512_mul_ps(_mm512_mul_ps(gate, nearer), up)
 }
 
 /// Lanes of the sixteen places from `start` on that lie from one place up to another.

@@ -7,7 +7,10 @@ mod avx2;
 mod avx512;
 mod bf16;
 mod bf16_rows;
+mod bf16_unit;
+mod bf16_weights;
 mod dots;
+mod gated;
 mod linear;
 mod quantise;
 mod rows;
@@ -102,6 +105,7 @@ pub(crate) static AMX: Table = Table {
         round: bf16_rows::round,
         linear: bf16::linear,
         swiglu: bf16_rows::swiglu,
+        gated: gated::gated,
         turn: strips::turn,
         attend: strips::attend,
     }),

@@ -11,7 +11,7 @@ use std::{
 use super::{
     amx::{LINE, Registers, dot, read, write, zero},
     bf16_rows::{lanes, nearest, power},
-    unpack::pairs,
+    bf16_weights::pairs,
     vector::LANES,
 };
 use crate::{

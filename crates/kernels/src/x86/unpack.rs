@@ -1,104 +1,157 @@
-//! Codes as bfloat16: `scale · code + minimum`, rounded.
+//! Codes become bfloat16 part by part: vectors do that for one part of the weights while tiles multiply the part before.
 
-use std::arch::x86_64::*;
+use std::{cell::RefCell, ops::Range};
 
 use super::{
-    amx::{LINE, V},
-    linear::reals,
-    vector::{Vector, prefetch},
+    bf16_weights::{Factors, UNITS, Weights},
+    vector::prefetch,
 };
 use crate::{
-    BLOCK,
-    packed::{Layout, ROWS},
+    Aligned, Packed,
+    packed::{Kind, Layout},
 };
 
 /// How far ahead of its use a block is asked for, in bytes.
 const AHEAD: usize = 1024;
-/// Pairs of columns in a block.
-const PAIRS: usize = BLOCK / 2;
-
-/// A block of a group as a tile takes it: two columns of row 0, of row 1, …, then the next two.
-#[repr(C, align(64))]
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Weights([[u16; 2 * ROWS]; PAIRS]);
-
-impl Weights {
-    pub(super) const EMPTY: Self = Self([[0; 2 * ROWS]; PAIRS]);
+/// Some blocks of one or two groups, which all tokens meet at once.
+#[derive(Clone, Debug)]
+pub(super) struct Part<'a> {
+    /// A matrix and one of its groups, twice the same where there is only one.
+    pub(super) groups: [(&'a Packed, usize); 2],
+    /// How many of the two there are.
+    pub(super) count: usize,
+    pub(super) blocks: Range<usize>,
 }
 
-/// Blocks of a group, as many as there is room for.
-///
-/// # Panics
-/// When there is too little.
-#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512bf16")]
-pub(super) fn unpack(layout: Layout, blocks: &[u8], to: &mut [Weights]) {
-    match (layout.nibbles, layout.minima) {
-        (true, true) => each::<true, true>(layout, blocks, to),
-        (true, false) => each::<true, false>(layout, blocks, to),
-        (false, true) => each::<false, true>(layout, blocks, to),
-        (false, false) => each::<false, false>(layout, blocks, to),
+impl<'a> Part<'a> {
+    /// A group's blocks, where they are codes.
+    fn codes(&self, n: usize) -> Option<Codes<'a>> {
+        let (weights, group) = self.groups[n];
+        let Kind::Codes(layout) = weights.kind else { return None };
+        let bytes = layout.block_bytes();
+        let blocks = &weights.group(group)[self.blocks.start * bytes..self.blocks.end * bytes];
+        Some(Codes { layout, bytes, blocks })
     }
 }
 
+/// Blocks of a group as codes.
+#[derive(Clone, Copy)]
+struct Codes<'a> {
+    layout: Layout,
+    /// Bytes of a block.
+    bytes: usize,
+    blocks: &'a [u8],
+}
+
+thread_local! {
+    /// The part that is multiplied, and the one that is unpacked.
+    static UNPACKED: RefCell<[Aligned<Weights>; 2]> = RefCell::default();
+}
+
+/// Calls `meet(part, weights, next)` for each of the parts, with their weights as tiles; `next` is stepped meanwhile, as many times
+/// as `steps` says of the part.
+#[inline]
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512bf16")]
-fn each<const NIBBLES: bool, const MINIMA: bool>(layout: Layout, blocks: &[u8], to: &mut [Weights]) {
-    let bytes = layout.block_bytes();
-    let to = &mut to[..blocks.len() / bytes];
-    // codes are taken out at the upper end of 32 bits: that many times what they are
-    let unit = if NIBBLES { 2f32.powi(-28) } else { 2f32.powi(-24) };
-    for (block, to) in blocks.chunks_exact(bytes).zip(to) {
-        let from = block.as_ptr();
-        prefetch(from.wrapping_add(AHEAD), bytes);
-        // SAFETY: the block has these codes, scales and minima.
-        unsafe {
-            let at = from.add(layout.code_bytes());
-            let (mut scales, mut minima) = ([_mm512_setzero_ps(); 2], [_mm512_setzero_ps(); 2]);
-            for half in 0..layout.scales() {
-                let scale: V = reals(layout, at, half);
-                scales[half] = std::mem::transmute::<V, __m512>(scale.mul(V::splat(unit)));
-                if MINIMA {
-                    let minimum: V = reals(layout, at.add(layout.scale_bytes()), half);
-                    minima[half] = std::mem::transmute::<V, __m512>(minimum);
-                }
+pub(super) fn each_part<'a>(
+    parts: impl Iterator<Item = Part<'a>>,
+    steps: impl Fn(&Part<'a>) -> usize,
+    mut meet: impl FnMut(&Part<'a>, [*const Weights; 2], &mut Unpacking<'_>),
+) {
+    let [mut ready, mut coming] = UNPACKED.take();
+    let mut parts = parts.peekable();
+    Unpacking::new(parts.peek(), &mut ready, 1).finish();
+    while let Some(part) = parts.next() {
+        let weights = [0, 1].map(|n| match part.groups[n] {
+            _ if part.codes(n).is_some() => ready[n % part.count * part.blocks.len()..].as_ptr(),
+            (weights, group) => {
+                weights.group(group).as_ptr().cast::<Weights>().wrapping_add(part.blocks.start)
             }
-            if !layout.halves {
-                (scales[1], minima[1]) = (scales[0], minima[0]);
-            }
-            for quad in 0..BLOCK / 4 {
-                let (scale, minimum) = (scales[quad / 4], minima[quad / 4]);
-                let line = if NIBBLES { quad % 4 } else { quad };
-                let mut codes = _mm512_loadu_si512(from.add(line * LINE).cast());
-                if NIBBLES && !MINIMA {
-                    codes = _mm512_xor_si512(codes, _mm512_set1_epi8(0x88u8.cast_signed())); // code - 8, signed
-                }
-                let [a, b, c, d] = if !NIBBLES {
-                    [24, 16, 8, 0]
-                } else if quad < 4 {
-                    [28, 20, 12, 4]
-                } else {
-                    [24, 16, 8, 0]
-                }
-                .map(|shift| _mm512_sllv_epi32(codes, _mm512_set1_epi32(shift)));
-                let [a, b, c, d] = [a, b, c, d].map(|x| {
-                    let mask = if NIBBLES { 0xf000_0000u32 } else { 0xff00_0000 };
-                    let x = _mm512_and_si512(x, _mm512_set1_epi32(mask.cast_signed()));
-                    let x = if NIBBLES && MINIMA { _mm512_cvtepu32_ps(x) } else { _mm512_cvtepi32_ps(x) };
-                    if MINIMA { _mm512_fmadd_ps(x, scale, minimum) } else { _mm512_mul_ps(x, scale) }
-                });
-                let to = to.0.as_mut_ptr().add(2 * quad);
-                _mm512_store_si512(to.cast(), pairs(a, b));
-                _mm512_store_si512(to.add(1).cast(), pairs(c, d));
-            }
+        });
+        let mut next = Unpacking::new(parts.peek(), &mut coming, steps(&part));
+        meet(&part, weights, &mut next);
+        next.finish();
+        std::mem::swap(&mut ready, &mut coming);
+    }
+    UNPACKED.set([ready, coming]);
+}
+
+/// A part on its way.
+pub(super) struct Unpacking<'a> {
+    /// Its groups, where they are codes, and how many blocks each has.
+    groups: [Option<Codes<'a>>; 2],
+    blocks: usize,
+    to: &'a mut [Weights],
+    /// How many units are unpacked, of how many.
+    done: usize,
+    units: usize,
+    /// In how many steps, and what counts up to them: one more unit is due then.
+    steps: usize,
+    due: usize,
+    /// The block at hand.
+    block: &'a [u8],
+    nibbles: bool,
+    factors: Factors,
+}
+
+impl<'a> Unpacking<'a> {
+    #[target_feature(enable = "avx512f")]
+    fn new(part: Option<&Part<'a>>, to: &'a mut Aligned<Weights>, steps: usize) -> Self {
+        let groups = [0, 1].map(|n| part.filter(|part| n < part.count).and_then(|part| part.codes(n)));
+        let blocks = part.map_or(0, |part| part.blocks.len());
+        let count = groups.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
+        let room = (count * blocks).max(to.len());
+        to.resize(room, Weights::EMPTY);
+        let (units, factors) = (count * blocks * UNITS, Factors::none());
+        Self { groups, blocks, to, done: 0, units, steps, due: 0, block: &[], nibbles: false, factors }
+    }
+
+    /// A step of it.
+    #[inline]
+    #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512bf16")]
+    pub(super) fn step(&mut self) {
+        self.due += self.units;
+        while self.due >= self.steps && self.done < self.units {
+            self.due -= self.steps;
+            self.one();
         }
     }
-}
 
-/// Both rounded, side by side.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw")]
-pub(super) fn pairs(even: __m512, odd: __m512) -> __m512i {
-    let half = _mm512_set1_epi32(0x8000);
-    let even = _mm512_add_epi32(_mm512_castps_si512(even), half);
-    let odd = _mm512_add_epi32(_mm512_castps_si512(odd), half);
-    _mm512_mask_blend_epi16(0xaaaa_aaaa, _mm512_srli_epi32::<16>(even), odd)
+    /// What is left of it.
+    #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512bf16")]
+    fn finish(&mut self) {
+        while self.done < self.units {
+            self.one();
+        }
+    }
+
+    /// One unit.
+    #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512bf16")]
+    fn one(&mut self) {
+        let (block, unit) = (self.done / UNITS, self.done % UNITS);
+        self.done += 1;
+        if unit == 0 {
+            self.begin(block);
+        }
+        if self.block.is_empty() {
+            // a group that is no codes
+        } else if self.nibbles {
+            self.factors.nibbles(unit, self.block, &mut self.to[block]);
+        } else {
+            self.factors.bytes(unit, self.block, &mut self.to[block]);
+        }
+    }
+
+    #[inline(never)]
+    #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512bf16")]
+    fn begin(&mut self, block: usize) {
+        let (group, block) = if block < self.blocks { (0, block) } else { (1, block - self.blocks) };
+        let Some(codes) = &self.groups[group] else {
+            self.block = &[];
+            return;
+        };
+        self.block = &codes.blocks[block * codes.bytes..][..codes.bytes];
+        self.nibbles = codes.layout.nibbles;
+        prefetch(self.block.as_ptr().wrapping_add(AHEAD), codes.bytes);
+        self.factors.set(codes.layout, self.block);
+    }
 }

@@ -1,0 +1,158 @@
+//! A block of codes as bfloat16: `scale · code + minimum`, rounded.
+
+use std::arch::x86_64::*;
+
+use super::{
+    amx::{LINE, V},
+    linear::reals,
+    vector::Vector,
+};
+use crate::{
+    BLOCK,
+    packed::{Layout, ROWS},
+};
+
+/// Pairs of columns in a block.
+const PAIRS: usize = BLOCK / 2;
+/// Units that a block is unpacked in: eight columns each.
+pub(super) const UNITS: usize = 4;
+/// The bits of 1, in the mantissa of which codes are put.
+const ONE: u32 = 1.0f32.to_bits();
+/// At which bits: a line of nibbles has all of them there in five ways to shift it.
+const NIBBLES_AT: [u32; PLACES] = [12, 16];
+const BYTES_AT: u32 = 15;
+const PLACES: usize = 2;
+/// `(a & b) ^ c` as a table of its results (Intel's manual, VPTERNLOG).
+const AND_XOR: i32 = 0x6a;
+
+/// A block of a group as a tile takes it: two columns of row 0, of row 1, …, then the next two.
+#[repr(C, align(64))]
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Weights([[u16; 2 * ROWS]; PAIRS]);
+
+impl Weights {
+    pub(super) const EMPTY: Self = Self([[0; 2 * ROWS]; PAIRS]);
+
+    /// Sets two neighbouring pairs of columns.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn set(&mut self, pair: usize, lines: [__m512i; 2]) {
+        for (to, line) in self.0[pair..].iter_mut().zip(lines) {
+            // SAFETY: a line.
+            unsafe { _mm512_store_si512(to.as_mut_ptr().cast(), line) };
+        }
+    }
+}
+
+/// What a number's mantissa must be multiplied by so that a code with its lowest bit there counts as it is.
+const fn unit(place: u32) -> f32 {
+    (1u32 << (23 - place)) as f32
+}
+
+/// What makes weights of numbers that have codes in their mantissas: `factor · number + start`.
+///
+/// A code whose lowest bit is at place p of the mantissa of 1 makes it 1 + code · 2^(p - 23), so `factor` is the scale times a
+/// power of two, and `start` the minimum less that: exact for scales of 16 bits without minima or with such that are not smaller by
+/// far, otherwise within a 4,000th of a scale.
+pub(super) struct Factors {
+    /// For each half of a block, and each place.
+    factors: [[__m512; PLACES]; 2],
+    starts: [[__m512; PLACES]; 2],
+}
+
+impl Factors {
+    #[target_feature(enable = "avx512f")]
+    pub(super) fn none() -> Self {
+        let none = [[_mm512_setzero_ps(); PLACES]; 2];
+        Self { factors: none, starts: none }
+    }
+
+    /// Makes them those of a block.
+    #[inline]
+    #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512bf16")]
+    pub(super) fn set(&mut self, layout: Layout, block: &[u8]) {
+        // what codes are at least, as a positive number
+        const NIBBLES: [f32; PLACES] = [unit(NIBBLES_AT[0]), unit(NIBBLES_AT[1])];
+        const BYTES: [f32; PLACES] = [unit(BYTES_AT); PLACES];
+        let (units, least) = match (layout.nibbles, layout.minima) {
+            (true, true) => (NIBBLES, 0.0),
+            (true, false) => (NIBBLES, 8.0),
+            (false, _) => (BYTES, 128.0),
+        };
+        for half in 0..2 {
+            // SAFETY: the block has these scales and minima.
+            let [scale, minimum] = unsafe {
+                let half = if layout.halves { half } else { 0 };
+                let at = block.as_ptr().add(layout.code_bytes());
+                let minima = at.wrapping_add(layout.scale_bytes());
+                let scale: V = reals(layout, at, half);
+                let minimum: V = if layout.minima { reals(layout, minima, half) } else { V::splat(0.0) };
+                [scale, minimum].map(|v| std::mem::transmute::<V, __m512>(v))
+            };
+            for (place, unit) in units.into_iter().enumerate() {
+                self.factors[half][place] = _mm512_mul_ps(scale, _mm512_set1_ps(unit));
+                self.starts[half][place] = _mm512_fnmadd_ps(scale, _mm512_set1_ps(unit + least), minimum);
+            }
+        }
+    }
+
+    /// A weight a lane, from codes that lie at a place of a half's.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn weights<const BITS: u32>(&self, codes: __m512i, (half, place): (usize, usize)) -> __m512 {
+        let at = if BITS == 4 { NIBBLES_AT[place] } else { BYTES_AT };
+        let mask = _mm512_set1_epi32((((1u32 << BITS) - 1) << at).cast_signed());
+        // codes of 8 bits have a sign, which is turned
+        let one = if BITS == 4 { ONE } else { ONE ^ (0x80u32 << at) };
+        let number = _mm512_ternarylogic_epi32::<AND_XOR>(codes, mask, _mm512_set1_epi32(one.cast_signed()));
+        let (factor, start) = (self.factors[half][place], self.starts[half][place]);
+        _mm512_fmadd_ps(_mm512_castsi512_ps(number), factor, start)
+    }
+
+    /// Columns 4 · `unit` to 4 · `unit` + 3, and the same sixteen further, which are a line of nibbles.
+    #[inline]
+    #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512bf16")]
+    pub(super) fn nibbles(&self, unit: usize, block: &[u8], to: &mut Weights) {
+        let line = &block[unit * LINE..][..LINE];
+        // SAFETY: a line.
+        let x = unsafe { _mm512_loadu_si512(line.as_ptr().cast()) };
+        let lower = (_mm512_slli_epi32::<12>(x), _mm512_slli_epi32::<8>(x));
+        let upper = (_mm512_srli_epi32::<8>(x), _mm512_srli_epi32::<12>(x));
+        // byte by byte, low nibbles and high ones
+        let low = [(lower.0, 0), (lower.1, 1), (x, 1), (upper.1, 0)];
+        let high = [(lower.0, 1), (x, 0), (upper.0, 0), (upper.1, 1)];
+        for (half, codes) in [low, high].into_iter().enumerate() {
+            let [a, b, c, d] = codes.map(|(codes, place)| self.weights::<4>(codes, (half, place)));
+            to.set(half * PAIRS / 2 + 2 * unit, [pairs(a, b), pairs(c, d)]);
+        }
+    }
+
+    /// Columns 8 · `unit` to 8 · `unit` + 7, which are two lines of bytes.
+    #[inline]
+    #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512bf16")]
+    pub(super) fn bytes(&self, unit: usize, block: &[u8], to: &mut Weights) {
+        for n in [2 * unit, 2 * unit + 1] {
+            let line = &block[n * LINE..][..LINE];
+            // SAFETY: a line.
+            let x = unsafe { _mm512_loadu_si512(line.as_ptr().cast()) };
+            let codes = [
+                _mm512_slli_epi32::<15>(x),
+                _mm512_slli_epi32::<7>(x),
+                _mm512_srli_epi32::<1>(x),
+                _mm512_srli_epi32::<9>(x),
+            ];
+            let [a, b, c, d] = codes.map(|codes| self.weights::<8>(codes, (unit / 2, 0)));
+            to.set(2 * n, [pairs(a, b), pairs(c, d)]);
+        }
+    }
+}
+
+/// Both rounded, side by side.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+pub(super) fn pairs(even: __m512, odd: __m512) -> __m512i {
+    let half = _mm512_set1_epi32(0x8000);
+    let even = _mm512_add_epi32(_mm512_castps_si512(even), half);
+    let odd = _mm512_add_epi32(_mm512_castps_si512(odd), half);
+    _mm512_mask_blend_epi16(0xaaaa_aaaa, _mm512_srli_epi32::<16>(even), odd)
+}
