@@ -199,6 +199,13 @@ impl Activations {
         self.values.resize(if needs.floats { tokens * cols } else { 0 }, 0.0);
     }
 
+    /// Makes what pads the bfloat16 of a row to whole blocks zeros, as whoever writes only columns needs them.
+    pub(crate) fn pad(&mut self) {
+        if !self.cols.is_multiple_of(BLOCK) {
+            self.bf16.fill(0);
+        }
+    }
+
     pub(crate) fn row(&self, token: usize) -> &[f32] {
         &self.values[token * self.cols..][..self.cols]
     }

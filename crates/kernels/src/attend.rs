@@ -4,7 +4,8 @@
 use std::cell::RefCell;
 
 use crate::{
-    Attention, Compute, Phase,
+    Activations, Aligned, Attention, Compute, Kind, Phase,
+    activations::Needs,
     attention::{Buffers, MOST, Partial, QUERIES, Span, StripBuffers},
     compute::{Base, PIECES, WORTH_SHARING},
     table::Bf16Table,
@@ -28,13 +29,48 @@ impl Compute {
         if job.lanes.is_empty() {
             return;
         }
-        job.check(out);
+        job.check(out.len());
         let base = Base(out.as_mut_ptr());
         if let (Some(bf16), Phase::Prefill) = (&self.table.bf16, job.phase) {
-            self.attend_strips(bf16, job, &base);
+            self.attend_strips(bf16, job, |of, sum| Self::finish(job, of, sum, &base));
         } else {
             self.attend_vectors(job, &base);
         }
+    }
+
+    /// Makes attention of all lanes the input of products with weights of `kinds`. What it gives as floats goes to the buffer,
+    /// where it is kept at all.
+    ///
+    /// # Panics
+    /// As for [`Compute::attend`].
+    pub fn attended(
+        &self,
+        out: &mut Activations,
+        kinds: &[Kind],
+        job: &Attention<'_>,
+        buffer: &mut Aligned<f32>,
+    ) {
+        let (tokens, phase) = (job.lanes.len(), job.phase);
+        let Some(row) = job.queries.len().checked_div(tokens) else { return };
+        let needs = Needs::of(kinds, self.has_phases() && phase == Phase::Prefill);
+        if let (Some(bf16), Phase::Prefill, true) = (&self.table.bf16, phase, needs.is_only_bf16()) {
+            job.check(job.queries.len());
+            out.reset((tokens, row), self.table.tiling, needs);
+            out.pad();
+            let places = out.places();
+            self.attend_strips(bf16, job, |(span, head), sum| {
+                for (n, (_, place)) in job.places(span, head).enumerate() {
+                    // SAFETY: `table_for` checked the instruction set, `check` the shapes; each query belongs to one span and head.
+                    unsafe { (bf16.finish)(sum, n, job.shape().1, (&places, place / row, place % row)) };
+                }
+            });
+            return;
+        }
+        buffer.resize(tokens * row, 0.0);
+        self.attend(job, buffer);
+        self.activate(out, (tokens, row), (kinds, phase), |token, to| {
+            to.copy_from_slice(&buffer[token * row..][..row]);
+        });
     }
 
     /// What is left to do for one span and head: weighted values by the sum of the weights.
@@ -51,7 +87,12 @@ impl Compute {
     }
 
     /// Many queries at a time, for which keys and values are made bfloat16.
-    fn attend_strips(&self, bf16: &Bf16Table, job: &Attention<'_>, out: &Base<f32>) {
+    fn attend_strips(
+        &self,
+        bf16: &Bf16Table,
+        job: &Attention<'_>,
+        finish: impl Fn((Span, usize), &Partial) + Sync,
+    ) {
         let (heads, dim, width) = job.shape();
         let spans = job.spans(job.striped(self.threads() * PIECES));
         let one = |n: usize| {
@@ -62,15 +103,14 @@ impl Compute {
                     // SAFETY: `table_for` checked the instruction set; the buffers have what the tiles need.
                     unsafe {
                         (bf16.turn)(&job.stored(span, head, segment), buffers);
-                        for (strip, part) in span.parts(MOST).enumerate() {
-                            if job.segments(part).contains(&segment) {
-                                (bf16.attend)(&job.tile(part, head, segment), buffers, strip);
-                            }
-                        }
+                        let parts = span.parts(MOST).enumerate();
+                        let seen = parts.filter(|(_, part)| job.segments(*part).contains(&segment));
+                        let mut tiles = seen.map(|(strip, part)| (strip, job.tile(part, head, segment)));
+                        (bf16.attend)(&mut tiles, buffers);
                     }
                 }
                 for (part, sum) in span.parts(MOST).zip(&buffers.sums) {
-                    Self::finish(job, (part, head), sum, out);
+                    finish((part, head), sum);
                 }
             });
         };

@@ -82,11 +82,11 @@ impl Attention<'_> {
         self.queries.len() / self.lanes.len() / heads / dim
     }
 
-    /// Checks the lengths that the rest relies on.
-    pub(crate) fn check(&self, out: &[f32]) {
+    /// Checks the lengths that the rest relies on; there is room for so many values.
+    pub(crate) fn check(&self, room: usize) {
         let (heads, dim, _) = self.shape();
         let row = self.queries.len() / self.lanes.len();
-        assert!(self.queries.len() == row * self.lanes.len() && out.len() == self.queries.len());
+        assert!(self.queries.len() == row * self.lanes.len() && room == self.queries.len());
         assert!(row > 0 && row.is_multiple_of(heads * dim), "queries are whole groups");
         assert!(self.caches.iter().all(|cache| cache.shape() == self.caches[0].shape()));
         assert!(self.lanes.iter().all(|lane| lane.sequence < self.caches.len()));
@@ -228,7 +228,7 @@ impl Tile<'_> {
 }
 
 /// What a segment gave a tile, or some segments together.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Partial {
     /// The greatest score; -∞ where no position is seen.
     pub(crate) largest: [f32; MOST],
@@ -259,6 +259,16 @@ impl Partial {
     /// Whether there is nothing yet, so that its values may be left over.
     pub(crate) fn is_fresh(&self) -> bool {
         self.largest.iter().all(|largest| *largest == f32::NEG_INFINITY)
+    }
+
+    /// The values of a query.
+    pub(crate) fn row(&self, n: usize) -> &[f32] {
+        &self.values[n * self.width..][..self.width]
+    }
+
+    /// Multiplies them.
+    pub(crate) fn scale(&mut self, n: usize, factor: f32) {
+        self.values[n * self.width..][..self.width].iter_mut().for_each(|value| *value *= factor);
     }
 
     /// Adds what the next segment gave.
@@ -305,12 +315,12 @@ impl Buffers {
 #[derive(Debug, Default)]
 pub(crate) struct StripBuffers {
     /// Keys of a segment, `[SEGMENT / 16][dim / 32][16][16][2]`, and its values, `[SEGMENT / 32][width / 16][16][16][2]`: blocks
-    /// of pairs of columns, or of positions, as tiles take them.
+    /// of pairs of neighbouring columns, or of positions sixteen apart, as tiles take them.
     pub(crate) keys: Aligned<u16>,
     pub(crate) values: Aligned<u16>,
     /// `[MOST][dim]`, padded to whole blocks.
     pub(crate) queries: Aligned<u16>,
-    /// `[MOST][SEGMENT]`, and the same as bfloat16 once they are weights.
+    /// `[2][MOST][SEGMENT]`, and the same as bfloat16 once they are weights.
     pub(crate) scores: Aligned<f32>,
     pub(crate) weights: Aligned<u16>,
     /// One a strip.
@@ -323,8 +333,8 @@ impl StripBuffers {
         self.keys.resize(SEGMENT * dim, 0);
         self.values.resize(SEGMENT * width, 0);
         self.queries.resize(MOST * dim, 0);
-        self.scores.resize(MOST * SEGMENT, 0.0);
-        self.weights.resize(MOST * SEGMENT, 0);
+        self.scores.resize(2 * MOST * SEGMENT, 0.0);
+        self.weights.resize(2 * MOST * SEGMENT, 0);
         self.sums.resize_with(strips.max(self.sums.len()), || Partial::new(MOST, width));
         self.sums.iter_mut().take(strips).for_each(|sum| sum.begin(MOST, width));
     }

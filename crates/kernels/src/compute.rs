@@ -10,30 +10,15 @@ use crate::{
     pack,
     packed::ROWS,
     pool::Pool,
-    table::{Out, Table, Tiles, table_for},
+    table::{Table, table_for},
 };
 
 /// Work below this many multiplications is not worth waking another thread for.
 pub(crate) const WORTH_SHARING: usize = 64 * 1024;
 /// Pieces per thread that a loop is cut into, so that a slow thread takes fewer.
 pub(crate) const PIECES: usize = 4;
-/// Tiles per thread from which on threads share the tokens of a product, not its rows.
-const TILES: usize = 4;
-/// Pieces per thread that the tokens of a product are cut into: each reads all weights.
-const TILE_PIECES: usize = 2;
 /// Groups of rows that are packed together.
 const GROUPS_A_ROUND: usize = 8;
-
-/// One product of [`Compute::linear`].
-#[derive(Debug)]
-pub struct Linear<'a> {
-    /// The weights; `cols` equals that of the activations.
-    pub weights: &'a Packed,
-    /// `[tokens, rows]`.
-    pub out: &'a mut [f32],
-    /// Whether the product is added to `out` or takes its place.
-    pub add: bool,
-}
 
 /// Kernels of one instruction set, spread over a pool of threads.
 pub struct Compute {
@@ -228,68 +213,8 @@ impl Compute {
         self.shared(count, PIECES, |part| part.for_each(&body));
     }
 
-    /// Products of several matrices with the same activations, in one loop over all their rows, or over all tokens where
-    /// these are enough for every thread.
-    ///
-    /// # Panics
-    /// When a shape does not fit, or when `x` was activated for weights of other kinds.
-    pub fn linear(&self, jobs: &mut [Linear<'_>], x: &Activations) {
-        if x.tokens() == 0 {
-            return;
-        }
-        for job in jobs.iter() {
-            assert_eq!(job.weights.cols, x.cols, "weights and activations differ in columns");
-            assert_eq!(job.out.len(), job.weights.rows * x.tokens(), "the output has another shape");
-            assert!(
-                x.is_for(job.weights.kind, self.table.tiling),
-                "activations were not made for these weights"
-            );
-        }
-        let targets: Vec<Target<'_>> = jobs
-            .iter_mut()
-            .map(|job| Target { weights: job.weights, base: job.out.as_mut_ptr(), add: job.add })
-            .collect();
-        let groups: usize = targets.iter().map(|target| target.weights.groups()).sum();
-        let tiles = x.tiles().count();
-        if groups * ROWS * x.cols * x.tokens() < WORTH_SHARING {
-            self.multiply(&targets, 0..groups, (x, 0..tiles));
-        } else if tiles >= self.threads() * TILES && x.strips() == 0 {
-            self.shared(tiles, TILE_PIECES, |tiles| self.multiply(&targets, 0..groups, (x, tiles)));
-        } else {
-            // tiles of bfloat16 take two groups at a time
-            let step = if x.strips() > 1 { 2 } else { 1 };
-            self.shared(groups.div_ceil(step), PIECES, |part| {
-                self.multiply(&targets, part.start * step..groups.min(part.end * step), (x, 0..tiles));
-            });
-        }
-    }
-
-    /// The products of some groups of rows, of all matrices counted one after the other, with some tiles.
-    fn multiply(&self, targets: &[Target<'_>], part: Range<usize>, (x, tiles): Tiles<'_>) {
-        let mut first = 0;
-        for target in targets {
-            let last = first + target.weights.groups();
-            let (from, to) = (part.start.max(first), part.end.min(last));
-            if from < to {
-                let out = Out { base: target.base, stride: target.weights.rows, add: target.add };
-                let (weights, groups) = (target.weights, from - first..to - first);
-                // SAFETY: the instruction set is there; `linear` checked the shapes; parts are disjoint ranges of rows
-                // or of tokens, so no two threads write the same element, and its `jobs` are borrowed until all are done.
-                unsafe {
-                    match &self.table.bf16 {
-                        Some(bf16) if x.is_bf16_for(weights.kind) => {
-                            (bf16.linear)(weights, groups, x, out);
-                        }
-                        _ => (self.table.linear)(weights, groups, (x, tiles.clone()), out),
-                    }
-                }
-            }
-            first = last;
-        }
-    }
-
     /// Calls `body` for parts of `0..count` of equal size, `pieces` for each thread.
-    fn shared(&self, count: usize, pieces: usize, body: impl Fn(Range<usize>) + Sync) {
+    pub(crate) fn shared(&self, count: usize, pieces: usize, body: impl Fn(Range<usize>) + Sync) {
         let pieces = (self.threads() * pieces).min(count);
         self.pool.run(pieces, &|n| body(count * n / pieces..count * (n + 1) / pieces));
     }
@@ -318,42 +243,6 @@ impl Compute {
         };
         // SAFETY: `table_for` checked the instruction set; the lengths are equal.
         unsafe { swiglu(gate, up, out) };
-    }
-
-    /// Makes `silu(gate · x) · (up · x)` the input of products with weights of `kinds` in a pass of `phase`. The products
-    /// themselves go to the buffers, where they are kept at all.
-    ///
-    /// # Panics
-    /// When a shape does not fit, or when `x` was activated for weights of other kinds.
-    pub fn gated(
-        &self,
-        out: &mut Activations,
-        (kinds, phase): (&[Kind], Phase),
-        [gate, up]: [&Packed; 2],
-        x: &Activations,
-        [gates, ups]: &mut [Aligned<f32>; 2],
-    ) {
-        let (tokens, width) = (x.tokens(), gate.rows);
-        assert_eq!(up.rows, width, "gate and up differ in rows");
-        let needs = Needs::of(kinds, self.has_phases() && phase == Phase::Prefill);
-        if let Some(bf16) = &self.table.bf16
-            && needs.is_only_bf16()
-            && [gate, up].iter().all(|weights| weights.cols == x.cols && x.is_bf16_for(weights.kind))
-        {
-            out.reset((tokens, width), self.table.tiling, needs);
-            let (blocks, places) = (out.blocks(), out.places());
-            // SAFETY: `table_for` checked the instruction set; shapes and kinds fit, and parts are disjoint blocks.
-            self.shared(blocks, PIECES, |part| unsafe { (bf16.gated)([gate, up], part, x, &places) });
-            return;
-        }
-        gates.resize(tokens * width, 0.0);
-        ups.resize(tokens * width, 0.0);
-        let product = |weights, out| Linear { weights, out, add: false };
-        self.linear(&mut [product(gate, gates), product(up, ups)], x);
-        self.activate(out, (tokens, width), (kinds, phase), |token, row| {
-            let at = token * width..(token + 1) * width;
-            self.swiglu(phase, &gates[at.clone()], &ups[at], row);
-        });
     }
 
     /// Stores keys and values (`[lanes][kv_heads · head_dim]`) of one position a lane in one layer; `ready(n, keys)` may
@@ -400,15 +289,6 @@ impl Compute {
         });
     }
 }
-
-/// One matrix of a product and where its output goes.
-struct Target<'a> {
-    weights: &'a Packed,
-    base: *mut f32,
-    add: bool,
-}
-// SAFETY: the threads write through `base` to disjoint rows only (see `Compute::linear`).
-unsafe impl Sync for Target<'_> {}
 
 /// The start of an output that threads write disjoint chunks of.
 pub(crate) struct Base<T>(pub(crate) *mut T);

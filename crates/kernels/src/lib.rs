@@ -3,7 +3,7 @@
 //! [`Compute`] is the safe front: an instruction set chosen once at run time and a pool of threads. Below it lies a
 //! table of functions ([`table`]) filled either from [`scalar`], the readable oracle, or from the generic algorithms
 //! of `x86`, stamped out for AVX2 and AVX-512. AVX2 and AVX-512 add in the same order, so they agree to the last
-//! bit (but for 16-bit floats, which AMX takes as bfloat16); so do any two ways of cutting a batch or of sharing it among
+//! bit (but for prompts and 16-bit floats, which AMX takes as bfloat16); so do any two ways of cutting a batch or of sharing it among
 //! threads.
 
 mod activations;
@@ -23,6 +23,7 @@ mod pack;
 mod packed;
 mod phase;
 mod pool;
+mod products;
 mod quantise;
 mod scalar;
 mod table;
@@ -33,7 +34,7 @@ pub use activations::Activations;
 pub use aligned::Aligned;
 pub use arena::{Arena, Region};
 pub use attention::{Attention, Lane};
-pub use compute::{Compute, Linear};
+pub use compute::Compute;
 pub use file_map::FileMap;
 pub use format::{BLOCK, Format};
 pub use isa::{Isa, UnavailableIsa};
@@ -42,3 +43,4 @@ pub use matrix::{Matrix, ShapeMismatch};
 pub use pack::RowCodes;
 pub use packed::{Kind, Layout, Packed};
 pub use phase::Phase;
+pub use products::Linear;

@@ -17,6 +17,9 @@ pub(crate) struct Out {
     pub(crate) add: bool,
 }
 
+/// Some of the strips of activations.
+pub(crate) type Strips<'a> = (&'a Activations, Range<usize>);
+
 /// Some of the tiles of activations.
 pub(crate) type Tiles<'a> = (&'a Activations, Range<usize>);
 
@@ -55,16 +58,18 @@ pub(crate) struct Table {
 pub(crate) struct Bf16Table {
     /// A row of activations, padded with zeros to whole blocks.
     pub(crate) round: unsafe fn(&[f32], &Place),
-    /// Product of some groups of rows of the weights with all tokens.
-    pub(crate) linear: unsafe fn(&Packed, Range<usize>, &Activations, Out),
+    /// Product of some groups of rows of the weights with some strips of tokens.
+    pub(crate) linear: unsafe fn(&Packed, Range<usize>, Strips<'_>, Out),
     /// As [`Table::swiglu`], for what becomes bfloat16.
     pub(crate) swiglu: unsafe fn(&[f32], &[f32], &mut [f32]),
-    /// `silu(gate · x) · (up · x)`: some blocks of all tokens. Both matrices have the same shape, and meet bfloat16.
-    pub(crate) gated: unsafe fn([&Packed; 2], Range<usize>, &Activations, &Places),
+    /// `silu(gate · x) · (up · x)`: some blocks of some strips. Both matrices have the same shape, and meet bfloat16.
+    pub(crate) gated: unsafe fn([&Packed; 2], Range<usize>, Strips<'_>, &Places),
     /// Keys and values made bfloat16 in the buffers, which are fit for them.
     pub(crate) turn: unsafe fn(&Stored<'_>, &mut StripBuffers),
-    /// Adds what those give to the n-th of the sums. The tile is one of up to sixteen queries, of the same segment and head.
-    pub(crate) attend: unsafe fn(&Tile<'_>, &mut StripBuffers, usize),
+    /// Adds what those give to the n-th of the sums for each `(n, tile)`: up to sixteen queries, of the same segment and head.
+    pub(crate) attend: for<'a> unsafe fn(&mut dyn Iterator<Item = (usize, Tile<'a>)>, &mut StripBuffers),
+    /// What is left to do for the n-th query of a sum: its `dim` values by the sum of their weights, from a column of a token on.
+    pub(crate) finish: unsafe fn(&Partial, n: usize, dim: usize, to: (&Places, usize, usize)),
 }
 
 /// The largest 16-bit float.

@@ -165,8 +165,9 @@ fn vectors_and_tiles_agree_to_the_last_bit() {
 fn batches_threads_and_pieces_do_not_change_a_bit() {
     let mut noise = Noise(4);
     let (rows, cols) = (300, 576);
-    // few tokens, whose rows the threads share, and many, which they share themselves
-    let cases = [Format::Q4_1, Format::Q8_0, Format::F16].map(|format| [(format, 11), (format, 150)]);
+    // few tokens, whose rows the threads share, and many, which they share themselves, with tiles of bfloat16 a little later
+    let cases =
+        [Format::Q4_1, Format::Q8_0, Format::F16].map(|format| [11, 150, 600].map(|tokens| (format, tokens)));
     for (format, tokens) in cases.into_iter().flatten() {
         let bytes = weights(&mut noise, format, rows * cols);
         let weights = Matrix::new(format, rows, cols, &bytes).unwrap();
@@ -195,7 +196,7 @@ fn several_matrices_in_one_loop_give_what_they_give_alone() {
         .map(|((format, rows), bytes)| Matrix::new(*format, *rows, cols, bytes).unwrap())
         .collect();
     let machines = machines(2);
-    for ((machine, phase), tokens) in phases(&machines).flat_map(|way| [(way, 4), (way, 150)]) {
+    for ((machine, phase), tokens) in phases(&machines).flat_map(|way| [(way, 4), (way, 150), (way, 400)]) {
         let x = noise.floats(tokens * cols);
         let mut arena = Arena::default();
         let packed: Vec<_> = matrices.iter().map(|m| machine.pack(m, &mut arena).expect("memory")).collect();
@@ -300,7 +301,7 @@ fn norms_and_activations_are_what_the_formula_says_at_every_length_and_alignment
                 let mut got = vec![0.0; len + start];
                 machine.rms_norm(x, weight, 1e-5, &mut got[start..]);
                 assert_close(&got[start..], &want, 1e-6, &case);
-                for (phase, tolerance) in [(Phase::Decode, 1e-6), (Phase::Prefill, 3e-5)] {
+                for (phase, tolerance) in [(Phase::Decode, 1e-6), (Phase::Prefill, 1e-4)] {
                     machine.swiglu(phase, &gate, x, &mut got[start..]);
                     assert_close(&got[start..], &want_gate, tolerance, &case);
                 }
@@ -316,7 +317,7 @@ fn gated_products_are_what_their_parts_give_for_every_shape() {
     for threads in [1, 3] {
         for (machine, phase) in phases(&machines(threads)) {
             for (n, width) in (1..=67).chain([96, 112, 1536]).enumerate() {
-                let (cols, tokens) = ([256, 2304][n % 2], [1 + n % 50, 300][usize::from(width == 112)]);
+                let (cols, tokens) = ([256, 2304][n % 2], [1 + n % 50, 600][usize::from(width == 112)]);
                 let x = noise.floats(tokens * cols);
                 let mut pack = |n: usize| {
                     let format = formats[n % formats.len()];
@@ -345,7 +346,7 @@ fn gated_products_are_what_their_parts_give_for_every_shape() {
                     machine.swiglu(phase, &parts[0].1[at.clone()], &parts[1].1[at], row);
                 });
                 // what is left over from another batch must not matter
-                let mut got = activate(machine, phase, &[&down], &vec![f32::NAN; 320 * width]);
+                let mut got = activate(machine, phase, &[&down], &vec![f32::NAN; (tokens + 20) * width]);
                 machine.gated(&mut got, kinds, [&gate, &up], &input, &mut Default::default());
                 let [got, want] = [&got, &want].map(|x| {
                     let mut out = vec![f32::NAN; tokens * 5];

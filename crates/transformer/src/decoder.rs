@@ -29,7 +29,7 @@ pub(crate) struct Scratch {
     k: Aligned<f32>,
     /// `[tokens, kv_dim]`
     v: Aligned<f32>,
-    /// `[tokens, q_dim]`: what attention gives.
+    /// `[tokens, q_dim]`: what attention gives, where it is kept.
     attended: Aligned<f32>,
     /// `[tokens, ff_dim]`: products with gate and up, where they are kept.
     gated: [Aligned<f32>; 2],
@@ -49,7 +49,6 @@ impl Scratch {
         self.q.resize(tokens * config.q_dim(), 0.0);
         self.k.resize(tokens * config.kv_dim(), 0.0);
         self.v.resize(tokens * config.kv_dim(), 0.0);
-        self.attended.resize(tokens * config.q_dim(), 0.0);
         self.angles.resize(tokens, Vec::new());
     }
 
@@ -63,7 +62,6 @@ impl Scratch {
         self.x.truncate(rows.len() * dim);
         self.angles.truncate(rows.len());
         self.q.truncate(rows.len() * config.q_dim());
-        self.attended.truncate(rows.len() * config.q_dim());
     }
 }
 
@@ -173,17 +171,8 @@ impl Decoder<'_> {
         let (caches, queries) = (&caches[..], &s.q[..]);
         let (window, phase) = (self.config.window(layer), self.phase);
         let job = Attention { caches, layer, lanes, window, queries, scale, phase };
-        self.compute.attend(&job, &mut s.attended);
-        let attended = &s.attended;
         let kinds = [block.attn_output.kind()];
-        self.compute.activate(
-            &mut s.activations,
-            (lanes.len(), q_dim),
-            (&kinds, self.phase),
-            |token, row| {
-                row.copy_from_slice(&attended[token * q_dim..][..q_dim]);
-            },
-        );
+        self.compute.attended(&mut s.activations, &kinds, &job, &mut s.attended);
         self.add_product(&s.activations, &block.attn_output, &mut s.x, &[&block.gate, &block.up]);
     }
 

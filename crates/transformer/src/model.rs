@@ -21,8 +21,10 @@ use crate::{
     weights::Weights,
 };
 
-/// Positions that go through the blocks together: bounds the buffers of a pass. Whole tiles, an even number of them.
+/// Positions a thread that go through the blocks together, whole tiles: what they are made of stays in its second-level cache.
 const BATCH: usize = 256;
+/// Threads that have so many each; bounds the buffers of a pass.
+const BATCHES: usize = 8;
 
 /// How to run a model.
 #[derive(Clone, Debug, Default)]
@@ -101,6 +103,11 @@ impl Model {
     /// How many threads share the work.
     pub fn threads(&self) -> usize {
         self.compute.threads()
+    }
+
+    /// How many positions of a prompt go through the blocks together: a longer piece of it gains nothing.
+    pub fn batch(&self) -> usize {
+        BATCH * self.threads().min(BATCHES)
     }
 
     /// An empty sequence with room for `capacity` positions.
@@ -235,8 +242,8 @@ impl Model {
         }
         let phase = self.phase(phase);
         sequence.reserve(tokens)?;
-        for start in (0..tokens).step_by(BATCH) {
-            let range = start..tokens.min(start + BATCH);
+        for start in (0..tokens).step_by(self.batch()) {
+            let range = start..tokens.min(start + self.batch());
             // the wanted positions that lie in this batch
             let from = range.start.max(tokens - wanted).min(range.end);
             let rows = (from + wanted).saturating_sub(tokens)..(range.end + wanted).saturating_sub(tokens);

@@ -16,9 +16,7 @@ use transformer::{ForwardError, Model, Output, Part, Phase, Sequence};
 
 /// Tokens of prompts that go into one step beside the replies' next tokens: bounds how long those wait.
 pub(super) const PROMPT_TOKENS: usize = 64;
-/// Tokens of a lone prompt that go into one step at most: more gain nothing.
-const MOST_TOKENS: usize = 4 * PROMPT_TOKENS;
-/// What such a step is to take at most, lest a cancel waits longer.
+/// What a step of a lone prompt is to take at most, lest a cancel waits longer.
 const PROMPT_TIME: Duration = Duration::from_millis(200);
 /// A leader waits for others at most this part of what the last step took.
 const PATIENCE: u32 = 4;
@@ -82,8 +80,10 @@ impl Batcher {
     /// Tokens of a prompt that its next job is to have at most. What it has does not change a bit of the reply.
     pub(super) fn piece(&self) -> usize {
         let queue = lock(&self.queue);
-        let most = if queue.active > 1 { PROMPT_TOKENS } else { MOST_TOKENS };
-        (queue.fitting / PROMPT_TOKENS * PROMPT_TOKENS).clamp(PROMPT_TOKENS, most)
+        if queue.active > 1 {
+            return PROMPT_TOKENS;
+        }
+        (queue.fitting / PROMPT_TOKENS * PROMPT_TOKENS).clamp(PROMPT_TOKENS, self.model.batch())
     }
 
     /// A reply begins.

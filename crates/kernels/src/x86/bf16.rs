@@ -12,27 +12,27 @@ use super::{
     unpack::{Part, Unpacking, each_part},
 };
 use crate::{
-    Activations, Packed,
+    Packed,
     activations::{STRIP, STRIP_BLOCK},
     packed::{Kind, ROWS},
-    table::Out,
+    table::{Out, Strips},
 };
 
 /// Blocks that are unpacked together: two groups of them stay in the second-level cache, too.
 const PART: usize = 64;
 
-/// Groups `groups` of `weights` times all tokens.
+/// Groups `groups` of `weights` times some strips of tokens.
 ///
 /// # Safety
 /// As `Bf16Table` says, on a machine that has AMX.
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512bf16")]
-pub(super) unsafe fn linear(w: &Packed, groups: Range<usize>, x: &Activations, out: Out) {
-    let (blocks, strips) = (x.blocks(), x.strips());
-    let chunk = (CACHED / (strips * STRIP_BLOCK * size_of::<u16>()) / PART * PART).max(PART);
+pub(super) unsafe fn linear(w: &Packed, groups: Range<usize>, (x, strips): Strips<'_>, out: Out) {
+    let blocks = x.blocks();
+    let chunk = (CACHED / (strips.len() * STRIP_BLOCK * size_of::<u16>()) / PART * PART).max(PART);
     // weights that are read as they lie are read once, and by a single strip in the order of memory
     let (part, step) = match w.kind {
         Kind::Codes(_) => (PART, 2),
-        _ => (chunk, if strips > 1 { 2 } else { 1 }),
+        _ => (chunk, if strips.len() > 1 { 2 } else { 1 }),
     };
     let pairs = |first: usize| groups.clone().step_by(step).map(move |start| (first, start));
     let parts = (0..blocks).step_by(chunk).flat_map(pairs).flat_map(|(first, start)| {
@@ -47,15 +47,15 @@ pub(super) unsafe fn linear(w: &Packed, groups: Range<usize>, x: &Activations, o
     let mut unit = Unit::IDLE;
     each_part(
         parts,
-        |part| strips.div_ceil(2) * part.blocks.len(),
+        |part| strips.len().div_ceil(2) * part.blocks.len(),
         |part, weights, next| {
             // SAFETY: handed on from the caller.
-            unsafe { meet(&mut unit, part, weights, x, out, next) };
+            unsafe { meet(&mut unit, part, weights, (x, strips.clone()), out, next) };
         },
     );
 }
 
-/// One or two groups' weights of some blocks, with all tokens.
+/// One or two groups' weights of some blocks, with strips of tokens.
 ///
 /// # Safety
 /// As for [`linear`]; the groups have so many blocks.
@@ -65,14 +65,14 @@ unsafe fn meet(
     unit: &mut Unit,
     part: &Part<'_>,
     weights: [*const Weights; 2],
-    x: &Activations,
+    (x, strips): Strips<'_>,
     out: Out,
     next: &mut Unpacking<'_>,
 ) {
     let ([(w, start), _], blocks) = (part.groups, &part.blocks);
-    let (end, whole, strips) = (start + part.count, w.rows / ROWS, x.strips()); // groups of sixteen rows
-    for first in (0..strips).step_by(2) {
-        let both = first + 1 < strips;
+    let (end, whole) = (start + part.count, w.rows / ROWS); // groups of sixteen rows
+    for first in strips.clone().step_by(2) {
+        let both = first + 1 < strips.end;
         let to =
             |strip: usize, group: usize| out.base.wrapping_add(strip * STRIP * out.stride + group * ROWS);
         let step = Step {
@@ -85,7 +85,7 @@ unsafe fn meet(
             go_on: out.add || blocks.start > 0,
         };
         let ahead = Ahead {
-            to: if first + 2 < strips { to(first + 2, start) } else { to(0, end) },
+            to: if first + 2 < strips.end { to(first + 2, start) } else { to(strips.start, end) },
             stride: out.stride,
             tokens: (2 * STRIP).div_ceil(blocks.len()),
         };

@@ -118,13 +118,22 @@ impl Factors {
         let x = unsafe { _mm512_loadu_si512(line.as_ptr().cast()) };
         let lower = (_mm512_slli_epi32::<12>(x), _mm512_slli_epi32::<8>(x));
         let upper = (_mm512_srli_epi32::<8>(x), _mm512_srli_epi32::<12>(x));
-        // byte by byte, low nibbles and high ones
-        let low = [(lower.0, 0), (lower.1, 1), (x, 1), (upper.1, 0)];
-        let high = [(lower.0, 1), (x, 0), (upper.0, 0), (upper.1, 1)];
-        for (half, codes) in [low, high].into_iter().enumerate() {
-            let [a, b, c, d] = codes.map(|(codes, place)| self.weights::<4>(codes, (half, place)));
-            to.set(half * PAIRS / 2 + 2 * unit, [pairs(a, b), pairs(c, d)]);
-        }
+        // byte by byte, low nibbles and then high ones; a closure for them would be called, with all registers saved
+        let (first, second) = (2 * unit, PAIRS / 2 + 2 * unit);
+        to.set(
+            first,
+            [
+                pairs(self.weights::<4>(lower.0, (0, 0)), self.weights::<4>(lower.1, (0, 1))),
+                pairs(self.weights::<4>(x, (0, 1)), self.weights::<4>(upper.1, (0, 0))),
+            ],
+        );
+        to.set(
+            second,
+            [
+                pairs(self.weights::<4>(lower.0, (1, 1)), self.weights::<4>(x, (1, 0))),
+                pairs(self.weights::<4>(upper.0, (1, 0)), self.weights::<4>(upper.1, (1, 1))),
+            ],
+        );
     }
 
     /// Columns 8 · `unit` to 8 · `unit` + 7, which are two lines of bytes.
@@ -135,14 +144,16 @@ impl Factors {
             let line = &block[n * LINE..][..LINE];
             // SAFETY: a line.
             let x = unsafe { _mm512_loadu_si512(line.as_ptr().cast()) };
-            let codes = [
-                _mm512_slli_epi32::<15>(x),
-                _mm512_slli_epi32::<7>(x),
-                _mm512_srli_epi32::<1>(x),
-                _mm512_srli_epi32::<9>(x),
-            ];
-            let [a, b, c, d] = codes.map(|codes| self.weights::<8>(codes, (unit / 2, 0)));
-            to.set(2 * n, [pairs(a, b), pairs(c, d)]);
+            let (a, b) = (_mm512_slli_epi32::<15>(x), _mm512_slli_epi32::<7>(x));
+            let (c, d) = (_mm512_srli_epi32::<1>(x), _mm512_srli_epi32::<9>(x));
+            let of = (unit / 2, 0);
+            to.set(
+                2 * n,
+                [
+                    pairs(self.weights::<8>(a, of), self.weights::<8>(b, of)),
+                    pairs(self.weights::<8>(c, of), self.weights::<8>(d, of)),
+                ],
+            );
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::{
     Activations, BLOCK, Packed,
     activations::{Places, STRIP, STRIP_BLOCK},
     packed::ROWS,
+    table::Strips,
 };
 
 /// Sums of two strips with a group of each matrix: gate and up of a token side by side.
@@ -66,20 +67,24 @@ impl Pending {
     }
 }
 
-/// Blocks `blocks` of `to` for all tokens, from groups of `gate` and `up`.
+/// Blocks `blocks` of `to` for some strips of tokens, from groups of `gate` and `up`.
 ///
 /// # Safety
 /// As `Bf16Table` says, on a machine that has AMX.
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512bf16")]
-pub(super) unsafe fn gated([gate, up]: [&Packed; 2], blocks: Range<usize>, x: &Activations, to: &Places) {
+pub(super) unsafe fn gated(
+    [gate, up]: [&Packed; 2],
+    blocks: Range<usize>,
+    (x, strips): Strips<'_>,
+    to: &Places,
+) {
     let groups = 2 * blocks.start..gate.groups().min(2 * blocks.end);
-    let strips = x.strips();
     // all columns at once: what is summed up meets nothing but the other sum
     let round = (CACHED / (x.blocks() * STRIP_BLOCK * size_of::<u16>())).max(2) / 2 * 2;
     let mut unit = Unit::IDLE;
     let mut sums = [const { Sums([[0.0; 2 * ROWS]; 2 * STRIP]) }; 2];
-    for first in (0..strips).step_by(round) {
-        let strips = first..strips.min(first + round);
+    for first in strips.clone().step_by(round) {
+        let strips = first..strips.end.min(first + round);
         let parts = groups.clone().map(|group| Part {
             groups: [(gate, group), (up, group)],
             count: 2,
@@ -96,7 +101,7 @@ pub(super) unsafe fn gated([gate, up]: [&Packed; 2], blocks: Range<usize>, x: &A
         );
     }
     if groups.end % 2 == 1 {
-        for token in 0..x.tokens() {
+        for token in strips.start * STRIP..x.tokens().min(strips.end * STRIP) {
             // SAFETY: the second half of a block of each token.
             unsafe { to.bf16(token, groups.end / 2).add(ROWS).write_bytes(0, ROWS) };
         }

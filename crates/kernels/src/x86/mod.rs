@@ -14,8 +14,10 @@ mod gated;
 mod linear;
 mod quantise;
 mod rows;
+mod softmax;
 mod strips;
 mod tiles;
+mod turn;
 mod unpack;
 mod vector;
 
@@ -106,8 +108,9 @@ pub(crate) static AMX: Table = Table {
         linear: bf16::linear,
         swiglu: bf16_rows::swiglu,
         gated: gated::gated,
-        turn: strips::turn,
+        turn: turn::turn,
         attend: strips::attend,
+        finish: bf16_rows::finish,
     }),
     linear: tiles::linear,
     ..AVX512_VNNI

@@ -1,0 +1,173 @@
+//! Products with weights, shared among threads: which of them takes what.
+#![allow(unsafe_code)]
+
+use std::ops::Range;
+
+use crate::{
+    Activations, Aligned, Compute, Kind, Packed, Phase,
+    activations::Needs,
+    compute::{PIECES, WORTH_SHARING},
+    packed::ROWS,
+    table::Out,
+};
+
+/// Tiles per thread from which on threads share the tokens of a product, not its rows.
+const TILES: usize = 4;
+/// Pieces per thread that the tokens of a product are cut into: each reads all weights.
+const TILE_PIECES: usize = 2;
+/// Strips per thread from which on threads keep to their own.
+const STRIPS: usize = 12;
+
+/// One product of [`Compute::linear`].
+#[derive(Debug)]
+pub struct Linear<'a> {
+    /// The weights; `cols` equals that of the activations.
+    pub weights: &'a Packed,
+    /// `[tokens, rows]`.
+    pub out: &'a mut [f32],
+    /// Whether the product is added to `out` or takes its place.
+    pub add: bool,
+}
+
+impl Compute {
+    /// Products of several matrices with the same activations, in one loop over all their rows, or over all tokens where
+    /// these are enough for every thread.
+    ///
+    /// # Panics
+    /// When a shape does not fit, or when `x` was activated for weights of other kinds.
+    pub fn linear(&self, jobs: &mut [Linear<'_>], x: &Activations) {
+        if x.tokens() == 0 {
+            return;
+        }
+        for job in jobs.iter() {
+            assert_eq!(job.weights.cols, x.cols, "weights and activations differ in columns");
+            assert_eq!(job.out.len(), job.weights.rows * x.tokens(), "the output has another shape");
+            assert!(
+                x.is_for(job.weights.kind, self.table.tiling),
+                "activations were not made for these weights"
+            );
+        }
+        let targets: Vec<Target<'_>> = jobs
+            .iter_mut()
+            .map(|job| Target { weights: job.weights, base: job.out.as_mut_ptr(), add: job.add })
+            .collect();
+        let groups: usize = targets.iter().map(|target| target.weights.groups()).sum();
+        let (tiles, strips) = (x.tiles().count(), x.strips());
+        if groups * ROWS * x.cols * x.tokens() < WORTH_SHARING {
+            self.multiply(&targets, 0..groups, x, (0..tiles, 0..strips));
+        } else if strips > 0 {
+            // tiles of bfloat16 take two groups at a time
+            let step = if strips > 1 { 2 } else { 1 };
+            let all = targets.iter().all(|target| x.is_bf16_for(target.weights.kind));
+            let owners = if all { self.owners(strips) } else { 1 };
+            self.striped(owners, groups.div_ceil(step), strips, |part, strips| {
+                let groups = part.start * step..groups.min(part.end * step);
+                self.multiply(&targets, groups, x, (0..tiles, strips));
+            });
+        } else if tiles >= self.threads() * TILES {
+            self.shared(tiles, TILE_PIECES, |tiles| self.multiply(&targets, 0..groups, x, (tiles, 0..0)));
+        } else {
+            self.shared(groups, PIECES, |groups| self.multiply(&targets, groups, x, (0..tiles, 0..0)));
+        }
+    }
+
+    /// The products of some groups of rows, of all matrices counted one after the other, with some tiles or strips.
+    fn multiply(
+        &self,
+        targets: &[Target<'_>],
+        part: Range<usize>,
+        x: &Activations,
+        (tiles, strips): (Range<usize>, Range<usize>),
+    ) {
+        let mut first = 0;
+        for target in targets {
+            let last = first + target.weights.groups();
+            let (from, to) = (part.start.max(first), part.end.min(last));
+            if from < to {
+                let out = Out { base: target.base, stride: target.weights.rows, add: target.add };
+                let (weights, groups) = (target.weights, from - first..to - first);
+                // SAFETY: the instruction set is there; `linear` checked the shapes; parts are disjoint ranges of rows
+                // or of tokens, so no two threads write the same element, and its `jobs` are borrowed until all are done.
+                unsafe {
+                    match &self.table.bf16 {
+                        Some(bf16) if x.is_bf16_for(weights.kind) => {
+                            (bf16.linear)(weights, groups, (x, strips.clone()), out);
+                        }
+                        _ => (self.table.linear)(weights, groups, (x, tiles.clone()), out),
+                    }
+                }
+            }
+            first = last;
+        }
+    }
+
+    /// How many threads keep to strips of their own: where these are many, a thread had better meet what it wrote itself, although
+    /// it then unpacks all weights for them.
+    fn owners(&self, strips: usize) -> usize {
+        if strips >= self.threads() * STRIPS { self.threads() } else { 1 }
+    }
+
+    /// Calls `body(part, strips)` for parts of `0..count` and the strips of each owner.
+    fn striped(
+        &self,
+        owners: usize,
+        count: usize,
+        strips: usize,
+        body: impl Fn(Range<usize>, Range<usize>) + Sync,
+    ) {
+        let pieces = (self.threads() * PIECES / owners).min(count);
+        let pairs = strips.div_ceil(2);
+        self.pool.run(owners * pieces, &|n| {
+            let (owner, piece) = (n / pieces, n % pieces);
+            let strips = pairs * owner / owners * 2..strips.min(pairs * (owner + 1) / owners * 2);
+            body(count * piece / pieces..count * (piece + 1) / pieces, strips);
+        });
+    }
+
+    /// Makes `silu(gate · x) · (up · x)` the input of products with weights of `kinds` in a pass of `phase`. The products
+    /// themselves go to the buffers, where they are kept at all.
+    ///
+    /// # Panics
+    /// When a shape does not fit, or when `x` was activated for weights of other kinds.
+    pub fn gated(
+        &self,
+        out: &mut Activations,
+        (kinds, phase): (&[Kind], Phase),
+        [gate, up]: [&Packed; 2],
+        x: &Activations,
+        [gates, ups]: &mut [Aligned<f32>; 2],
+    ) {
+        let (tokens, width) = (x.tokens(), gate.rows);
+        assert_eq!(up.rows, width, "gate and up differ in rows");
+        let needs = Needs::of(kinds, self.has_phases() && phase == Phase::Prefill);
+        if let Some(bf16) = &self.table.bf16
+            && needs.is_only_bf16()
+            && [gate, up].iter().all(|weights| weights.cols == x.cols && x.is_bf16_for(weights.kind))
+        {
+            out.reset((tokens, width), self.table.tiling, needs);
+            let (blocks, places) = (out.blocks(), out.places());
+            self.striped(self.owners(x.strips()), blocks, x.strips(), |part, strips| {
+                // SAFETY: `table_for` checked the instruction set; shapes and kinds fit, and no two parts have a block of a strip.
+                unsafe { (bf16.gated)([gate, up], part, (x, strips), &places) };
+            });
+            return;
+        }
+        gates.resize(tokens * width, 0.0);
+        ups.resize(tokens * width, 0.0);
+        let product = |weights, out| Linear { weights, out, add: false };
+        self.linear(&mut [product(gate, gates), product(up, ups)], x);
+        self.activate(out, (tokens, width), (kinds, phase), |token, row| {
+            let at = token * width..(token + 1) * width;
+            self.swiglu(phase, &gates[at.clone()], &ups[at], row);
+        });
+    }
+}
+
+/// One matrix of a product and where its output goes.
+struct Target<'a> {
+    weights: &'a Packed,
+    base: *mut f32,
+    add: bool,
+}
+// SAFETY: the threads write through `base` to disjoint rows only (see `Compute::linear`).
+unsafe impl Sync for Target<'_> {}
