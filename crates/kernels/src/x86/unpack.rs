@@ -13,6 +13,7 @@ use crate::{
 
 /// How far ahead of its use a block is asked for, in bytes.
 const AHEAD: usize = 1024;
+
 /// Some blocks of one or two groups, which all tokens meet at once.
 #[derive(Clone, Debug)]
 pub(super) struct Part<'a> {
