@@ -87,6 +87,30 @@ fn main() {
             }
         }
     }
+    for (format, (rows, cols)) in [(Format::Q4_1, (1536, 576)), (Format::Q4_0, (8192, 2048))] {
+        let names = [1, 64, 512].map(|tokens| format!("gated {format:?} {rows}×{cols}, {tokens} tokens"));
+        if !names.iter().any(|name| name.contains(&filter)) {
+            continue;
+        }
+        limits.measure();
+        let bytes = 2 * format.bytes(rows * cols).unwrap();
+        let copies = weights(&compute, format, (rows, cols), 2 * (1 + COPIES / bytes));
+        let mut turn = copies.as_chunks::<2>().0.iter().cycle();
+        for ((name, tokens), phase) in
+            names.iter().zip([1, 64, 512]).flat_map(|case| phases.iter().map(move |phase| (case, *phase)))
+        {
+            let prefill = phase == Phase::Prefill;
+            let x = activate(&compute, phase, &copies[0], tokens);
+            let (mut out, mut buffers) = (Activations::default(), Default::default());
+            let mut body = || {
+                let [gate, up] = turn.next().unwrap();
+                compute.gated(&mut out, (&[gate.kind()], phase), [gate, up], &x, &mut buffers);
+            };
+            let part = if prefill { 2.0 * floats } else { 1.0 };
+            let operations = (4 * rows * cols * tokens) as f64;
+            bench(named(name, prefill), (bytes as f64, operations, part), &mut body);
+        }
+    }
     for (heads, group, dim) in [(3, 3, 64), (8, 4, 64)] {
         for (positions, tokens) in [(64, 1), (1024, 1), (4096, 1), (512, 256), (2048, 256)] {
             let mut cache = KvCache::new(1, heads, dim);
