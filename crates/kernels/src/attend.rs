@@ -5,7 +5,6 @@ use std::cell::RefCell;
 
 use crate::{
     Activations, Aligned, Attention, Compute, Kind, Phase,
-    activations::Needs,
     attention::{Buffers, MOST, Partial, QUERIES, Span, StripBuffers},
     compute::{Base, PIECES, WORTH_SHARING},
     table::Bf16Table,
@@ -52,7 +51,7 @@ impl Compute {
     ) {
         let (tokens, phase) = (job.lanes.len(), job.phase);
         let Some(row) = job.queries.len().checked_div(tokens) else { return };
-        let needs = Needs::of(kinds, self.has_phases() && phase == Phase::Prefill);
+        let needs = self.needs(kinds, phase);
         if let (Some(bf16), Phase::Prefill, true) = (&self.table.bf16, phase, needs.is_only_bf16()) {
             job.check(job.queries.len());
             out.reset((tokens, row), self.table.tiling, needs);

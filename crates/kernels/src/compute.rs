@@ -153,6 +153,11 @@ impl Compute {
         self.table.bf16.is_some()
     }
 
+    /// As what activations for weights of `kinds` are needed in a pass of `phase`.
+    pub(crate) fn needs(&self, kinds: &[Kind], phase: Phase) -> Needs {
+        Needs::of(kinds, self.has_phases() && phase == Phase::Prefill)
+    }
+
     /// Makes `x` the input of products with weights of `kinds` in a pass of `phase`: `fill(token, row)` gives the `cols` values
     /// of each of `tokens` tokens, on any of the threads.
     pub fn activate(
@@ -162,7 +167,7 @@ impl Compute {
         (kinds, phase): (&[Kind], Phase),
         fill: impl Fn(usize, &mut [f32]) + Sync,
     ) {
-        let needs = Needs::of(kinds, self.has_phases() && phase == Phase::Prefill);
+        let needs = self.needs(kinds, phase);
         x.reset((tokens, cols), self.table.tiling, needs);
         let (places, values) = (x.places(), Base(x.values.as_mut_ptr()));
         let one = |token: usize, row: &mut [f32]| {

@@ -5,7 +5,6 @@ use std::ops::Range;
 
 use crate::{
     Activations, Aligned, Compute, Kind, Packed, Phase,
-    activations::Needs,
     compute::{PIECES, WORTH_SHARING},
     packed::ROWS,
     table::Out,
@@ -139,12 +138,13 @@ impl Compute {
     ) {
         let (tokens, width) = (x.tokens(), gate.rows);
         assert_eq!(up.rows, width, "gate and up differ in rows");
-        let needs = Needs::of(kinds, self.has_phases() && phase == Phase::Prefill);
+        let needs = self.needs(kinds, phase);
         if let Some(bf16) = &self.table.bf16
             && needs.is_only_bf16()
             && [gate, up].iter().all(|weights| weights.cols == x.cols && x.is_bf16_for(weights.kind))
         {
             out.reset((tokens, width), self.table.tiling, needs);
+            out.pad();
             let (blocks, places) = (out.blocks(), out.places());
             self.striped(self.owners(x.strips()), blocks, x.strips(), |part, strips| {
                 // SAFETY: `table_for` checked the instruction set; shapes and kinds fit, and no two parts have a block of a strip.

@@ -2,11 +2,9 @@
 
 mod common;
 
-use common::{Noise, assert_close, machines, phases};
+use common::{Noise, assert_close, machines, pattern, phases, product_bits};
 use half::{bf16, f16};
-use kernels::{
-    Activations, Aligned, Arena, Attention, Compute, Isa, KvCache, Lane, Layout, Linear, Phase, RowCodes,
-};
+use kernels::{Activations, Aligned, Attention, Compute, Isa, KvCache, Lane, Layout, Phase};
 
 /// Keys, values and queries of a sequence of `positions`, and where they are kept.
 struct Heads {
@@ -90,11 +88,7 @@ fn assert_input(machine: &Compute, job: &Attention<'_>, result: &[f32]) {
     let (tokens, phase) = (job.lanes.len(), job.phase);
     let row = result.len() / tokens;
     let layout = Layout { nibbles: true, halves: false, minima: false, wide: false };
-    let fill = |row: usize, out: &mut RowCodes| {
-        out.codes.iter_mut().enumerate().for_each(|(n, code)| *code = ((row + n) % 15) as i8 - 7);
-        out.scales.fill(0.25);
-    };
-    let weights = machine.pack_rows(layout, 3, row, &mut Arena::default(), fill).expect("memory");
+    let weights = pattern(machine, layout, (3, row));
     let [mut got, mut want] = [(); 2].map(|()| Activations::default());
     // what is left over from another batch must not matter
     machine.activate(&mut got, (tokens + 40, row), (&[weights.kind()], phase), |_, row| row.fill(f32::NAN));
@@ -102,11 +96,7 @@ fn assert_input(machine: &Compute, job: &Attention<'_>, result: &[f32]) {
     machine.activate(&mut want, (tokens, row), (&[weights.kind()], phase), |token, to| {
         to.copy_from_slice(&result[token * row..][..row]);
     });
-    let [got, want] = [got, want].map(|x| {
-        let mut out = vec![f32::NAN; 3 * tokens];
-        machine.linear(&mut [Linear { weights: &weights, out: &mut out, add: false }], &x);
-        out.iter().map(|value| value.to_bits()).collect::<Vec<_>>()
-    });
+    let [got, want] = [got, want].map(|x| product_bits(machine, &weights, &x));
     assert!(got == want, "{row} values of {tokens} tokens, {}, {phase:?}", machine.isa());
 }
 

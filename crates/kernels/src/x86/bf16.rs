@@ -45,14 +45,10 @@ pub(super) unsafe fn linear(w: &Packed, groups: Range<usize>, (x, strips): Strip
         })
     });
     let mut unit = Unit::IDLE;
-    each_part(
-        parts,
-        |part| strips.len().div_ceil(2) * part.blocks.len(),
-        |part, weights, next| {
-            // SAFETY: handed on from the caller.
-            unsafe { meet(&mut unit, part, weights, (x, strips.clone()), out, next) };
-        },
-    );
+    each_part(parts, strips.len(), |part, weights, next| {
+        // SAFETY: handed on from the caller.
+        unsafe { meet(&mut unit, part, weights, (x, strips.clone()), out, next) };
+    });
 }
 
 /// One or two groups' weights of some blocks, with strips of tokens.
@@ -72,7 +68,6 @@ unsafe fn meet(
     let ([(w, start), _], blocks) = (part.groups, &part.blocks);
     let (end, whole) = (start + part.count, w.rows / ROWS); // groups of sixteen rows
     for first in strips.clone().step_by(2) {
-        let both = first + 1 < strips.end;
         let to =
             |strip: usize, group: usize| out.base.wrapping_add(strip * STRIP * out.stride + group * ROWS);
         let step = Step {
@@ -95,13 +90,9 @@ unsafe fn meet(
         };
         // SAFETY: handed on from the caller; strips and groups have these blocks, the output these tokens and rows.
         unsafe {
-            unit.fit([x.strip(first).len, if both { x.strip(first + 1).len } else { 0 }]);
+            unit.fit((x, first..strips.end));
             if part.count == 2 && end <= whole {
-                if both {
-                    unit.multiply::<2, 2>(step, beside);
-                } else {
-                    unit.multiply::<2, 1>(step, beside);
-                }
+                unit.multiply::<2>(step, beside);
             } else {
                 for (group, weights) in (start..end).zip(weights) {
                     let step = Step { weights: [weights; 2], to: to(first, group), ..step };
@@ -151,11 +142,7 @@ unsafe fn single(unit: &Unit, mut step: Step, rows: usize) {
                 copy(out, (step.to, ROWS), (unit.lens, rows));
             }
         }
-        if unit.lens[1] > 0 {
-            unit.multiply::<1, 2>(step, |_| ());
-        } else {
-            unit.multiply::<1, 1>(step, |_| ());
-        }
+        unit.multiply::<1>(step, |_| ());
         if rows < ROWS {
             copy((step.to, ROWS), out, (unit.lens, rows));
         }

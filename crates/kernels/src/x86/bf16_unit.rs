@@ -10,6 +10,7 @@ use super::{
 use crate::{
     activations::{STRIP, STRIP_BLOCK},
     packed::ROWS,
+    table::Strips,
 };
 
 const _: () = assert!(STRIP == TOKENS);
@@ -42,11 +43,13 @@ impl Unit {
     /// Not ready for anything yet.
     pub(super) const IDLE: Self = Self { registers: Registers::IDLE, lens: [0, 0] };
 
-    /// Makes it ready for strips of these lengths.
+    /// Makes it ready for the first strip of some and the one after it, if there is one.
     ///
     /// # Safety
-    /// The machine has AMX, and nobody else uses the thread's registers. There are at most sixteen tokens in a strip.
-    pub(super) unsafe fn fit(&mut self, lens: [usize; 2]) {
+    /// The machine has AMX, and nobody else uses the thread's registers.
+    pub(super) unsafe fn fit(&mut self, (x, strips): Strips<'_>) {
+        let len = |n: usize| if n < strips.end { x.strip(n).len } else { 0 };
+        let lens = [len(strips.start), len(strips.start + 1)];
         if self.lens != lens {
             let [first, second] = lens.map(|len| (len, if len > 0 { LINE } else { 0 }));
             let shapes = [first, second, first, second, first, second, (ROWS, LINE), (ROWS, LINE)];
@@ -56,16 +59,28 @@ impl Unit {
         }
     }
 
-    /// Sums of `G` groups with `S` strips over some blocks; `beside(block)` is what vectors do meanwhile.
+    /// Sums of `G` groups with the strips that it was made ready for, over some blocks; `beside(block)` is what vectors do meanwhile.
     ///
     /// # Safety
-    /// All of that is there, the strips have the lengths that it was made ready for.
+    /// All of that is there.
     #[inline(always)]
-    pub(super) unsafe fn multiply<const G: usize, const S: usize>(
-        &self,
-        step: Step,
-        mut beside: impl FnMut(usize),
-    ) {
+    pub(super) unsafe fn multiply<const G: usize>(&self, step: Step, beside: impl FnMut(usize)) {
+        // SAFETY: handed on from the caller.
+        unsafe {
+            if self.lens[1] > 0 {
+                self.strips::<G, 2>(step, beside);
+            } else {
+                self.strips::<G, 1>(step, beside);
+            }
+        }
+    }
+
+    /// The same for `S` strips.
+    ///
+    /// # Safety
+    /// As for [`Unit::multiply`]; there are so many.
+    #[inline(always)]
+    unsafe fn strips<const G: usize, const S: usize>(&self, step: Step, mut beside: impl FnMut(usize)) {
         let Step { weights, tokens, strip, blocks, to, stride, go_on } = step;
         let apart = stride * size_of::<f32>();
         let to = |strip: usize, group: usize| to.wrapping_add(strip * STRIP * stride + group * ROWS);

@@ -90,21 +90,11 @@ pub(super) unsafe fn gated(
             count: 2,
             blocks: 0..x.blocks(),
         });
-        each_part(
-            parts,
-            |part| strips.len().div_ceil(2) * part.blocks.len(),
-            |part, weights, next| {
-                let meet = Meet { weights, group: part.groups[0].1, x, to };
-                // SAFETY: handed on from the caller.
-                unsafe { meet.strips(strips.clone(), &mut unit, &mut sums, next) };
-            },
-        );
-    }
-    if groups.end % 2 == 1 {
-        for token in strips.start * STRIP..x.tokens().min(strips.end * STRIP) {
-            // SAFETY: the second half of a block of each token.
-            unsafe { to.bf16(token, groups.end / 2).add(ROWS).write_bytes(0, ROWS) };
-        }
+        each_part(parts, strips.len(), |part, weights, next| {
+            let meet = Meet { weights, group: part.groups[0].1, x, to };
+            // SAFETY: handed on from the caller.
+            unsafe { meet.strips(strips.clone(), &mut unit, &mut sums, next) };
+        });
     }
 }
 
@@ -136,12 +126,11 @@ impl Meet<'_> {
         let [mut now, mut before] = sums.each_mut();
         let mut pending = Pending::NONE;
         for first in strips.clone().step_by(2) {
-            let both = first + 1 < strips.end;
-            let lens = [x.strip(first).len, if both { x.strip(first + 1).len } else { 0 }];
             // SAFETY: handed on from the caller: there is room for so many blocks of all tokens.
             let ours = unsafe {
+                unit.fit((x, first..strips.end));
                 Pending {
-                    tokens: lens[0] + lens[1],
+                    tokens: unit.lens.iter().sum(),
                     to: to.bf16(first * STRIP, group / 2).add(group % 2 * ROWS),
                     strip: to.strip_len(),
                 }
@@ -163,14 +152,7 @@ impl Meet<'_> {
                 next.step();
             };
             // SAFETY: handed on from the caller; strips and groups have these blocks, and the sums room.
-            unsafe {
-                unit.fit(lens);
-                if both {
-                    unit.multiply::<2, 2>(step, beside);
-                } else {
-                    unit.multiply::<2, 1>(step, beside);
-                }
-            }
+            unsafe { unit.multiply::<2>(step, beside) };
             pending = ours;
             std::mem::swap(&mut now, &mut before);
         }

@@ -12,6 +12,7 @@ mod bf16_weights;
 mod dots;
 mod gated;
 mod linear;
+mod pace;
 mod quantise;
 mod rows;
 mod softmax;

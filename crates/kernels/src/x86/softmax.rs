@@ -4,11 +4,12 @@ use std::{arch::x86_64::*, ops::Range};
 
 use super::{
     bf16_rows::{lanes, power},
+    pace::Pace,
     vector::LANES,
 };
 use crate::{BLOCK, attention::Partial, kv::SEGMENT};
 
-/// A tile's scores on their way to weights, 2^(scale · log₂e · (score − largest)): query by query, in so many steps.
+/// A tile's scores on their way to weights, 2^(scale · log₂e · (score − largest)): two queries at a time, in so many steps.
 pub(super) struct Weighing<'a> {
     /// `[MOST][SEGMENT]`
     pub(super) scores: &'a [f32],
@@ -21,9 +22,8 @@ pub(super) struct Weighing<'a> {
     pub(super) sum: &'a mut Partial,
     /// Whether the sum's values are there, or left over.
     pub(super) fresh: bool,
-    pub(super) done: usize,
-    pub(super) steps: usize,
-    pub(super) due: usize,
+    /// Of pairs of queries.
+    pub(super) pairs: Pace,
 }
 
 impl Weighing<'_> {
@@ -31,29 +31,29 @@ impl Weighing<'_> {
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw")]
     pub(super) fn step(&mut self) {
-        self.due += self.seen.len();
-        while self.due >= 2 * self.steps && self.done + 2 <= self.seen.len() {
-            self.due -= 2 * self.steps;
-            self.some::<2>();
-        }
+        self.pairs.step().for_each(|pair| self.pair(pair));
     }
 
     /// What is left of it.
     #[target_feature(enable = "avx512f,avx512bw")]
     pub(super) fn finish(&mut self) {
-        while self.done + 2 <= self.seen.len() {
-            self.some::<2>();
-        }
-        if self.done < self.seen.len() {
-            self.some::<1>();
+        self.pairs.rest().for_each(|pair| self.pair(pair));
+    }
+
+    /// Two queries at once wait less for each other's sums and largest; the last may be alone.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    fn pair(&mut self, n: usize) {
+        if 2 * n + 1 < self.seen.len() {
+            self.some::<2>(2 * n);
+        } else {
+            self.some::<1>(2 * n);
         }
     }
 
-    /// Some queries: several at once wait less for each other's sums and largest.
+    /// Some queries.
     #[target_feature(enable = "avx512f,avx512bw")]
-    fn some<const N: usize>(&mut self) {
-        let first = self.done;
-        self.done += N;
+    fn some<const N: usize>(&mut self, first: usize) {
         let highest = self.highest::<N>(first);
         let largest: [f32; N] = std::array::from_fn(|n| highest[n].max(self.sum.largest[first + n]));
         let totals = self.weigh(first, largest);

@@ -11,6 +11,7 @@ use std::{arch::asm, ops::Range};
 use super::{
     amx::{LINE, Registers, dot, read, write, zero},
     bf16_rows::nearest,
+    pace::Pace,
     softmax::Weighing,
     vector::LANES,
 };
@@ -183,9 +184,7 @@ pub(super) unsafe fn attend<'a>(
                 scale: strip.tile.scale,
                 sum: &mut strip.sum,
                 fresh: strip.fresh,
-                done: 0,
-                steps: of_coming + of_weighed,
-                due: 0,
+                pairs: Pace::new(strip.tile.count.div_ceil(2), of_coming + of_weighed),
             }
         });
         let mut beside = || {

@@ -4,6 +4,7 @@ use std::{cell::RefCell, ops::Range};
 
 use super::{
     bf16_weights::{Factors, UNITS, Weights},
+    pace::Pace,
     vector::prefetch,
 };
 use crate::{
@@ -49,13 +50,13 @@ thread_local! {
     static UNPACKED: RefCell<[Aligned<Weights>; 2]> = RefCell::default();
 }
 
-/// Calls `meet(part, weights, next)` for each of the parts, with their weights as tiles; `next` is stepped meanwhile, as many times
-/// as `steps` says of the part.
+/// Calls `meet(part, weights, next)` for each of the parts, with their weights as tiles; `next` is stepped meanwhile, for each block of
+/// each of so many strips, two of which meet it at a time.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512bf16")]
 pub(super) fn each_part<'a>(
     parts: impl Iterator<Item = Part<'a>>,
-    steps: impl Fn(&Part<'a>) -> usize,
+    strips: usize,
     mut meet: impl FnMut(&Part<'a>, [*const Weights; 2], &mut Unpacking<'_>),
 ) {
     let [mut ready, mut coming] = UNPACKED.take();
@@ -68,7 +69,8 @@ pub(super) fn each_part<'a>(
                 weights.group(group).as_ptr().cast::<Weights>().wrapping_add(part.blocks.start)
             }
         });
-        let mut next = Unpacking::new(parts.peek(), &mut coming, steps(&part));
+        let steps = strips.div_ceil(2) * part.blocks.len();
+        let mut next = Unpacking::new(parts.peek(), &mut coming, steps);
         meet(&part, weights, &mut next);
         next.finish();
         std::mem::swap(&mut ready, &mut coming);
@@ -82,12 +84,7 @@ pub(super) struct Unpacking<'a> {
     groups: [Option<Codes<'a>>; 2],
     blocks: usize,
     to: &'a mut [Weights],
-    /// How many units are unpacked, of how many.
-    done: usize,
-    units: usize,
-    /// In how many steps, and what counts up to them: one more unit is due then.
-    steps: usize,
-    due: usize,
+    units: Pace,
     /// The block at hand.
     block: &'a [u8],
     nibbles: bool,
@@ -102,34 +99,27 @@ impl<'a> Unpacking<'a> {
         let count = groups.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
         let room = (count * blocks).max(to.len());
         to.resize(room, Weights::EMPTY);
-        let (units, factors) = (count * blocks * UNITS, Factors::none());
-        Self { groups, blocks, to, done: 0, units, steps, due: 0, block: &[], nibbles: false, factors }
+        let units = Pace::new(count * blocks * UNITS, steps);
+        Self { groups, blocks, to, units, block: &[], nibbles: false, factors: Factors::none() }
     }
 
     /// A step of it.
     #[inline]
     #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512bf16")]
     pub(super) fn step(&mut self) {
-        self.due += self.units;
-        while self.due >= self.steps && self.done < self.units {
-            self.due -= self.steps;
-            self.one();
-        }
+        self.units.step().for_each(|unit| self.one(unit));
     }
 
     /// What is left of it.
     #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512bf16")]
     fn finish(&mut self) {
-        while self.done < self.units {
-            self.one();
-        }
+        self.units.rest().for_each(|unit| self.one(unit));
     }
 
     /// One unit.
     #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512bf16")]
-    fn one(&mut self) {
-        let (block, unit) = (self.done / UNITS, self.done % UNITS);
-        self.done += 1;
+    fn one(&mut self, n: usize) {
+        let (block, unit) = (n / UNITS, n % UNITS);
         if unit == 0 {
             self.begin(block);
         }

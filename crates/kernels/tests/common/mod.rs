@@ -1,7 +1,7 @@
 //! What the tests of the kernels share.
 #![allow(dead_code)] // each of them uses its part
 
-use kernels::{Compute, Isa, Phase};
+use kernels::{Activations, Arena, Compute, Isa, Layout, Linear, Packed, Phase, RowCodes};
 
 /// A small generator of our own, so that a failing case can be named by its seed (Steele et al., SplitMix64).
 pub struct Noise(pub u64);
@@ -43,4 +43,20 @@ pub fn assert_close(got: &[f32], want: &[f32], tolerance: f32, case: &str) {
     for (i, (got, want)) in got.iter().zip(want).enumerate() {
         assert!((got - want).abs() <= tolerance * size, "{case}: value {i} is {got}, expected {want}");
     }
+}
+
+/// A matrix of small codes that is the same each time.
+pub fn pattern(machine: &Compute, layout: Layout, (rows, cols): (usize, usize)) -> Packed {
+    let fill = |row: usize, out: &mut RowCodes| {
+        out.codes.iter_mut().enumerate().for_each(|(n, code)| *code = ((row + n) % 15) as i8 - 7);
+        out.scales.fill(0.25);
+    };
+    machine.pack_rows(layout, rows, cols, &mut Arena::default(), fill).expect("memory")
+}
+
+/// The bits of a product.
+pub fn product_bits(machine: &Compute, weights: &Packed, x: &Activations) -> Vec<u32> {
+    let mut out = vec![f32::NAN; weights.rows() * x.tokens()];
+    machine.linear(&mut [Linear { weights, out: &mut out, add: false }], x);
+    out.iter().map(|value| value.to_bits()).collect()
 }
