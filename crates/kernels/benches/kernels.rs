@@ -101,10 +101,10 @@ fn main() {
         {
             let prefill = phase == Phase::Prefill;
             let x = activate(&compute, phase, &copies[0], tokens);
-            let (mut out, mut buffers) = (Activations::default(), Default::default());
+            let mut out = Activations::default();
             let mut body = || {
                 let [gate, up] = turn.next().unwrap();
-                compute.gated(&mut out, (&[gate.kind()], phase), [gate, up], &x, &mut buffers);
+                compute.gated(&mut out, (&[gate.kind()], phase), [gate, up], &x);
             };
             let part = if prefill { 2.0 * floats } else { 1.0 };
             let operations = (4 * rows * cols * tokens) as f64;

@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use crate::{Aligned, BLOCK, Kind};
+use crate::{Aligned, BLOCK, Kind, places::Places};
 
 /// Codes that a block's largest magnitude may become: the one that leaves the least squared error is taken.
 ///
@@ -51,7 +51,7 @@ impl Tiling {
     }
 
     /// First token and length of the tile that `token` of `tokens` lies in.
-    fn tile_of(self, tokens: usize, token: usize) -> (usize, usize) {
+    pub(crate) fn tile_of(self, tokens: usize, token: usize) -> (usize, usize) {
         let mut first = token / self.lens[0] * self.lens[0]; // all before lie in tiles of the largest length
         loop {
             let len = self.lens.iter().copied().find(|len| *len <= tokens - first).unwrap_or(1);
@@ -225,6 +225,14 @@ impl Activations {
         self.tiles().skip(range.start).take(range.len())
     }
 
+    /// Their tokens.
+    pub(crate) fn tokens_in(&self, range: Range<usize>) -> Range<usize> {
+        let mut tiles = self.tiles_in(range);
+        let Some(first) = tiles.next() else { return 0..0 };
+        let last = tiles.last().unwrap_or(first);
+        first.first..last.first + last.len
+    }
+
     fn tile(&self, first: usize, len: usize) -> Tile {
         let at = first * self.blocks();
         let (facts_len, of_codes) = (self.facts_len, if self.codes.is_empty() { 0 } else { at });
@@ -244,7 +252,7 @@ impl Activations {
         Strip { len: STRIP.min(self.tokens - n * STRIP), values }
     }
 
-    /// Where token `token` is written.
+    /// Where tokens are written.
     pub(crate) fn places(&mut self) -> Places {
         let (codes, facts) = (self.codes.as_mut_ptr(), self.facts.as_mut_ptr());
         Places {
@@ -255,197 +263,6 @@ impl Activations {
             tiling: self.tiling,
             tokens: self.tokens,
             facts_len: self.facts_len,
-        }
-    }
-}
-
-/// The codes and facts of all tokens, to be written by several threads.
-pub(crate) struct Places {
-    codes: *mut i8,
-    facts: *mut f32,
-    bf16: *mut u16,
-    blocks: usize,
-    tiling: Tiling,
-    tokens: usize,
-    facts_len: usize,
-}
-// SAFETY: `row` takes a promise that each token is written by one thread only.
-unsafe impl Sync for Places {}
-
-impl Places {
-    /// The place of one token.
-    ///
-    /// # Safety
-    /// The activations are there and nobody else has this token's place.
-    pub(crate) unsafe fn row(&self, token: usize) -> Place {
-        assert!(token < self.tokens);
-        let (first, len) = self.tiling.tile_of(self.tokens, token);
-        let (within, at) = (token - first, first * self.blocks);
-        let (token_bytes, quad_bytes) = if len >= self.tiling.rows_from { (BLOCK, 4) } else { (4, 4 * len) };
-        // what is not there is not written either, hence wrapping
-        Place {
-            codes: self.codes.wrapping_add(at * BLOCK + token_bytes * within),
-            quad_bytes,
-            facts: self.facts.wrapping_add(at * self.facts_len + within),
-            bf16: self.bf16_of(token),
-            len,
-            facts_len: self.facts_len,
-        }
-    }
-
-    /// Where the bfloat16 of a token's first block go; dangling where there are none.
-    fn bf16_of(&self, token: usize) -> *mut u16 {
-        self.bf16.wrapping_add(token / STRIP * self.strip_len() + token % STRIP * BLOCK)
-    }
-
-    /// Where those of one of its blocks go.
-    ///
-    /// # Safety
-    /// There are bfloat16, and nobody else writes what the caller writes.
-    pub(crate) unsafe fn bf16(&self, token: usize, block: usize) -> *mut u16 {
-        assert!(token < self.tokens && block < self.blocks);
-        self.bf16_of(token).wrapping_add(block * STRIP_BLOCK)
-    }
-
-    /// bfloat16 from a strip to the next.
-    pub(crate) fn strip_len(&self) -> usize {
-        self.blocks * STRIP_BLOCK
-    }
-}
-
-/// Where one token's codes and facts go.
-pub(crate) struct Place {
-    codes: *mut i8,
-    /// From one quad of a block to the next.
-    quad_bytes: usize,
-    facts: *mut f32,
-    bf16: *mut u16,
-    len: usize,
-    facts_len: usize,
-}
-
-impl Place {
-    /// Writes the codes of block `n`.
-    ///
-    /// # Safety
-    /// The place has so many blocks and is the caller's alone.
-    #[inline(always)]
-    pub(crate) unsafe fn write_codes(&self, n: usize, codes: &[i8; BLOCK]) {
-        // SAFETY: a block of all tokens of the tile comes after the other, and its quads lie `quad_bytes` apart.
-        unsafe {
-            let to = self.codes.add(n * BLOCK * self.len);
-            for (quad, codes) in codes.as_chunks::<4>().0.iter().enumerate() {
-                to.add(quad * self.quad_bytes).cast::<[i8; 4]>().write(*codes);
-            }
-        }
-    }
-
-    /// Where the bfloat16 of block `n` go: `BLOCK` of them, which begin with a cache line.
-    ///
-    /// # Safety
-    /// As for the codes, where there are bfloat16.
-    #[inline(always)]
-    pub(crate) unsafe fn bf16(&self, n: usize) -> *mut u16 {
-        // SAFETY: a block of all tokens of the strip comes after the other.
-        unsafe { self.bf16.add(n * STRIP_BLOCK) }
-    }
-
-    /// Writes the facts of `count` blocks from block `first` on: their scales and the sums of the first and the last
-    /// sixteen codes of each, which are whole numbers.
-    ///
-    /// # Safety
-    /// As for the codes.
-    #[inline(always)]
-    pub(crate) unsafe fn write_facts<const N: usize>(
-        &self,
-        (first, count): (usize, usize),
-        scales: &[f32; N],
-        [low, high]: [&[f32; N]; 2],
-    ) {
-        // fact by fact for all blocks, which a compiler turns into vectors
-        let mut facts = [[0.0; N]; fact::ALL];
-        for n in 0..N {
-            let sum = low[n] + high[n];
-            facts[fact::SCALE][n] = scales[n];
-            facts[fact::SUM][n] = scales[n] * sum;
-            facts[fact::NIBBLES][n] = whole(-8.0 * sum);
-            facts[fact::BYTES][n] = whole(-128.0 * sum);
-        }
-        if self.facts_len == fact::ALL {
-            for (half, sums) in [low, high].into_iter().enumerate() {
-                for n in 0..N {
-                    facts[fact::HALF_SUMS + half][n] = scales[n] * sums[n];
-                    facts[fact::HALF_NIBBLES + half][n] = whole(-8.0 * sums[n]);
-                    facts[fact::HALF_BYTES + half][n] = whole(-128.0 * sums[n]);
-                }
-            }
-        }
-        for n in 0..count {
-            // SAFETY: a block's facts lie `len` apart.
-            unsafe {
-                let to = self.facts.add((first + n) * self.facts_len * self.len);
-                for (fact, values) in facts[..self.facts_len].iter().enumerate() {
-                    to.add(fact * self.len).write(values[n]);
-                }
-            }
-        }
-    }
-}
-
-/// A whole number below 2²² as an i32, in the bits of a float; a checked cast would not become a vector.
-#[inline(always)]
-fn whole(value: f32) -> f32 {
-    const SHIFT: f32 = 12_582_912.0; // 1.5 · 2²³: the last bit of its neighbourhood is a one
-    f32::from_bits((value + SHIFT).to_bits().wrapping_sub(SHIFT.to_bits()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_token_is_written_where_its_tile_is_read() {
-        let lens = &[12, 8, 4, 2, 1];
-        let tilings = [Tiling::quads(lens), Tiling { lens, rows_from: 8 }];
-        for (tokens, tiling) in (1..40).flat_map(|tokens| tilings.map(|tiling| (tokens, tiling))) {
-            let mut x = Activations::default();
-            x.reset((tokens, 70), tiling, Needs { codes: true, ..Needs::default() });
-            let places = x.places();
-            for token in 0..tokens {
-                for block in 0..3 {
-                    let codes = std::array::from_fn(|n| (token + n + block) as i8);
-                    // SAFETY: one thread, and each token once.
-                    unsafe {
-                        let place = places.row(token);
-                        place.write_codes(block, &codes);
-                        place.write_facts((block, 1), &[token as f32], [&[0.0], &[0.0]]);
-                    }
-                }
-            }
-            let mut next = 0;
-            for tile in x.tiles() {
-                assert_eq!(tile.first, next);
-                next += tile.len;
-                for (n, (block, column)) in
-                    (0..tile.len).flat_map(|n| (0..96).map(move |c| (n, (c / 32, c % 32))))
-                {
-                    let at = if tile.len >= tiling.rows_from {
-                        (block * tile.len + n) * 32 + column
-                    } else {
-                        ((block * 8 + column / 4) * tile.len + n) * 4 + column % 4
-                    };
-                    // SAFETY: within the tile.
-                    let (code, scale) = unsafe {
-                        (
-                            *tile.codes.add(at),
-                            *tile.facts.add((block * fact::FEW + fact::SCALE) * tile.len + n),
-                        )
-                    };
-                    assert_eq!(usize::from(code.cast_unsigned()), tile.first + n + column + block);
-                    assert_eq!(scale, (tile.first + n) as f32);
-                }
-            }
-            assert_eq!(next, tokens);
         }
     }
 }

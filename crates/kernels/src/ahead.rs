@@ -1,8 +1,9 @@
 //! What threads ask the memory for while they wait for each other.
 
 use std::{
+    ops::Range,
     ptr,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 /// Matrices of one loop that are asked for, at most.
@@ -20,11 +21,13 @@ const HELD: usize = 512 << 10;
 pub(crate) struct Ahead {
     /// Counts the calls of [`Ahead::set`].
     version: AtomicUsize,
+    /// Whether each thread reads a part of every matrix, not of all one after the other.
+    each: AtomicBool,
     /// Address and length of each matrix.
     pieces: [(AtomicUsize, AtomicUsize); MOST],
 }
 
-/// How far a thread is with its share, in bytes of all pieces one after the other.
+/// How far a thread is with its share, in bytes of all pieces one after the other, or of its parts of them.
 #[derive(Default)]
 pub(crate) struct Progress {
     version: usize,
@@ -33,8 +36,9 @@ pub(crate) struct Progress {
 }
 
 impl Ahead {
-    /// The next loop reads these, in this order, each thread an equal part.
-    pub(crate) fn set<'a>(&self, mut pieces: impl Iterator<Item = &'a [u8]>) {
+    /// The next loop reads these, in this order, each thread an equal part of all together or of `each`.
+    pub(crate) fn set<'a>(&self, each: bool, mut pieces: impl Iterator<Item = &'a [u8]>) {
+        self.each.store(each, Ordering::Relaxed);
         for (address, len) in &self.pieces {
             let piece = pieces.next().unwrap_or_default();
             address.store(piece.as_ptr().addr(), Ordering::Relaxed);
@@ -56,9 +60,13 @@ impl Ahead {
     /// The next [`STEP`] bytes of a share.
     fn next(&self, (own, threads): (usize, usize), progress: &mut Progress) -> Option<*const u8> {
         let version = self.version.load(Ordering::Acquire);
+        let each = self.each.load(Ordering::Relaxed);
+        let own = |len: usize| len * own / threads..len * (own + 1) / threads;
+        let lens = self.pieces.iter().map(|(_, len)| len.load(Ordering::Relaxed));
+        let parts = lens.map(|len| if each { own(len) } else { 0..len });
         if version != progress.version {
-            let all: usize = self.pieces.iter().map(|(_, len)| len.load(Ordering::Relaxed)).sum();
-            let (at, end) = (all * own / threads, all * (own + 1) / threads);
+            let all = parts.clone().map(|part| part.len()).sum();
+            let Range { start: at, end } = if each { 0..all } else { own(all) };
             *progress = Progress { version, at, end: end.min(at + HELD) };
         }
         let mut offset = progress.at;
@@ -66,13 +74,12 @@ impl Ahead {
             return None;
         }
         progress.at += STEP;
-        for (address, len) in &self.pieces {
-            let len = len.load(Ordering::Relaxed);
-            if offset < len {
+        for ((address, _), part) in self.pieces.iter().zip(parts) {
+            if offset < part.len() {
                 let address = ptr::without_provenance::<u8>(address.load(Ordering::Relaxed));
-                return Some(address.wrapping_add(offset));
+                return Some(address.wrapping_add(part.start + offset));
             }
-            offset -= len;
+            offset -= part.len();
         }
         None
     }
@@ -91,7 +98,7 @@ mod tests {
         let [mut first, mut second] = [Progress::default(), Progress::default()];
         assert!(asked(0, &mut first).is_empty(), "nothing is known yet");
         for _ in 0..2 {
-            ahead.set(pieces.iter().map(|piece| &piece[..]));
+            ahead.set(false, pieces.iter().map(|piece| &piece[..]));
             let steps = |piece: usize, range: std::ops::Range<usize>| {
                 range.step_by(STEP).map(move |at| (piece, at)).collect::<Vec<_>>()
             };
@@ -104,13 +111,16 @@ mod tests {
             assert_eq!(places(asked(0, &mut first)), [steps(0, 0..1024), steps(1, 0..1024)].concat());
             assert_eq!(places(asked(1, &mut second)), steps(1, 1024..3072));
             assert!(!ahead.ask((0, 2), &mut first) && !ahead.ask((1, 2), &mut second), "all is asked for");
+            ahead.set(true, pieces.iter().map(|piece| &piece[..]));
+            assert_eq!(places(asked(0, &mut first)), [steps(0, 0..512), steps(1, 0..1536)].concat());
+            assert_eq!(places(asked(1, &mut second)), [steps(0, 512..1024), steps(1, 1536..3072)].concat());
         }
     }
 
     #[test]
     fn a_thread_asks_for_no_more_than_its_cache_holds() {
         let (ahead, piece) = (Ahead::default(), vec![0; 4 * HELD]);
-        ahead.set(std::iter::once(&piece[..]));
+        ahead.set(false, std::iter::once(&piece[..]));
         let mut progress = Progress::default();
         let asked: Vec<_> = std::iter::from_fn(|| ahead.next((1, 2), &mut progress)).collect();
         assert_eq!((asked.len() * STEP, asked[0]), (HELD, piece[2 * HELD..].as_ptr()));

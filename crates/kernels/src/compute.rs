@@ -4,8 +4,7 @@
 use std::{cell::RefCell, fmt, io, ops::Range};
 
 use crate::{
-    Activations, Aligned, Arena, Isa, Kind, KvCache, Lane, Layout, Matrix, Packed, Phase, RowCodes,
-    UnavailableIsa,
+    Aligned, Arena, Isa, Kind, KvCache, Lane, Layout, Matrix, Packed, Phase, RowCodes, UnavailableIsa,
     activations::Needs,
     pack,
     packed::ROWS,
@@ -35,8 +34,6 @@ impl fmt::Debug for Compute {
 thread_local! {
     /// Keys and values of a position as 16-bit floats.
     static HALVES: RefCell<Aligned<u16>> = RefCell::default();
-    /// The row of activations at hand.
-    static ROW: RefCell<Aligned<f32>> = RefCell::default();
 }
 
 impl Compute {
@@ -158,45 +155,6 @@ impl Compute {
         Needs::of(kinds, self.has_phases() && phase == Phase::Prefill)
     }
 
-    /// Makes `x` the input of products with weights of `kinds` in a pass of `phase`: `fill(token, row)` gives the `cols` values
-    /// of each of `tokens` tokens, on any of the threads.
-    pub fn activate(
-        &self,
-        x: &mut Activations,
-        (tokens, cols): (usize, usize),
-        (kinds, phase): (&[Kind], Phase),
-        fill: impl Fn(usize, &mut [f32]) + Sync,
-    ) {
-        let needs = self.needs(kinds, phase);
-        x.reset((tokens, cols), self.table.tiling, needs);
-        let (places, values) = (x.places(), Base(x.values.as_mut_ptr()));
-        let one = |token: usize, row: &mut [f32]| {
-            fill(token, row);
-            // SAFETY: `reset` made room for every token, each of which is visited once; `table_for` checked the
-            // instruction set, and the lengths are a row's.
-            unsafe {
-                let place = places.row(token);
-                if needs.codes {
-                    (self.table.quantise)(row, &place);
-                }
-                if let (true, Some(bf16)) = (needs.bf16, &self.table.bf16) {
-                    (bf16.round)(row, &place);
-                }
-                if needs.floats {
-                    std::slice::from_raw_parts_mut(values.at(token * cols), cols).copy_from_slice(row);
-                }
-            }
-        };
-        self.each(tokens, tokens * cols, |token| {
-            ROW.with_borrow_mut(|row| {
-                if row.len() < cols {
-                    row.resize(cols, 0.0);
-                }
-                one(token, &mut row[..cols]);
-            });
-        });
-    }
-
     /// Calls `body(n, row)` for each row of `len` values, shared among the threads where that is worth it.
     ///
     /// # Panics
@@ -211,7 +169,7 @@ impl Compute {
     }
 
     /// Calls `body` for `0..count`, shared among the threads where `work` values are worth it.
-    fn each(&self, count: usize, work: usize, body: impl Fn(usize) + Sync) {
+    pub(crate) fn each(&self, count: usize, work: usize, body: impl Fn(usize) + Sync) {
         if count < 2 || work < WORTH_SHARING / 8 {
             return (0..count).for_each(body);
         }

@@ -100,7 +100,12 @@ impl Pool {
 
     /// Says what the loop after the next one reads, in the order of its rounds: threads that wait ask the memory for it.
     pub(crate) fn expect<'a>(&self, pieces: impl Iterator<Item = &'a [u8]>) {
-        self.shared.ahead.set(pieces);
+        self.shared.ahead.set(false, pieces);
+    }
+
+    /// The same, where a round reads a part of each of them.
+    pub(crate) fn expect_each<'a>(&self, pieces: impl Iterator<Item = &'a [u8]>) {
+        self.shared.ahead.set(true, pieces);
     }
 
     /// Calls `body(0)` … `body(rounds - 1)`, each once, on any of the threads; returns when all are done.

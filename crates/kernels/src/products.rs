@@ -4,16 +4,16 @@
 use std::ops::Range;
 
 use crate::{
-    Activations, Aligned, Compute, Kind, Packed, Phase,
+    Activations, Compute, Packed,
     compute::{PIECES, WORTH_SHARING},
     packed::ROWS,
     table::Out,
 };
 
 /// Tiles per thread from which on threads share the tokens of a product, not its rows.
-const TILES: usize = 4;
+pub(crate) const TILES: usize = 4;
 /// Pieces per thread that the tokens of a product are cut into: each reads all weights.
-const TILE_PIECES: usize = 2;
+pub(crate) const TILE_PIECES: usize = 2;
 /// Strips per thread from which on threads keep to their own.
 const STRIPS: usize = 12;
 
@@ -39,12 +39,8 @@ impl Compute {
             return;
         }
         for job in jobs.iter() {
-            assert_eq!(job.weights.cols, x.cols, "weights and activations differ in columns");
+            self.check(job.weights, x);
             assert_eq!(job.out.len(), job.weights.rows * x.tokens(), "the output has another shape");
-            assert!(
-                x.is_for(job.weights.kind, self.table.tiling),
-                "activations were not made for these weights"
-            );
         }
         let targets: Vec<Target<'_>> = jobs
             .iter_mut()
@@ -70,6 +66,12 @@ impl Compute {
         }
     }
 
+    /// Checks that weights may meet activations.
+    pub(crate) fn check(&self, weights: &Packed, x: &Activations) {
+        assert_eq!(weights.cols, x.cols, "weights and activations differ in columns");
+        assert!(x.is_for(weights.kind, self.table.tiling), "activations were not made for these weights");
+    }
+
     /// The products of some groups of rows, of all matrices counted one after the other, with some tiles or strips.
     fn multiply(
         &self,
@@ -85,29 +87,43 @@ impl Compute {
             if from < to {
                 let out = Out { base: target.base, stride: target.weights.rows, add: target.add };
                 let (weights, groups) = (target.weights, from - first..to - first);
-                // SAFETY: the instruction set is there; `linear` checked the shapes; parts are disjoint ranges of rows
-                // or of tokens, so no two threads write the same element, and its `jobs` are borrowed until all are done.
-                unsafe {
-                    match &self.table.bf16 {
-                        Some(bf16) if x.is_bf16_for(weights.kind) => {
-                            (bf16.linear)(weights, groups, (x, strips.clone()), out);
-                        }
-                        _ => (self.table.linear)(weights, groups, (x, tiles.clone()), out),
-                    }
-                }
+                // SAFETY: `linear` checked the shapes; parts are disjoint ranges of rows or of tokens, so no two threads write
+                // the same element, and its `jobs` are borrowed until all are done.
+                unsafe { self.groups(weights, groups, x, (tiles.clone(), strips.clone()), out) };
             }
             first = last;
         }
     }
 
+    /// The products of some groups of rows of one matrix with some tiles or strips.
+    ///
+    /// # Safety
+    /// The activations were checked against the weights; the output is as `Table::linear` says.
+    pub(crate) unsafe fn groups(
+        &self,
+        weights: &Packed,
+        groups: Range<usize>,
+        x: &Activations,
+        (tiles, strips): (Range<usize>, Range<usize>),
+        out: Out,
+    ) {
+        // SAFETY: `table_for` checked the instruction set; the rest is handed on from the caller.
+        unsafe {
+            match &self.table.bf16 {
+                Some(bf16) if x.is_bf16_for(weights.kind) => (bf16.linear)(weights, groups, (x, strips), out),
+                _ => (self.table.linear)(weights, groups, (x, tiles), out),
+            }
+        }
+    }
+
     /// How many threads keep to strips of their own: where these are many, a thread had better meet what it wrote itself, although
     /// it then unpacks all weights for them.
-    fn owners(&self, strips: usize) -> usize {
+    pub(crate) fn owners(&self, strips: usize) -> usize {
         if strips >= self.threads() * STRIPS { self.threads() } else { 1 }
     }
 
     /// Calls `body(part, strips)` for parts of `0..count` and the strips of each owner.
-    fn striped(
+    pub(crate) fn striped(
         &self,
         owners: usize,
         count: usize,
@@ -120,45 +136,6 @@ impl Compute {
             let (owner, piece) = (n / pieces, n % pieces);
             let strips = pairs * owner / owners * 2..strips.min(pairs * (owner + 1) / owners * 2);
             body(count * piece / pieces..count * (piece + 1) / pieces, strips);
-        });
-    }
-
-    /// Makes `silu(gate · x) · (up · x)` the input of products with weights of `kinds` in a pass of `phase`. The products
-    /// themselves go to the buffers, where they are kept at all.
-    ///
-    /// # Panics
-    /// When a shape does not fit, or when `x` was activated for weights of other kinds.
-    pub fn gated(
-        &self,
-        out: &mut Activations,
-        (kinds, phase): (&[Kind], Phase),
-        [gate, up]: [&Packed; 2],
-        x: &Activations,
-        [gates, ups]: &mut [Aligned<f32>; 2],
-    ) {
-        let (tokens, width) = (x.tokens(), gate.rows);
-        assert_eq!(up.rows, width, "gate and up differ in rows");
-        let needs = self.needs(kinds, phase);
-        if let Some(bf16) = &self.table.bf16
-            && needs.is_only_bf16()
-            && [gate, up].iter().all(|weights| weights.cols == x.cols && x.is_bf16_for(weights.kind))
-        {
-            out.reset((tokens, width), self.table.tiling, needs);
-            out.pad();
-            let (blocks, places) = (out.blocks(), out.places());
-            self.striped(self.owners(x.strips()), blocks, x.strips(), |part, strips| {
-                // SAFETY: `table_for` checked the instruction set; shapes and kinds fit, and no two parts have a block of a strip.
-                unsafe { (bf16.gated)([gate, up], part, (x, strips), &places) };
-            });
-            return;
-        }
-        gates.resize(tokens * width, 0.0);
-        ups.resize(tokens * width, 0.0);
-        let product = |weights, out| Linear { weights, out, add: false };
-        self.linear(&mut [product(gate, gates), product(up, ups)], x);
-        self.activate(out, (tokens, width), (kinds, phase), |token, row| {
-            let at = token * width..(token + 1) * width;
-            self.swiglu(phase, &gates[at.clone()], &ups[at], row);
         });
     }
 }

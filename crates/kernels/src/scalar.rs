@@ -7,10 +7,11 @@ use half::f16;
 
 use crate::{
     BLOCK, Isa, Packed,
-    activations::{Place, STEPS, TINY, Tile as TokenTile, Tiling, fact},
+    activations::{STEPS, TINY, Tile as TokenTile, Tiling, fact},
     attention::{Partial, Tile, parts},
     kv::LANES,
     packed::{Kind, Layout, ROWS, code, float, minimum, place, scale},
+    places::{Blocks, Place, Places, write_facts},
     table::{F16_MAX, Out, Table, Tiles},
 };
 
@@ -28,7 +29,7 @@ pub(crate) static TABLE: Table = Table {
 
 /// # Safety
 /// As `Table::quantise` says.
-unsafe fn quantise(values: &[f32], place: &Place) {
+unsafe fn quantise(values: &[f32], (to, of): (&Places, Blocks)) {
     for (n, values) in values.chunks(BLOCK).enumerate() {
         let largest = values.iter().fold(0f32, |m, v| m.max(v.abs()));
         let mut codes = [0; BLOCK];
@@ -50,10 +51,12 @@ unsafe fn quantise(values: &[f32], place: &Place) {
         };
         let (low, high) = codes.split_at(BLOCK / 2);
         let [low, high] = [low, high].map(|half| [half.iter().map(|code| f32::from(*code)).sum()]);
+        let mut place = [Place::NOWHERE];
+        to.find(of, n, &mut place);
         // SAFETY: handed on from the caller.
         unsafe {
-            place.write_codes(n, &codes);
-            place.write_facts((n, 1), &[scale], [&low, &high]);
+            place[0].write_codes(&codes);
+            write_facts(&place, &[scale], [&low, &high]);
         }
     }
 }
@@ -79,7 +82,7 @@ unsafe fn linear(weights: &Packed, groups: Range<usize>, (x, tiles): Tiles<'_>, 
         for tile in x.tiles_in(tiles.clone()) {
             // SAFETY: the caller gives an output that holds `[tokens][rows]`.
             unsafe {
-                let (at, dot) = (out.base.add(tile.first * out.stride + row), row_of(&tile) as f32);
+                let (at, dot) = (out.base.wrapping_add(tile.first * out.stride + row), row_of(&tile) as f32);
                 at.write(if out.add { *at + dot } else { dot });
             }
         }

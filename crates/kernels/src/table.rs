@@ -4,8 +4,9 @@ use std::ops::Range;
 
 use crate::{
     Activations, Isa, Packed,
-    activations::{Place, Places, Tiling},
+    activations::Tiling,
     attention::{Partial, Stored, StripBuffers, Tile},
+    places::{Blocks, Places},
     scalar,
 };
 
@@ -34,8 +35,8 @@ pub(crate) struct Table {
     pub(crate) isa: Isa,
     /// Tokens that it takes together.
     pub(crate) tiling: Tiling,
-    /// Codes and facts of one row, which is padded with zeros to whole blocks.
-    pub(crate) quantise: unsafe fn(&[f32], &Place),
+    /// Codes and facts of some blocks of some tokens, whose values follow each other.
+    pub(crate) quantise: unsafe fn(&[f32], (&Places, Blocks)),
     /// What multiplies bfloat16, where there is such a thing.
     pub(crate) bf16: Option<Bf16Table>,
     /// Product of some groups of rows of the weights with some tiles of tokens.
@@ -56,8 +57,8 @@ pub(crate) struct Table {
 /// # Safety
 /// As for [`Table`]; the activations have bfloat16.
 pub(crate) struct Bf16Table {
-    /// A row of activations, padded with zeros to whole blocks.
-    pub(crate) round: unsafe fn(&[f32], &Place),
+    /// As [`Table::quantise`].
+    pub(crate) round: unsafe fn(&[f32], (&Places, Blocks)),
     /// Product of some groups of rows of the weights with some strips of tokens.
     pub(crate) linear: unsafe fn(&Packed, Range<usize>, Strips<'_>, Out),
     /// As [`Table::swiglu`], for what becomes bfloat16.

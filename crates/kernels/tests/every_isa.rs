@@ -344,7 +344,7 @@ fn gated_products_are_what_their_parts_give_for_every_shape() {
                 });
                 // what is left over from another batch must not matter
                 let mut got = activate(machine, phase, &[&down], &vec![f32::NAN; (tokens + 20) * width]);
-                machine.gated(&mut got, kinds, [&gate, &up], &input, &mut Default::default());
+                machine.gated(&mut got, kinds, [&gate, &up], &input);
                 let [got, want] = [&got, &want].map(|x| product_bits(machine, &down, x));
                 assert!(
                     got == want,

@@ -31,8 +31,6 @@ pub(crate) struct Scratch {
     v: Aligned<f32>,
     /// `[tokens, q_dim]`: what attention gives, where it is kept.
     attended: Aligned<f32>,
-    /// `[tokens, ff_dim]`: products with gate and up, where they are kept.
-    gated: [Aligned<f32>; 2],
     /// `[tokens][rope_dim / 2]`
     angles: Vec<Vec<[f32; 2]>>,
     activations: Activations,
@@ -173,7 +171,8 @@ impl Decoder<'_> {
         let job = Attention { caches, layer, lanes, window, queries, scale, phase };
         let kinds = [block.attn_output.kind()];
         self.compute.attended(&mut s.activations, &kinds, &job, &mut s.attended);
-        self.add_product(&s.activations, &block.attn_output, &mut s.x, &[&block.gate, &block.up]);
+        self.compute.expect_gated([&block.gate, &block.up]);
+        self.add_product(&s.activations, &block.attn_output, &mut s.x);
     }
 
     /// Adds the bias to a position's queries or keys and norms each head, where the model does.
@@ -194,8 +193,9 @@ impl Decoder<'_> {
         self.normed(&s.x, &block.ff_norm, &[gate, up], &mut s.activations);
         self.compute.expect(&[down]);
         let next = (&[down.kind()][..], self.phase);
-        self.compute.gated(&mut s.hidden, next, [gate, up], &s.activations, &mut s.gated);
-        self.add_product(&s.hidden, down, &mut s.x, &self.inputs(layer + 1));
+        self.compute.gated(&mut s.hidden, next, [gate, up], &s.activations);
+        self.compute.expect(&self.inputs(layer + 1));
+        self.add_product(&s.hidden, down, &mut s.x);
     }
 
     /// What block `layer` reads first; after the last block it is the head.
@@ -217,9 +217,8 @@ impl Decoder<'_> {
         self.compute.linear(&mut pairs.map(|(weights, out)| Linear { weights, out, add: false }), input);
     }
 
-    /// `x += weights · input`; the product after it reads `next`.
-    fn add_product(&self, input: &Activations, weights: &Packed, x: &mut [f32], next: &[&Packed]) {
-        self.compute.expect(next);
+    /// `x += weights · input`
+    fn add_product(&self, input: &Activations, weights: &Packed, x: &mut [f32]) {
         self.compute.linear(&mut [Linear { weights, out: x, add: true }], input);
     }
 }

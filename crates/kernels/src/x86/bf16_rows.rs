@@ -5,19 +5,25 @@ use std::arch::x86_64::*;
 use super::vector::LANES;
 use crate::{
     BLOCK,
-    activations::{Place, Places},
+    activations::STRIP_BLOCK,
     attention::Partial,
+    places::{Blocks, Places},
 };
 
-/// A row of activations, rounded to bfloat16.
+/// Blocks of some tokens, rounded to bfloat16.
 ///
 /// # Safety
 /// As `Bf16Table` says, on a machine that has AMX.
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512bf16")]
-pub(super) unsafe fn round(values: &[f32], place: &Place) {
-    for (n, block) in values.chunks(BLOCK).enumerate() {
-        // SAFETY: handed on from the caller.
-        unsafe { nearest(block, place.bf16(n)) };
+pub(super) unsafe fn round(values: &[f32], (to, of): (&Places, Blocks)) {
+    for (token, row) in values.chunks_exact(of.each * BLOCK).enumerate() {
+        // SAFETY: the caller gives whole blocks, and a token's lie a strip's block apart.
+        unsafe {
+            let to = to.bf16(of.token + token, of.first);
+            for (n, block) in row.chunks(BLOCK).enumerate() {
+                nearest(block, to.add(n * STRIP_BLOCK));
+            }
+        }
     }
 }
 

@@ -11,8 +11,9 @@ use super::{
 };
 use crate::{
     Activations, BLOCK, Packed,
-    activations::{Places, STRIP, STRIP_BLOCK},
+    activations::{STRIP, STRIP_BLOCK},
     packed::ROWS,
+    places::Places,
     table::Strips,
 };
 

@@ -149,7 +149,7 @@ pub(super) unsafe fn store<V: Vector, const G: usize, const N: usize>(
 ) {
     // SAFETY: handed on from the caller; whole vectors are touched only where there are sixteen rows.
     unsafe {
-        let to = out.base.add(tile.first * out.stride + group * ROWS);
+        let to = out.base.wrapping_add(tile.first * out.stride + group * ROWS);
         if w.rows >= (group + G) * ROWS {
             for g in 0..G {
                 for n in 0..N {

@@ -26,8 +26,9 @@ use std::ops::Range;
 
 use crate::{
     Isa, Packed,
-    activations::{Place, Tiling},
+    activations::Tiling,
     attention::{Partial, Tile},
+    places::{Blocks, Places},
     table::{Bf16Table, Out, Table, Tiles},
 };
 pub(crate) use amx::is_available as has_amx;
@@ -44,9 +45,9 @@ macro_rules! shells {
             // SAFETY (all of them): `table_for` hands the table out only where the machine has the features, and
             // the callers of the table keep the contract written there.
             #[target_feature(enable = $features)]
-            pub(super) unsafe fn quantise(values: &[f32], place: &Place) {
+            pub(super) unsafe fn quantise(values: &[f32], to: (&Places, Blocks)) {
                 // SAFETY: see above.
-                unsafe { quantise::quantise::<V>(values, place) }
+                unsafe { quantise::quantise::<V>(values, to) }
             }
             #[target_feature(enable = $features)]
             pub(super) unsafe fn linear(w: &Packed, range: Range<usize>, x: Tiles<'_>, out: Out) {

@@ -6,32 +6,29 @@
 use super::vector::{LANES, Vector};
 use crate::{
     BLOCK,
-    activations::{Place, STEPS, TINY},
+    activations::{STEPS, TINY},
+    places::{Blocks, Place, Places, write_facts},
 };
 
 /// Blocks that go through the steps together: one a lane of what is found about them.
 const TOGETHER: usize = LANES;
 
+/// Whole blocks of some tokens.
 #[inline(always)]
-pub(super) unsafe fn quantise<V: Vector>(values: &[f32], place: &Place) {
+pub(super) unsafe fn quantise<V: Vector>(values: &[f32], (to, of): (&Places, Blocks)) {
     for (n, values) in values.chunks(TOGETHER * BLOCK).enumerate() {
-        let (first, count) = (n * TOGETHER, values.len().div_ceil(BLOCK));
-        // SAFETY: `count` whole blocks, the end of a row padded; the place has as many.
-        unsafe {
-            if values.len().is_multiple_of(BLOCK) {
-                blocks::<V>(values.as_ptr(), count, first, place);
-            } else {
-                let mut padded = [0.0; TOGETHER * BLOCK];
-                padded[..values.len()].copy_from_slice(values);
-                blocks::<V>(padded.as_ptr(), count, first, place);
-            }
-        }
+        let mut places = [Place::NOWHERE; TOGETHER];
+        let places = &mut places[..values.len() / BLOCK];
+        to.find(of, n * TOGETHER, places);
+        // SAFETY: a whole block a place.
+        unsafe { blocks::<V>(values.as_ptr(), places) };
     }
 }
 
-/// Quantises `count` blocks of 32 values, up to [`TOGETHER`]; the first is block `first` of the row.
+/// Quantises a block of 32 values a place, of which there are up to [`TOGETHER`].
 #[inline(always)]
-unsafe fn blocks<V: Vector>(values: *const f32, count: usize, first: usize, place: &Place) {
+unsafe fn blocks<V: Vector>(values: *const f32, places: &[Place]) {
+    let count = places.len();
     // SAFETY: the caller gives so many values, and `n` stays below `count`.
     unsafe {
         let mut largest = [0.0; TOGETHER];
@@ -87,10 +84,10 @@ unsafe fn blocks<V: Vector>(values: *const f32, count: usize, first: usize, plac
             let mut codes = [0; BLOCK];
             a.store_codes(codes.as_mut_ptr());
             b.store_codes(codes.as_mut_ptr().add(LANES));
-            place.write_codes(first + n, &codes);
+            places[n].write_codes(&codes);
             [low[n], high[n], ..] = V::sums([a, b, V::splat(0.0), V::splat(0.0)]);
         }
-        place.write_facts((first, count), &scales, [&low, &high]);
+        write_facts(places, &scales, [&low, &high]);
     }
 }
 

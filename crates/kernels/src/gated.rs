@@ -1,0 +1,111 @@
+//! The gated feed-forward network: from its input to the input of its last product, without the floats in between.
+#![allow(unsafe_code)]
+
+use std::{cell::RefCell, ops::Range};
+
+use crate::{
+    Activations, Aligned, BLOCK, Compute, Kind, Packed, Phase,
+    compute::{PIECES, WORTH_SHARING},
+    input::Input,
+    places::Blocks,
+    products::{TILE_PIECES, TILES},
+    table::Out,
+};
+
+/// Bytes of both matrices that are multiplied before what they gave is gated: half of a small second-level cache.
+const CACHED: usize = 256 << 10;
+
+thread_local! {
+    /// `[tokens][rows]` of a part: products with gate and up, and what is made of them.
+    static PARTS: RefCell<[Aligned<f32>; 3]> = RefCell::default();
+}
+
+impl Compute {
+    /// Makes `silu(gate · x) · (up · x)` the input of products with weights of `kinds` in a pass of `phase`. Who multiplied some
+    /// rows gates and rounds them, so that nobody reads the floats of another thread.
+    ///
+    /// # Panics
+    /// When a shape does not fit, or when `x` was activated for weights of other kinds.
+    pub fn gated(
+        &self,
+        out: &mut Activations,
+        (kinds, phase): (&[Kind], Phase),
+        [gate, up]: [&Packed; 2],
+        x: &Activations,
+    ) {
+        let (tokens, width) = (x.tokens(), gate.rows);
+        assert_eq!(up.rows, width, "gate and up differ in rows");
+        [gate, up].iter().for_each(|weights| self.check(weights, x));
+        let needs = self.needs(kinds, phase);
+        let to = self.input(out, (tokens, width), needs);
+        let (blocks, tiles, strips) = (out.blocks(), x.tiles().count(), x.strips());
+        if let Some(bf16) = &self.table.bf16
+            && needs.is_only_bf16()
+            && [gate, up].iter().all(|weights| x.is_bf16_for(weights.kind))
+        {
+            out.pad();
+            self.striped(self.owners(strips), blocks, strips, |part, strips| {
+                // SAFETY: `table_for` checked the instruction set; shapes and kinds fit, and no two parts have a block of a strip.
+                unsafe { (bf16.gated)([gate, up], part, (x, strips), to.places()) };
+            });
+            return;
+        }
+        let job = Gated { weights: [gate, up], x, phase, to };
+        if 2 * width * x.cols * tokens < WORTH_SHARING {
+            job.blocks(self, 0..blocks, (0..tiles, 0..strips));
+        } else if strips == 0 && tiles >= self.threads() * TILES {
+            self.shared(tiles, TILE_PIECES, |tiles| job.blocks(self, 0..blocks, (tiles, 0..0)));
+        } else {
+            self.shared(blocks, PIECES, |part| job.blocks(self, part, (0..tiles, 0..strips)));
+        }
+    }
+
+    /// As [`Compute::expect`], where the next product is [`Compute::gated`].
+    pub fn expect_gated(&self, weights: [&Packed; 2]) {
+        self.pool.expect_each(weights.iter().map(|weights| &*weights.bytes));
+    }
+}
+
+/// What is to be done.
+struct Gated<'a> {
+    /// Gate and up.
+    weights: [&'a Packed; 2],
+    x: &'a Activations,
+    phase: Phase,
+    to: Input,
+}
+
+impl Gated<'_> {
+    /// Some blocks of the tokens of some tiles, or of all where they lie in strips.
+    fn blocks(&self, compute: &Compute, blocks: Range<usize>, (tiles, strips): (Range<usize>, Range<usize>)) {
+        let Self { weights: [gate, up], x, .. } = self;
+        let tokens = if strips.is_empty() { x.tokens_in(tiles.clone()) } else { 0..x.tokens() };
+        let bytes = 2 * (gate.kind.group_bytes(gate.cols) + up.kind.group_bytes(up.cols));
+        PARTS.with_borrow_mut(|parts| {
+            for first in blocks.clone().step_by((CACHED / bytes).max(1)) {
+                let part = first..blocks.end.min(first + (CACHED / bytes).max(1));
+                let width = part.len() * BLOCK;
+                for part in parts.iter_mut() {
+                    part.resize(tokens.len() * width, 0.0);
+                }
+                let [gates, ups, values] = parts.each_mut();
+                let groups = 2 * part.start..gate.groups().min(2 * part.end);
+                for (weights, out) in [(gate, &mut *gates), (up, &mut *ups)] {
+                    let before = tokens.start * width + part.start * BLOCK;
+                    let out = Out { base: out.as_mut_ptr().wrapping_sub(before), stride: width, add: false };
+                    // SAFETY: `gated` checked the weights; the buffer has these rows of these tokens.
+                    unsafe {
+                        compute.groups(weights, groups.clone(), x, (tiles.clone(), strips.clone()), out);
+                    }
+                }
+                compute.swiglu(self.phase, gates, ups, values);
+                if let Some(rows @ 1..) = (part.end * BLOCK).checked_sub(gate.rows) {
+                    values.chunks_exact_mut(width).for_each(|row| row[width - rows..].fill(0.0));
+                }
+                let blocks = Blocks { token: tokens.start, first: part.start, each: part.len() };
+                // SAFETY: no two parts have the same block of a token.
+                unsafe { self.to.write(blocks, values) };
+            }
+        });
+    }
+}
