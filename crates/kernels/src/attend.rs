@@ -5,7 +5,7 @@ use std::cell::RefCell;
 
 use crate::{
     Activations, Aligned, Attention, Compute, Kind, Phase,
-    attention::{Buffers, MOST, Partial, QUERIES, Span, StripBuffers},
+    attention::{Buffers, MOST, Partial, Piece, QUERIES, Span, StripBuffers},
     compute::{Base, PIECES, WORTH_SHARING},
     table::Bf16Table,
 };
@@ -99,12 +99,13 @@ impl Compute {
             STRIP_BUFFERS.with_borrow_mut(|buffers| {
                 buffers.fit((dim, width), span.count().div_ceil(MOST));
                 for segment in job.segments(span) {
+                    let piece = |span| Piece { span, head, segment };
                     // SAFETY: `table_for` checked the instruction set; the buffers have what the tiles need.
                     unsafe {
-                        (bf16.turn)(&job.stored(span, head, segment), buffers);
+                        (bf16.turn)(&job.stored(piece(span)), buffers);
                         let parts = span.parts(MOST).enumerate();
                         let seen = parts.filter(|(_, part)| job.segments(*part).contains(&segment));
-                        let mut tiles = seen.map(|(strip, part)| (strip, job.tile(part, head, segment)));
+                        let mut tiles = seen.map(|(strip, part)| (strip, job.tile(piece(part), None)));
                         (bf16.attend)(&mut tiles, buffers);
                     }
                 }
@@ -125,29 +126,32 @@ impl Compute {
     fn attend_vectors(&self, job: &Attention<'_>, out: &Base<f32>) {
         let ((heads, _, width), spans) = (job.shape(), job.spans(QUERIES));
         let finish = |span: Span, head: usize, sum: &Partial| Self::finish(job, (span, head), sum, out);
-        // one segment of one span and head
-        let one = |span: Span, head: usize, segment: usize, scores: &mut [f32], out: &mut Partial| {
-            let tile = job.tile(span, head, segment);
+        let one = |piece: Piece, next: Option<Piece>, scores: &mut [f32], out: &mut Partial| {
+            let tile = job.tile(piece, next);
             // SAFETY: `table_for` checked the instruction set; the tile and the buffers have the table's lengths.
             unsafe { (self.table.attend)(&tile, scores, out) };
         };
-        let whole = |n: usize| {
+        let pieces = |n: usize| {
             let (span, head) = (spans[n / heads], n % heads);
+            job.segments(span).map(move |segment| Piece { span, head, segment })
+        };
+        let count = spans.len() * heads;
+        let whole = |n: usize| {
             BUFFERS.with_borrow_mut(|buffers| {
                 buffers.fit(width);
                 let Buffers { scores, sum, next } = buffers;
-                let mut segments = job.segments(span);
-                if let Some(first) = segments.next() {
-                    one(span, head, first, scores, sum);
+                let after = (n + 1..count).take(1).flat_map(&pieces).take(1);
+                let mut following = pieces(n).skip(1).chain(after);
+                for (at, piece) in pieces(n).enumerate() {
+                    let out = if at == 0 { &mut *sum } else { &mut *next };
+                    one(piece, following.next(), scores, out);
+                    if at > 0 {
+                        sum.join(next, piece.span.count());
+                    }
                 }
-                for segment in segments {
-                    one(span, head, segment, scores, next);
-                    sum.join(next, span.count());
-                }
-                finish(span, head, sum);
+                finish(spans[n / heads], n % heads, sum);
             });
         };
-        let count = spans.len() * heads;
         if job.work() < WORTH_SHARING_MEMORY || self.threads() == 1 {
             return (0..count).for_each(whole);
         }
@@ -156,26 +160,20 @@ impl Compute {
             return self.pool.run(count, &whole);
         }
         // few spans of several segments: segment by segment, joined afterwards
-        let pieces: Vec<_> = spans
-            .iter()
-            .flat_map(|span| (0..heads).map(move |head| (*span, head)))
-            .flat_map(|(span, head)| job.segments(span).map(move |segment| (span, head, segment)))
-            .collect();
+        let pieces: Vec<_> = (0..count).flat_map(&pieces).collect();
         let mut partials: Vec<_> =
-            pieces.iter().map(|(span, ..)| Partial::new(span.count(), width)).collect();
+            pieces.iter().map(|piece| Partial::new(piece.span.count(), width)).collect();
         self.chunks(&mut partials, 1, |n, partial| {
-            let (span, head, segment) = pieces[n];
             BUFFERS.with_borrow_mut(|buffers| {
                 buffers.fit(width);
-                one(span, head, segment, &mut buffers.scores, &mut partial[0]);
+                one(pieces[n], pieces.get(n + 1).copied(), &mut buffers.scores, &mut partial[0]);
             });
         });
         let mut parts = pieces.iter().zip(&partials).peekable();
-        while let Some(((span, head, _), first)) = parts.next() {
+        while let Some((Piece { span, head, .. }, first)) = parts.next() {
             let mut sum = Partial::new(span.count(), width);
             sum.join(first, span.count());
-            while let Some((_, next)) =
-                parts.next_if(|((.., segment), _)| *segment > job.segments(*span).start)
+            while let Some((_, next)) = parts.next_if(|(piece, _)| piece.segment > job.segments(*span).start)
             {
                 sum.join(next, span.count());
             }

@@ -70,6 +70,14 @@ impl Span {
     }
 }
 
+/// One head of one segment of the cache, for the queries of a span.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Piece {
+    pub(crate) span: Span,
+    pub(crate) head: usize,
+    pub(crate) segment: usize,
+}
+
 impl Attention<'_> {
     /// Heads, values of a head, and those padded to whole vectors.
     pub(crate) fn shape(&self) -> (usize, usize, usize) {
@@ -149,23 +157,30 @@ impl Attention<'_> {
         })
     }
 
-    /// Keys and values of one segment, as far as a span's queries see them.
-    pub(crate) fn stored(&self, span: Span, head: usize, segment: usize) -> Stored<'_> {
-        let (keys, values) = self.caches[self.lanes[span.lane].sequence].head(segment, self.layer, head);
-        let (dim, seen) = (self.shape().1, self.seen_by(span));
+    /// Keys and values of a piece.
+    fn cached(&self, Piece { span, head, segment }: Piece) -> (&[u16], &[u16]) {
+        self.caches[self.lanes[span.lane].sequence].head(segment, self.layer, head)
+    }
+
+    /// Keys and values of a piece, as far as its queries see them.
+    pub(crate) fn stored(&self, piece: Piece) -> Stored<'_> {
+        let ((keys, values), segment) = (self.cached(piece), piece.segment);
+        let (dim, seen) = (self.shape().1, self.seen_by(piece.span));
         Stored { keys, values, dim, range: local(seen.start, segment)..local(seen.end, segment) }
     }
 
-    /// A span in one segment.
-    pub(crate) fn tile(&self, span: Span, head: usize, segment: usize) -> Tile<'_> {
-        let (keys, values) = self.caches[self.lanes[span.lane].sequence].head(segment, self.layer, head);
+    /// What the kernels get of a piece, and of the one that is read after it.
+    pub(crate) fn tile(&self, piece: Piece, next: Option<Piece>) -> Tile<'_> {
+        let Piece { span, head, segment } = piece;
+        let (keys, values) = self.cached(piece);
+        let next = next.map_or(keys, |next| self.cached(next).0).as_ptr();
         let (mut at, mut seen) = ([0; MOST], [(0, 0); MOST]);
         for (n, (lane, place)) in self.places(span, head).enumerate() {
             let range = self.seen(lane);
             (at[n], seen[n]) = (place, (local(range.start, segment), local(range.end, segment)));
         }
         let (queries, scale, dim) = (self.queries, self.scale, self.shape().1);
-        Tile { queries, at, scale, keys, values, dim, count: span.count, seen }
+        Tile { queries, at, scale, keys, values, next, dim, count: span.count, seen }
     }
 }
 
@@ -212,6 +227,8 @@ pub(crate) struct Tile<'a> {
     pub(crate) keys: &'a [u16],
     /// `[SEGMENT][width]`
     pub(crate) values: &'a [u16],
+    /// Keys that are read after these values: memory is asked for them.
+    pub(crate) next: *const u16,
     pub(crate) dim: usize,
     pub(crate) count: usize,
     /// First and one past the last position of the segment that each query sees.

@@ -2,12 +2,14 @@
 //!
 //! Every query has accumulators of its own and adds in the order of the positions, whatever shares its tile. What a
 //! query does not see is computed where a neighbour needs it and weighs exactly nothing.
+//!
+//! Few queries wait for memory: while keys are read it is asked for the values, and meanwhile for the next keys.
 
 #![allow(clippy::needless_range_loop)] // one index walks several arrays of registers
 
 use super::{
     rows::exp,
-    vector::{LANES, Vector, prefetch},
+    vector::{LANES, Vector, prefetch, prefetch_far},
 };
 use crate::{
     attention::{Partial, QUERIES, Tile, parts},
@@ -15,8 +17,6 @@ use crate::{
 };
 
 const _: () = assert!(LANES == kv::LANES);
-/// How many positions ahead of their use values are asked for.
-const AHEAD: usize = 32;
 /// Queries beside which four vectors fit into the registers, not only two.
 const HALF: usize = QUERIES / 2;
 /// Queries that pass a cache quickly enough to wait for memory.
@@ -61,15 +61,16 @@ unsafe fn part<V: Vector, const N: usize>(
         let (mut at, high) = (low / LANES * LANES, high.next_multiple_of(LANES));
         while at < high {
             let keys = tile.keys.as_ptr().add(at * tile.dim);
+            let next = tile.values.as_ptr().wrapping_add(at * width);
             let to = scores.add(at);
             let scaled = (tile.dim, V::splat(tile.scale));
             at += LANES
                 * if V::ROOMY && N <= HALF && high - at >= 4 * LANES {
-                    products::<V, 4, N>(&queries, keys, scaled, to)
+                    products::<V, 4, N>(&queries, (keys, next), scaled, to)
                 } else if (V::ROOMY || N <= 3) && high - at >= 2 * LANES {
-                    products::<V, 2, N>(&queries, keys, scaled, to)
+                    products::<V, 2, N>(&queries, (keys, next), scaled, to)
                 } else {
-                    products::<V, 1, N>(&queries, keys, scaled, to)
+                    products::<V, 1, N>(&queries, (keys, next), scaled, to)
                 };
         }
         for (n, seen) in seen.iter().enumerate() {
@@ -79,7 +80,7 @@ unsafe fn part<V: Vector, const N: usize>(
         let mut at = 0;
         while at < width {
             let left = (width - at) / LANES;
-            let (from, to) = (tile.values.as_ptr().add(at), values.add(at));
+            let (from, to) = ((tile.values.as_ptr().add(at), tile.next.wrapping_add(at)), values.add(at));
             at += LANES
                 * if V::ROOMY && N <= HALF && left >= 4 {
                     weighted::<V, 4, N>(scores, from, width, low..high, to)
@@ -92,11 +93,11 @@ unsafe fn part<V: Vector, const N: usize>(
     }
 }
 
-/// Scores of `M` vectors of positions: `[N][SEGMENT]`; returns `M`.
+/// Scores of `M` vectors of positions: `[N][SEGMENT]`; returns `M`. Memory is asked for as much of what comes `next`.
 #[inline(always)]
 unsafe fn products<V: Vector, const M: usize, const N: usize>(
     queries: &[*const f32; N],
-    keys: *const u16,
+    (keys, next): (*const u16, *const u16),
     (dim, scale): (usize, V),
     scores: *mut f32,
 ) -> usize {
@@ -105,8 +106,14 @@ unsafe fn products<V: Vector, const M: usize, const N: usize>(
         let mut sums = [[V::splat(0.0); N]; M];
         for d in 0..dim {
             if N <= FEW {
-                for m in 0..M {
-                    prefetch(keys.wrapping_add(((M + m) * dim + d) * LANES).cast(), LANES * size_of::<u16>());
+                // two columns of a block of keys are a line
+                if d % 2 == 0 {
+                    for m in 0..M {
+                        prefetch(keys.wrapping_add(((M + m) * dim + d) * LANES).cast(), 1);
+                    }
+                }
+                if M > 1 || d % 2 == 0 {
+                    prefetch_far(next.wrapping_add(d * M * LANES).cast(), M * LANES * size_of::<u16>());
                 }
             }
             let mut key = [V::splat(0.0); M];
@@ -188,11 +195,11 @@ unsafe fn weights<V: Vector>(
     }
 }
 
-/// `D` vectors of the weighted values of `N` queries; returns `D`.
+/// `D` vectors of the weighted values of `N` queries; returns `D`. Memory is asked for as much of what comes `next`.
 #[inline(always)]
 unsafe fn weighted<V: Vector, const D: usize, const N: usize>(
     weights: *const f32,
-    values: *const u16,
+    (values, next): (*const u16, *const u16),
     width: usize,
     seen: std::ops::Range<usize>,
     out: *mut f32,
@@ -203,7 +210,7 @@ unsafe fn weighted<V: Vector, const D: usize, const N: usize>(
         for position in seen {
             let row = values.add(position * width);
             if N <= FEW {
-                prefetch(row.wrapping_add(AHEAD * width).cast(), D * LANES * size_of::<u16>());
+                prefetch_far(next.wrapping_add(position * width).cast(), D * LANES * size_of::<u16>());
             }
             let mut value = [V::splat(0.0); D];
             for d in 0..D {
