@@ -233,7 +233,7 @@ impl Compute {
         );
         let caches: Vec<&KvCache> = caches.iter().map(|cache| &**cache).collect();
         let base = Base(keys.as_mut_ptr());
-        self.each(lanes.len(), keys.len() * 2, |n| {
+        self.each(lanes.len(), keys.len() * 8, |n| {
             // SAFETY: a row a lane, each visited once.
             let keys = unsafe { std::slice::from_raw_parts_mut(base.at(n * row), row) };
             ready(n, keys);

@@ -1,21 +1,19 @@
 //! Whole-number dot products of blocks of codes: what a block gives before its scales.
 //!
-//! Where they are to `ask`, each line of weights asks for the one ahead of it: a block's all at once would hold up everything
-//! else.
+//! Each line of weights asks for the one ahead of it: a block's all at once would hold up everything else. There is no branch
+//! about it, which a compiler would gather at the start of a block.
 #![allow(clippy::needless_range_loop)] // one index walks several arrays of registers
 
 use super::vector::{Vector, prefetch_ahead};
 use crate::{BLOCK, activations::fact, packed::ROWS};
 
-/// Line `nth` of a block's codes; where `ask`, memory is asked for the one that comes [`Vector::AHEAD`] of it.
+/// Line `nth` of a block's codes; memory is asked for the one that comes [`Vector::AHEAD`] of it.
 #[inline(always)]
-unsafe fn line<V: Vector>(block: *const u8, nth: usize, ask: bool) -> V::Codes {
+unsafe fn line<V: Vector>(block: *const u8, nth: usize) -> V::Codes {
     // SAFETY: the caller gives a block with so many lines.
     unsafe {
         let from = block.add(nth * 4 * ROWS);
-        if ask {
-            prefetch_ahead::<V>(from, 4 * ROWS);
-        }
+        prefetch_ahead::<V>(from, 4 * ROWS);
         V::codes(from)
     }
 }
@@ -49,7 +47,6 @@ pub(super) unsafe fn nibble_dots<
     codes: *const i8,
     facts: *const f32,
     width: usize,
-    ask: bool,
 ) -> [[[V; N]; G]; 2] {
     // SAFETY: the caller gives blocks, and codes and facts of as many columns of `N` tokens.
     unsafe {
@@ -63,7 +60,7 @@ pub(super) unsafe fn nibble_dots<
             let mut low = [V::codes(blocks[0]); G];
             let mut high = low;
             for g in 0..G {
-                (low[g], high[g]) = V::nibbles(line::<V>(blocks[g], quad, ask));
+                (low[g], high[g]) = V::nibbles(line::<V>(blocks[g], quad));
             }
             V::narrow_add_all(&mut sums[0], &low, codes.add(quad * width * 4));
             V::narrow_add_all(&mut sums[high_sum], &high, codes.add((quad + BLOCK / 8) * width * 4));
@@ -79,7 +76,6 @@ pub(super) unsafe fn byte_dots<V: Vector, const HALVES: bool, const G: usize, co
     codes: *const i8,
     facts: *const f32,
     width: usize,
-    ask: bool,
 ) -> [[[V; N]; G]; 2] {
     // SAFETY: as above.
     unsafe {
@@ -91,7 +87,7 @@ pub(super) unsafe fn byte_dots<V: Vector, const HALVES: bool, const G: usize, co
         for quad in 0..BLOCK / 4 {
             let mut weights = [V::bytes(V::codes(blocks[0])); G];
             for g in 0..G {
-                weights[g] = V::bytes(line::<V>(blocks[g], quad, ask));
+                weights[g] = V::bytes(line::<V>(blocks[g], quad));
             }
             let half = if HALVES { quad / (BLOCK / 8) } else { 0 };
             V::wide_add_all(&mut sums[half], &weights, codes.add(quad * width * 4));

@@ -67,7 +67,6 @@ trait Panel {
         panels: [&[u8]; G],
         x: &Activations,
         tile: &Tile,
-        ask: bool,
     ) -> [[V; N]; G];
 }
 
@@ -78,15 +77,15 @@ unsafe fn panels<V: Vector, P: Panel>(w: &Packed, groups: Range<usize>, (x, tile
     let step = (CACHED / w.kind.group_bytes(w.cols)).max(1).next_multiple_of(2);
     for start in groups.clone().step_by(step) {
         let end = groups.end.min(start + step);
-        for (nth, tile) in x.tiles_in(tiles.clone()).enumerate() {
-            let (mut group, ask) = (start, nth == 0);
+        for tile in x.tiles_in(tiles.clone()) {
+            let mut group = start;
             let [first, second] = tile.halves();
             // SAFETY: the tile's tokens exist, the groups are the caller's, as is the output.
             unsafe {
                 if V::ROOMY && P::PAIRS && tile.len == 12 {
                     while group + 2 <= end {
-                        meet::<V, P, 2, 6>(w, group, x, &first, ask, out);
-                        meet::<V, P, 2, 6>(w, group, x, &second, false, out);
+                        meet::<V, P, 2, 6>(w, group, x, &first, out);
+                        meet::<V, P, 2, 6>(w, group, x, &second, out);
                         group += 2;
                     }
                 }
@@ -94,15 +93,15 @@ unsafe fn panels<V: Vector, P: Panel>(w: &Packed, groups: Range<usize>, (x, tile
                     match tile.len {
                         16 => {
                             // floats only: codes of so many tokens meet tiles of AMX
-                            meet::<V, P, 1, 8>(w, group, x, &first, ask, out);
-                            meet::<V, P, 1, 8>(w, group, x, &second, false, out);
+                            meet::<V, P, 1, 8>(w, group, x, &first, out);
+                            meet::<V, P, 1, 8>(w, group, x, &second, out);
                         }
-                        12 => meet::<V, P, 1, 12>(w, group, x, &tile, ask, out),
-                        8 => meet::<V, P, 1, 8>(w, group, x, &tile, ask, out),
-                        6 => meet::<V, P, 1, 6>(w, group, x, &tile, ask, out),
-                        4 => meet::<V, P, 1, 4>(w, group, x, &tile, ask, out),
-                        2 => meet::<V, P, 1, 2>(w, group, x, &tile, ask, out),
-                        _ => meet::<V, P, 1, 1>(w, group, x, &tile, ask, out),
+                        12 => meet::<V, P, 1, 12>(w, group, x, &tile, out),
+                        8 => meet::<V, P, 1, 8>(w, group, x, &tile, out),
+                        6 => meet::<V, P, 1, 6>(w, group, x, &tile, out),
+                        4 => meet::<V, P, 1, 4>(w, group, x, &tile, out),
+                        2 => meet::<V, P, 1, 2>(w, group, x, &tile, out),
+                        _ => meet::<V, P, 1, 1>(w, group, x, &tile, out),
                     }
                     group += 1;
                 }
@@ -111,7 +110,7 @@ unsafe fn panels<V: Vector, P: Panel>(w: &Packed, groups: Range<usize>, (x, tile
     }
 }
 
-/// `G` groups from `group` on times the `N` tokens of a tile; memory is asked for the next ones where `ask`.
+/// `G` groups from `group` on times the `N` tokens of a tile.
 ///
 /// # Safety
 /// There are these groups and these tokens, and the output holds `[tokens][rows]`.
@@ -121,7 +120,6 @@ unsafe fn meet<V: Vector, P: Panel, const G: usize, const N: usize>(
     group: usize,
     x: &Activations,
     tile: &Tile,
-    ask: bool,
     out: Out,
 ) {
     // SAFETY: handed on from the caller.
@@ -130,7 +128,7 @@ unsafe fn meet<V: Vector, P: Panel, const G: usize, const N: usize>(
         for g in 1..G {
             panels[g] = w.group(group + g);
         }
-        let sums = P::dot::<V, G, N>(panels, x, tile, ask);
+        let sums = P::dot::<V, G, N>(panels, x, tile);
         store(w, group, tile, &sums, out);
     }
 }
@@ -217,7 +215,6 @@ impl<const NIBBLES: bool, const HALVES: bool, const MINIMA: bool, const WIDE: bo
         panels: [&[u8]; G],
         x: &Activations,
         tile: &Tile,
-        ask: bool,
     ) -> [[V; N]; G] {
         let bytes = Self::LAYOUT.block_bytes();
         let width = if G == 1 { N } else { tile.width };
@@ -232,15 +229,13 @@ impl<const NIBBLES: bool, const HALVES: bool, const MINIMA: bool, const WIDE: bo
                 let codes = tile.codes.add(b * BLOCK * width);
                 let facts = tile.facts.add(b * tile.facts_len * width);
                 let dots = if NIBBLES {
-                    nibble_dots::<V, HALVES, MINIMA, G, N>(blocks, codes, facts, width, ask)
+                    nibble_dots::<V, HALVES, MINIMA, G, N>(blocks, codes, facts, width)
                 } else {
-                    byte_dots::<V, HALVES, G, N>(blocks, codes, facts, width, ask)
+                    byte_dots::<V, HALVES, G, N>(blocks, codes, facts, width)
                 };
                 for g in 0..G {
                     let from = blocks[g].add(Self::LAYOUT.code_bytes());
-                    if ask {
-                        prefetch_ahead::<V>(from, bytes - Self::LAYOUT.code_bytes());
-                    }
+                    prefetch_ahead::<V>(from, bytes - Self::LAYOUT.code_bytes());
                     for half in 0..Self::LAYOUT.scales() {
                         let scale = reals::<V>(Self::LAYOUT, from, half);
                         for n in 0..N {
@@ -274,7 +269,6 @@ macro_rules! float_panel {
                 panels: [&[u8]; G],
                 x: &Activations,
                 tile: &Tile,
-                _ask: bool,
             ) -> [[V; N]; G] {
                 let values = x.row(tile.first).as_ptr();
                 // SAFETY: the panels hold sixteen values a column; each token's values lie a row apart.
