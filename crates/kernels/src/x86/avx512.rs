@@ -47,7 +47,7 @@ impl<const DOT: bool, const FAR: bool> Vector for Avx512<DOT, FAR> {
     type Wide = __m512i;
     const TILES: &[usize] = &[12, 8, 4, 2, 1];
     const ROOMY: bool = true;
-    const AHEAD: [usize; 2] = if FAR { [1024, 8192] } else { [8192, 8192] };
+    const AHEAD: [usize; 2] = if FAR { [1024, 16384] } else { [8192, 8192] };
 
     #[inline(always)]
     unsafe fn splat(value: f32) -> Self {
