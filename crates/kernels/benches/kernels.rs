@@ -118,7 +118,7 @@ fn main() {
             let all: Vec<_> = (0..positions).map(|position| Lane { sequence: 0, position }).collect();
             let mut keys = vec![0.5; positions * heads * dim];
             let values = keys.clone();
-            compute.store(&mut [&mut cache], 0, &all, (&mut keys, &values), |_, _| {});
+            compute.store(&mut [&mut cache], 0, &all, (&mut keys, &values), |_, _, _| {});
             let lanes = &all[positions - tokens..];
             let queries = vec![0.1; tokens * heads * group * dim];
             let mut out = queries.clone();

@@ -4,9 +4,10 @@
 use std::cell::RefCell;
 
 use crate::{
-    Activations, Aligned, Attention, Compute, Kind, Phase,
+    Activations, Aligned, Attention, BLOCK, Compute, Kind, Phase,
     attention::{Buffers, MOST, Partial, Piece, QUERIES, Span, StripBuffers},
     compute::{Base, PIECES, WORTH_SHARING},
+    places::Blocks,
     table::Bf16Table,
 };
 
@@ -17,6 +18,8 @@ thread_local! {
     /// What attention works in.
     static BUFFERS: RefCell<Buffers> = RefCell::new(Buffers::new());
     static STRIP_BUFFERS: RefCell<StripBuffers> = RefCell::default();
+    /// `[query][head_dim]`: what it gives.
+    static RESULT: RefCell<Aligned<f32>> = RefCell::default();
 }
 
 impl Compute {
@@ -33,7 +36,7 @@ impl Compute {
         if let (Some(bf16), Phase::Prefill) = (&self.table.bf16, job.phase) {
             self.attend_strips(bf16, job, |of, sum| Self::finish(job, of, sum, &base));
         } else {
-            self.attend_vectors(job, &base);
+            self.attend_vectors(job, QUERIES, |of, sum| Self::finish(job, of, sum, &base));
         }
     }
 
@@ -65,6 +68,25 @@ impl Compute {
             });
             return;
         }
+        let ((_, dim, _), group) = (job.shape(), job.group());
+        let strips = self.table.bf16.is_some() && phase == Phase::Prefill;
+        if !strips && (group * dim).is_multiple_of(BLOCK) && group <= QUERIES {
+            job.check(job.queries.len());
+            let to = self.input(out, (tokens, row), needs);
+            self.attend_vectors(job, QUERIES / group * group, |(span, head), sum| {
+                RESULT.with_borrow_mut(|result| {
+                    result.resize(span.count() * dim, 0.0);
+                    for (n, values) in result.chunks_exact_mut(dim).enumerate() {
+                        Self::weighted(sum, n, values);
+                    }
+                    let each = group * dim / BLOCK;
+                    let blocks = Blocks { token: job.first(span), first: head * each, each };
+                    // SAFETY: spans are whole tokens here, and each query belongs to one span and head.
+                    unsafe { to.write(blocks, result) };
+                });
+            });
+            return;
+        }
         buffer.resize(tokens * row, 0.0);
         self.attend(job, buffer);
         self.activate(out, (tokens, row), (kinds, phase), |token, to| {
@@ -74,14 +96,17 @@ impl Compute {
 
     /// What is left to do for one span and head: weighted values by the sum of the weights.
     fn finish(job: &Attention<'_>, (span, head): (Span, usize), sum: &Partial, out: &Base<f32>) {
-        let (_, dim, width) = job.shape();
         for (n, (_, place)) in job.places(span, head).enumerate() {
-            let weigh = 1.0 / sum.total[n];
             // SAFETY: the place lies within `out` (`check`), and each query belongs to one span and head.
-            let out = unsafe { std::slice::from_raw_parts_mut(out.at(place), dim) };
-            for (out, value) in out.iter_mut().zip(&sum.values[n * width..]) {
-                *out = value * weigh;
-            }
+            Self::weighted(sum, n, unsafe { std::slice::from_raw_parts_mut(out.at(place), job.shape().1) });
+        }
+    }
+
+    /// The same for the n-th query.
+    fn weighted(sum: &Partial, n: usize, out: &mut [f32]) {
+        let weigh = 1.0 / sum.total[n];
+        for (out, value) in out.iter_mut().zip(sum.row(n)) {
+            *out = value * weigh;
         }
     }
 
@@ -122,17 +147,21 @@ impl Compute {
         }
     }
 
-    /// Up to twelve queries at a time.
-    fn attend_vectors(&self, job: &Attention<'_>, out: &Base<f32>) {
-        let ((heads, _, width), spans) = (job.shape(), job.spans(QUERIES));
-        let finish = |span: Span, head: usize, sum: &Partial| Self::finish(job, (span, head), sum, out);
+    /// Up to `len` queries at a time, head by head.
+    fn attend_vectors(
+        &self,
+        job: &Attention<'_>,
+        len: usize,
+        finish: impl Fn((Span, usize), &Partial) + Sync,
+    ) {
+        let ((heads, _, width), spans) = (job.shape(), job.spans(len));
         let one = |piece: Piece, next: Option<Piece>, scores: &mut [f32], out: &mut Partial| {
             let tile = job.tile(piece, next);
             // SAFETY: `table_for` checked the instruction set; the tile and the buffers have the table's lengths.
             unsafe { (self.table.attend)(&tile, scores, out) };
         };
         let pieces = |n: usize| {
-            let (span, head) = (spans[n / heads], n % heads);
+            let (head, span) = (n / spans.len(), spans[n % spans.len()]);
             job.segments(span).map(move |segment| Piece { span, head, segment })
         };
         let count = spans.len() * heads;
@@ -149,7 +178,7 @@ impl Compute {
                         sum.join(next, piece.span.count());
                     }
                 }
-                finish(spans[n / heads], n % heads, sum);
+                finish((spans[n % spans.len()], n / spans.len()), sum);
             });
         };
         if job.work() < WORTH_SHARING_MEMORY || self.threads() == 1 {
@@ -177,7 +206,7 @@ impl Compute {
             {
                 sum.join(next, span.count());
             }
-            finish(*span, *head, &sum);
+            finish((*span, *head), &sum);
         }
     }
 }

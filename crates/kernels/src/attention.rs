@@ -141,15 +141,20 @@ impl Attention<'_> {
     /// Positions that a span's queries see.
     fn seen_by(&self, span: Span) -> Range<usize> {
         let group = self.group();
-        let first = self.seen(self.lanes[span.lane + span.first / group]);
+        let first = self.seen(self.lanes[self.first(span)]);
         let last = self.seen(self.lanes[span.lane + (span.first + span.count - 1) / group]);
         first.start..last.end
+    }
+
+    /// The token that a span begins with.
+    pub(crate) fn first(&self, span: Span) -> usize {
+        span.lane + span.first / self.group()
     }
 
     /// The lane of each query of a span, and where its values begin, in `queries` as in the output.
     pub(crate) fn places(&self, span: Span, head: usize) -> impl Iterator<Item = (Lane, usize)> + '_ {
         let ((heads, dim, _), group) = (self.shape(), self.group());
-        let (mut lane, mut member) = (span.lane + span.first / group, span.first % group);
+        let (mut lane, mut member) = (self.first(span), span.first % group);
         (0..span.count).map(move |_| {
             let place = (self.lanes[lane], ((lane * heads + head) * group + member) * dim);
             (lane, member) = if member + 1 == group { (lane + 1, 0) } else { (lane, member + 1) };

@@ -32,7 +32,7 @@ impl fmt::Debug for Compute {
 }
 
 thread_local! {
-    /// Keys and values of a position as 16-bit floats.
+    /// Keys and values of a head of a position as 16-bit floats.
     static HALVES: RefCell<Aligned<u16>> = RefCell::default();
 }
 
@@ -208,8 +208,8 @@ impl Compute {
         unsafe { swiglu(gate, up, out) };
     }
 
-    /// Stores keys and values (`[lanes][kv_heads · head_dim]`) of one position a lane in one layer; `ready(n, keys)` may
-    /// change those of lane `n` first, on any of the threads. The caches have room for the positions.
+    /// Stores keys and values (`[lanes][kv_heads · head_dim]`) of one position a lane in one layer; `ready(n, head, keys)` may
+    /// change those of a head of lane `n` first, on any of the threads. The caches have room for the positions.
     ///
     /// # Panics
     /// When a length does not fit, there is no room, or the lanes are not in the order of sequences and positions.
@@ -219,34 +219,38 @@ impl Compute {
         layer: usize,
         lanes: &[Lane],
         (keys, values): (&mut [f32], &[f32]),
-        ready: impl Fn(usize, &mut [f32]) + Sync,
+        ready: impl Fn(usize, usize, &mut [f32]) + Sync,
     ) {
-        let Some(row) = keys.len().checked_div(lanes.len()) else { return };
+        let Some((_, heads, dim)) = caches.first().map(|cache| cache.shape()) else { return };
+        let row = heads * dim;
         assert!(keys.len() == row * lanes.len() && values.len() == keys.len(), "a row a lane");
-        for lane in lanes {
-            let (_, heads, dim) = caches[lane.sequence].shape();
-            assert_eq!(row, heads * dim, "keys of another shape");
-        }
+        assert!(
+            lanes.iter().all(|lane| caches[lane.sequence].shape() == caches[0].shape()),
+            "caches of one shape"
+        );
         assert!(
             lanes.is_sorted_by_key(|lane| (lane.sequence, lane.position))
                 && lanes.windows(2).all(|w| w[0] != w[1])
         );
         let caches: Vec<&KvCache> = caches.iter().map(|cache| &**cache).collect();
         let base = Base(keys.as_mut_ptr());
-        self.each(lanes.len(), keys.len() * 8, |n| {
-            // SAFETY: a row a lane, each visited once.
-            let keys = unsafe { std::slice::from_raw_parts_mut(base.at(n * row), row) };
-            ready(n, keys);
+        // head by head, as attention reads them; each key goes to a line of its own
+        self.each(heads * lanes.len(), keys.len() * 8, |n| {
+            let (head, n) = (n / lanes.len(), n % lanes.len());
             let Lane { sequence, position } = lanes[n];
+            let at = n * row + head * dim;
+            // SAFETY: a row a lane, each head of which is visited once.
+            let keys = unsafe { std::slice::from_raw_parts_mut(base.at(at), dim) };
+            ready(n, head, keys);
             HALVES.with_borrow_mut(|halves| {
-                halves.resize(2 * row, 0);
-                let (own_keys, own_values) = halves.split_at_mut(row);
+                halves.resize(2 * dim, 0);
+                let (own_keys, own_values) = halves.split_at_mut(dim);
                 // SAFETY: `table_for` checked the instruction set, and lengths are equal. The caches were given as `&mut`, and
                 // no other lane has this place.
                 unsafe {
                     (self.table.halve)(keys, own_keys);
-                    (self.table.halve)(&values[n * row..][..row], own_values);
-                    caches[sequence].write(layer, position, own_keys, own_values);
+                    (self.table.halve)(&values[at..][..dim], own_values);
+                    caches[sequence].write((layer, head), position, own_keys, own_values);
                 }
             });
         });

@@ -100,28 +100,31 @@ impl KvCache {
         }
     }
 
-    /// Stores keys and values (`[heads][head_dim]`, f16 bits) of one position.
+    /// Stores keys and values (`[head_dim]`, f16 bits) of one position in a head of a layer.
     ///
     /// # Safety
-    /// The caller has the cache for itself, and nobody else reads or writes this position of this layer meanwhile.
+    /// The caller has the cache for itself, and nobody else reads or writes this position of this head meanwhile.
     ///
     /// # Panics
     /// When there is no room for the position.
-    pub(crate) unsafe fn write(&self, layer: usize, position: usize, keys: &[u16], values: &[u16]) {
+    pub(crate) unsafe fn write(
+        &self,
+        (layer, head): (usize, usize),
+        position: usize,
+        keys: &[u16],
+        values: &[u16],
+    ) {
         let (segment, at) = (position / SEGMENT, position % SEGMENT);
         let (dim, width) = (self.head_dim, self.width());
-        let heads = keys.chunks_exact(dim).zip(values.chunks_exact(dim));
-        for (head, (keys, values)) in heads.enumerate() {
-            let base = self.place(segment, layer, head);
-            // SAFETY: `at` is below SEGMENT, so all places lie within the head's keys and values.
-            unsafe {
-                let column = base.add(at / LANES * LANES * dim + at % LANES);
-                for (d, key) in keys.iter().enumerate() {
-                    column.add(d * LANES).write(*key);
-                }
-                let row = base.add(SEGMENT * dim + at * width);
-                row.copy_from_nonoverlapping(values.as_ptr(), dim);
+        assert!(keys.len() == dim && values.len() == dim, "keys and values of another length");
+        let base = self.place(segment, layer, head);
+        // SAFETY: `at` is below SEGMENT, so all places lie within the head's keys and values.
+        unsafe {
+            let column = base.add(at / LANES * LANES * dim + at % LANES);
+            for (d, key) in keys.iter().enumerate() {
+                column.add(d * LANES).write(*key);
             }
+            base.add(SEGMENT * dim + at * width).copy_from_nonoverlapping(values.as_ptr(), dim);
         }
     }
 }
@@ -137,11 +140,13 @@ mod tests {
         let keys: Vec<u16> = (0..15).collect();
         let values: Vec<u16> = keys.iter().map(|key| key + 100).collect();
         let place = SEGMENT + 17;
-        // SAFETY: nobody else knows the cache.
-        unsafe { cache.write(1, place, &keys, &values) };
+        for (head, (keys, values)) in keys.chunks(5).zip(values.chunks(5)).enumerate() {
+            // SAFETY: nobody else knows the cache.
+            unsafe { cache.write((1, head), place, keys, values) };
+        }
         let copy = cache.try_clone(SEGMENT + 1).expect("memory");
         // SAFETY: as above.
-        unsafe { cache.write(1, place, &[7; 15], &[8; 15]) };
+        unsafe { cache.write((1, 0), place, &[7; 5], &[8; 5]) };
         let (k, v) = copy.head(1, 1, 2);
         for n in 0..5 {
             assert_eq!((k[16 * 5 + n * 16 + 1], v[17 * 16 + n]), (keys[10 + n], values[10 + n]));

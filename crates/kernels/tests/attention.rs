@@ -33,7 +33,7 @@ impl Heads {
         let positions = self.keys.len() / self.heads / self.dim;
         cache.reserve(positions).expect("memory");
         let lanes: Vec<_> = (0..positions).map(|position| Lane { sequence: 0, position }).collect();
-        machine.store(&mut [&mut cache], 1, &lanes, (&mut self.keys.clone(), &self.values), |_, _| {});
+        machine.store(&mut [&mut cache], 1, &lanes, (&mut self.keys.clone(), &self.values), |_, _, _| {});
         cache
     }
 

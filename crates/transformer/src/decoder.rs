@@ -136,10 +136,10 @@ impl Decoder<'_> {
         if let Some([.., bias]) = &block.biases {
             s.v.chunks_exact_mut(bias.len()).for_each(|values| add(values, bias));
         }
-        self.compute.store(caches, layer, lanes, (&mut s.k, &s.v), |n, keys| {
+        self.compute.store(caches, layer, lanes, (&mut s.k, &s.v), |n, head, keys| {
             self.prepared(
                 keys,
-                block.biases.as_ref().map(|[_, k, _]| k),
+                block.biases.as_ref().map(|[_, k, _]| &k[head * head_dim..][..head_dim]),
                 block.head_norms.as_ref().map(|[_, k]| k),
             );
             rotate(keys, head_dim, &angles[n]);
@@ -159,7 +159,7 @@ impl Decoder<'_> {
         self.compute.rows(&mut s.q, q_dim, |n, row| {
             self.prepared(
                 row,
-                block.biases.as_ref().map(|[q, ..]| q),
+                block.biases.as_ref().map(|[q, ..]| &q[..]),
                 block.head_norms.as_ref().map(|[q, _]| q),
             );
             rotate(row, head_dim, &angles[n]);
@@ -176,7 +176,7 @@ impl Decoder<'_> {
     }
 
     /// Adds the bias to a position's queries or keys and norms each head, where the model does.
-    fn prepared(&self, heads: &mut [f32], bias: Option<&Vec<f32>>, norm: Option<&Vec<f32>>) {
+    fn prepared(&self, heads: &mut [f32], bias: Option<&[f32]>, norm: Option<&Vec<f32>>) {
         if let Some(bias) = bias {
             add(heads, bias);
         }
