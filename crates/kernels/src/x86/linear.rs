@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use super::{
     dots::{byte_dots, nibble_dots},
-    vector::{LANES, Vector, prefetch_ahead},
+    vector::{LANES, Vector, prefetch_ahead, prefetch_write},
 };
 use crate::{
     Activations, BLOCK, Packed,
@@ -127,6 +127,10 @@ unsafe fn meet<V: Vector, P: Panel, const G: usize, const N: usize>(
         let mut panels = [w.group(group); G];
         for g in 1..G {
             panels[g] = w.group(group + g);
+        }
+        let to = out.base.wrapping_add(tile.first * out.stride + group * ROWS);
+        for n in 0..N {
+            prefetch_write(to.wrapping_add(n * out.stride).cast(), G * ROWS * size_of::<f32>());
         }
         let sums = P::dot::<V, G, N>(panels, x, tile);
         store(w, group, tile, &sums, out);
