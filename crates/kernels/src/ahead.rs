@@ -7,7 +7,7 @@ use std::{
 };
 
 /// Matrices of one loop that are asked for, at most.
-const MOST: usize = 4;
+const MOST: usize = 3;
 /// Bytes that are asked for at a time; then a thread looks whether its waiting has ended.
 const STEP: usize = 256;
 /// Bytes of a share that are asked for, at most: half of a second-level cache. More would push out what was asked for first.
@@ -18,6 +18,7 @@ const HELD: usize = 512 << 10;
 /// It holds addresses, not references, and nothing is read through them: weights that are gone by now, or addresses of one
 /// list with lengths of another, cost a little time and nothing else.
 #[derive(Default)]
+#[repr(align(64))] // one cache line
 pub(crate) struct Ahead {
     /// Counts the calls of [`Ahead::set`].
     version: AtomicUsize,
@@ -44,7 +45,9 @@ impl Ahead {
             address.store(piece.as_ptr().addr(), Ordering::Relaxed);
             len.store(piece.len(), Ordering::Relaxed);
         }
-        self.version.fetch_add(1, Ordering::Release);
+        // one thread at a time does this, or a call is missed: nothing waits for the line here
+        let version = self.version.load(Ordering::Relaxed);
+        self.version.store(version.wrapping_add(1), Ordering::Release);
     }
 
     /// Asks for a little of what thread `own` of `threads` reads next; false where it has asked for all.

@@ -13,6 +13,7 @@
 use std::{
     cell::UnsafeCell,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    ptr,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
@@ -35,6 +36,7 @@ const INSIDE: u64 = OPEN - 1;
 /// A loop body, its lifetime erased while the loop runs.
 type Body = *const (dyn Fn(usize) + Sync);
 
+#[repr(C, align(128))]
 struct Shared {
     state: AtomicU64,
     /// The body and the number of its rounds; written only while no loop is open and nobody is inside.
@@ -123,7 +125,6 @@ impl Pool {
         let body: Body = unsafe { std::mem::transmute::<&(dyn Fn(usize) + Sync), Body>(body) };
         // SAFETY: no loop is open and nobody is inside, see `Shared`.
         unsafe { *shared.job.get() = (Some(body), rounds) };
-        shared.taken.iter().for_each(|taken| taken.0.store(0, Ordering::Relaxed));
         let loops = shared.state.load(Ordering::Relaxed) & !(OPEN | INSIDE);
         shared.state.store(loops.wrapping_add(LOOP) | OPEN, Ordering::SeqCst);
         if shared.sleepers.load(Ordering::SeqCst) > 0 {
@@ -183,6 +184,8 @@ impl Shared {
             self.wait(0, progress, &mut patience);
             state = self.state.load(Ordering::Acquire);
         }
+        // for the next loop, but now: these lines lie with the other cores
+        self.taken.iter().for_each(|taken| taken.0.store(0, Ordering::Relaxed));
     }
 
     fn work(&self, own: usize) {
@@ -192,6 +195,8 @@ impl Shared {
         while !self.stop.load(Ordering::Relaxed) {
             let state = self.state.load(Ordering::Acquire);
             if state & OPEN != 0 && state / LOOP != last {
+                #[cfg(target_arch = "x86_64")]
+                crate::x86::prefetch_write(ptr::from_ref(&self.taken[own]).cast(), 1);
                 let joined =
                     self.state.compare_exchange(state, state + 1, Ordering::AcqRel, Ordering::Relaxed);
                 if joined.is_ok() {

@@ -33,7 +33,7 @@ use crate::{
 };
 pub(crate) use amx::is_available as has_amx;
 use vector::Vector;
-pub(crate) use vector::prefetch_far;
+pub(crate) use vector::{prefetch_far, prefetch_write};
 
 macro_rules! shells {
     ($module:ident, $vector:ty, $table:ident, $isa:ident, $features:literal) => {

@@ -146,7 +146,7 @@ pub(crate) fn prefetch_far(from: *const u8, bytes: usize) {
 
 /// Asks for the cache lines of some bytes, to be written.
 #[inline(always)]
-pub(super) fn prefetch_write(from: *const u8, bytes: usize) {
+pub(crate) fn prefetch_write(from: *const u8, bytes: usize) {
     for line in (0..bytes).step_by(64) {
         // SAFETY: nothing is touched.
         unsafe { _mm_prefetch::<_MM_HINT_ET0>(from.wrapping_add(line).cast()) };
