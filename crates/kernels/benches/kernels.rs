@@ -139,7 +139,9 @@ fn main() {
     }
     let (x, weight) = (vec![0.3; 2048], vec![0.7; 2048]);
     let mut out = x.clone();
-    bench("norm of 2,048".into(), (8192.0, 0.0, 1.0), &mut || compute.rms_norm(&x, &weight, 1e-5, &mut out));
+    bench("norm of 2,048".into(), (8192.0, 0.0, 1.0), &mut || {
+        compute.rms_norm(&x, (&weight, 1e-5), 0..2048, &mut out)
+    });
     let (gate, mut out) = (vec![0.3; 8192], vec![0.0; 8192]);
     bench("swiglu of 8,192".into(), (65536.0, 0.0, 1.0), &mut || {
         compute.swiglu(Phase::Decode, &gate, &[0.5; 8192], &mut out);
@@ -147,9 +149,12 @@ fn main() {
     let head = weights(&compute, Format::Q4_0, (16, 2048), 1);
     let mut activations = Activations::default();
     bench("quantise 64 × 2,048".into(), (64.0 * 8192.0, 0.0, 1.0), &mut || {
-        compute.activate(&mut activations, (64, 2048), (&[head[0].kind()], Phase::Decode), |_, row| {
-            row.copy_from_slice(&x)
-        });
+        compute.activate(
+            &mut activations,
+            (64, 2048),
+            (&[head[0].kind()], Phase::Decode),
+            |_, columns, row| row.copy_from_slice(&x[columns]),
+        );
     });
     if "fork and join".contains(&filter) {
         let mut spins = 1000;
@@ -244,8 +249,8 @@ fn named(name: &str, prefill: bool) -> String {
 
 fn activate(compute: &Compute, phase: Phase, weights: &Packed, tokens: usize) -> Activations {
     let mut x = Activations::default();
-    compute.activate(&mut x, (tokens, weights.cols()), (&[weights.kind()], phase), |token, row| {
-        for (n, value) in row.iter_mut().enumerate() {
+    compute.activate(&mut x, (tokens, weights.cols()), (&[weights.kind()], phase), |token, columns, row| {
+        for (n, value) in columns.zip(row) {
             *value = ((n * 31 + token * 17) % 97) as f32 / 97.0 - 0.5;
         }
     });

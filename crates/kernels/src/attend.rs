@@ -89,8 +89,8 @@ impl Compute {
         }
         buffer.resize(tokens * row, 0.0);
         self.attend(job, buffer);
-        self.activate(out, (tokens, row), (kinds, phase), |token, to| {
-            to.copy_from_slice(&buffer[token * row..][..row]);
+        self.activate(out, (tokens, row), (kinds, phase), |token, columns, to| {
+            to.copy_from_slice(&buffer[token * row..][columns]);
         });
     }
 

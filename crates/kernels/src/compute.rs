@@ -182,16 +182,14 @@ impl Compute {
         self.pool.run(pieces, &|n| body(count * n / pieces..count * (n + 1) / pieces));
     }
 
-    /// `out = x / √(mean(x²) + eps) · weight` for each row of `weight.len()` values.
+    /// Some `columns` of `x / √(mean(x²) + eps) · weight`.
     ///
     /// # Panics
     /// When the lengths do not fit.
-    pub fn rms_norm(&self, x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
-        assert!(x.len() == out.len() && x.len().is_multiple_of(weight.len()), "rows of another length");
-        for (x, out) in x.chunks_exact(weight.len()).zip(out.chunks_exact_mut(weight.len())) {
-            // SAFETY: `table_for` checked the instruction set; the lengths are equal.
-            unsafe { (self.table.rms_norm)(x, weight, eps, out) };
-        }
+    pub fn rms_norm(&self, x: &[f32], (weight, eps): (&[f32], f32), columns: Range<usize>, out: &mut [f32]) {
+        assert!(x.len() == weight.len() && out.len() == columns.len(), "rows of another length");
+        // SAFETY: `table_for` checked the instruction set; the lengths are equal.
+        unsafe { (self.table.rms_norm)(x, (weight, eps), columns, out) };
     }
 
     /// `out = silu(gate) · up`, in prompts as exactly as their products take it.

@@ -1,12 +1,12 @@
 //! The input of products: how floats of some tokens become what the weights meet.
 #![allow(unsafe_code)]
 
-use std::cell::RefCell;
+use std::{cell::RefCell, ops::Range};
 
 use crate::{
     Activations, Aligned, BLOCK, Compute, Kind, Phase,
     activations::Needs,
-    compute::Base,
+    compute::{Base, WORTH_SHARING},
     places::{Blocks, Places},
     table::Table,
 };
@@ -22,34 +22,42 @@ thread_local! {
 }
 
 impl Compute {
-    /// Makes `x` the input of products with weights of `kinds` in a pass of `phase`: `fill(token, row)` gives the `cols` values
-    /// of each of `tokens` tokens, on any of the threads.
+    /// Makes `x` the input of products with weights of `kinds` in a pass of `phase`: `fill(token, columns, values)` gives some
+    /// of the `cols` columns of one of `tokens` tokens, on any of the threads.
     pub fn activate(
         &self,
         x: &mut Activations,
         (tokens, cols): (usize, usize),
         (kinds, phase): (&[Kind], Phase),
-        fill: impl Fn(usize, &mut [f32]) + Sync,
+        fill: impl Fn(usize, Range<usize>, &mut [f32]) + Sync,
     ) {
         let needs = self.needs(kinds, phase);
         let input = self.input(x, (tokens, cols), needs);
-        let blocks = cols.div_ceil(BLOCK);
-        let together = if needs.codes { together(blocks) } else { 1 };
-        self.each(tokens.div_ceil(together), tokens * cols, |n| {
-            let (first, last) = (n * together, tokens.min((n + 1) * together));
+        let all = cols.div_ceil(BLOCK);
+        let part = |tokens: Range<usize>, blocks: Range<usize>| {
+            let (width, columns) = (blocks.len() * BLOCK, blocks.start * BLOCK..cols.min(blocks.end * BLOCK));
             ROWS.with_borrow_mut(|rows| {
-                let len = (last - first) * blocks * BLOCK;
-                if rows.len() < len {
-                    rows.resize(len, 0.0);
+                if rows.len() < tokens.len() * width {
+                    rows.resize(tokens.len() * width, 0.0);
                 }
-                for (token, row) in (first..last).zip(rows.chunks_exact_mut(blocks * BLOCK)) {
-                    fill(token, &mut row[..cols]);
-                    row[cols..].fill(0.0);
+                let rows = &mut rows[..tokens.len() * width];
+                for (token, row) in tokens.clone().zip(rows.chunks_exact_mut(width)) {
+                    fill(token, columns.clone(), &mut row[..columns.len()]);
+                    row[columns.len()..].fill(0.0);
                 }
-                // SAFETY: each token is visited once.
-                unsafe { input.write(Blocks { token: first, first: 0, each: blocks }, &rows[..len]) };
+                let blocks = Blocks { token: tokens.start, first: blocks.start, each: blocks.len() };
+                // SAFETY: no two parts have the same block of a token.
+                unsafe { input.write(blocks, rows) };
             });
-        });
+        };
+        let together = if needs.codes { together(all) } else { 1 };
+        let rounds = tokens.div_ceil(together);
+        if needs.codes && rounds < self.threads() && tokens * cols >= WORTH_SHARING / 16 {
+            // tokens lie too close together to be written by several threads
+            self.shared(all, 1, |blocks| part(0..tokens, blocks));
+        } else {
+            self.each(rounds, tokens * cols, |n| part(n * together..tokens.min((n + 1) * together), 0..all));
+        }
     }
 
     /// Makes room in `x`, to be written by several threads.

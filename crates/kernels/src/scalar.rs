@@ -12,7 +12,7 @@ use crate::{
     kv::LANES,
     packed::{Kind, Layout, ROWS, code, float, minimum, place, scale},
     places::{Blocks, Place, Places, write_facts},
-    table::{F16_MAX, Out, Table, Tiles},
+    table::{F16_MAX, Norm, Out, Table, Tiles},
 };
 
 pub(crate) static TABLE: Table = Table {
@@ -130,10 +130,10 @@ impl Row {
     }
 }
 
-fn rms_norm(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
+fn rms_norm(x: &[f32], (weight, eps): Norm<'_>, columns: Range<usize>, out: &mut [f32]) {
     let squares: f64 = x.iter().map(|v| f64::from(*v).powi(2)).sum();
     let factor = 1.0 / (squares / x.len() as f64 + f64::from(eps)).sqrt();
-    for ((out, x), w) in out.iter_mut().zip(x).zip(weight) {
+    for ((out, x), w) in out.iter_mut().zip(&x[columns.clone()]).zip(&weight[columns]) {
         *out = (f64::from(*x) * factor) as f32 * w;
     }
 }

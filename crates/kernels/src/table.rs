@@ -18,6 +18,9 @@ pub(crate) struct Out {
     pub(crate) add: bool,
 }
 
+/// The weights of a norm and its ε.
+pub(crate) type Norm<'a> = (&'a [f32], f32);
+
 /// Some of the strips of activations.
 pub(crate) type Strips<'a> = (&'a Activations, Range<usize>);
 
@@ -41,8 +44,8 @@ pub(crate) struct Table {
     pub(crate) bf16: Option<Bf16Table>,
     /// Product of some groups of rows of the weights with some tiles of tokens.
     pub(crate) linear: unsafe fn(&Packed, Range<usize>, Tiles<'_>, Out),
-    /// `out = x / rms(x) · weight`; equal lengths.
-    pub(crate) rms_norm: unsafe fn(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]),
+    /// Some columns of `x / rms(x) · weight`; equal lengths.
+    pub(crate) rms_norm: unsafe fn(x: &[f32], norm: Norm<'_>, columns: Range<usize>, out: &mut [f32]),
     /// `out = silu(gate) · up`; equal lengths.
     pub(crate) swiglu: unsafe fn(gate: &[f32], up: &[f32], out: &mut [f32]),
     /// 16-bit floats, as bits, for keys and values; equal lengths. What is too large for them becomes the largest, for an infinity

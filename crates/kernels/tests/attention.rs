@@ -91,10 +91,11 @@ fn assert_input(machine: &Compute, job: &Attention<'_>, result: &[f32]) {
     let weights = pattern(machine, layout, (3, row));
     let [mut got, mut want] = [(); 2].map(|()| Activations::default());
     // what is left over from another batch must not matter
-    machine.activate(&mut got, (tokens + 40, row), (&[weights.kind()], phase), |_, row| row.fill(f32::NAN));
+    machine
+        .activate(&mut got, (tokens + 40, row), (&[weights.kind()], phase), |_, _, row| row.fill(f32::NAN));
     machine.attended(&mut got, &[weights.kind()], job, &mut Aligned::default());
-    machine.activate(&mut want, (tokens, row), (&[weights.kind()], phase), |token, to| {
-        to.copy_from_slice(&result[token * row..][..row]);
+    machine.activate(&mut want, (tokens, row), (&[weights.kind()], phase), |token, columns, to| {
+        to.copy_from_slice(&result[token * row..][columns]);
     });
     let [got, want] = [got, want].map(|x| product_bits(machine, &weights, &x));
     assert!(got == want, "{row} values of {tokens} tokens, {}, {phase:?}", machine.isa());

@@ -42,8 +42,8 @@ fn activate(compute: &Compute, phase: Phase, weights: &[&Packed], x: &[f32]) -> 
     let cols = weights[0].cols();
     let kinds: Vec<_> = weights.iter().map(|weights| weights.kind()).collect();
     let mut activations = Activations::default();
-    compute.activate(&mut activations, (x.len() / cols, cols), (&kinds, phase), |token, row| {
-        row.copy_from_slice(&x[token * cols..][..cols]);
+    compute.activate(&mut activations, (x.len() / cols, cols), (&kinds, phase), |token, columns, row| {
+        row.copy_from_slice(&x[token * cols..][columns]);
     });
     activations
 }
@@ -300,7 +300,7 @@ fn norms_and_activations_are_what_the_formula_says_at_every_length_and_alignment
             for machine in &machines {
                 let case = format!("{len} values from {start}, {}", machine.isa());
                 let mut got = vec![0.0; len + start];
-                machine.rms_norm(x, weight, 1e-5, &mut got[start..]);
+                machine.rms_norm(x, (weight, 1e-5), 0..len, &mut got[start..]);
                 assert_close(&got[start..], &want, 1e-6, &case);
                 for (phase, tolerance) in [(Phase::Decode, 1e-6), (Phase::Prefill, 1e-4)] {
                     machine.swiglu(phase, &gate, x, &mut got[start..]);
@@ -338,8 +338,8 @@ fn gated_products_are_what_their_parts_give_for_every_shape() {
                     parts.iter_mut().map(|(weights, out)| Linear { weights, out, add: false }).collect();
                 machine.linear(&mut jobs, &input);
                 let mut want = Activations::default();
-                machine.activate(&mut want, (tokens, width), kinds, |token, row| {
-                    let at = token * width..(token + 1) * width;
+                machine.activate(&mut want, (tokens, width), kinds, |token, columns, row| {
+                    let at = token * width + columns.start..token * width + columns.end;
                     machine.swiglu(phase, &parts[0].1[at.clone()], &parts[1].1[at], row);
                 });
                 // what is left over from another batch must not matter

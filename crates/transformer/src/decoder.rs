@@ -110,7 +110,7 @@ impl Decoder<'_> {
     pub(crate) fn states(&self, x: &[f32], states: &mut [f32]) {
         let (dim, eps) = (self.config.embedding_dim, self.config.norm_eps);
         for (row, state) in x.chunks_exact(dim).zip(states.chunks_exact_mut(dim)) {
-            self.compute.rms_norm(row, &self.weights.output_norm, eps, state);
+            self.compute.rms_norm(row, (&self.weights.output_norm, eps), 0..dim, state);
         }
     }
 
@@ -118,9 +118,14 @@ impl Decoder<'_> {
     fn normed(&self, x: &[f32], norm: &[f32], weights: &[&Packed], activations: &mut Activations) {
         let (dim, eps) = (self.config.embedding_dim, self.config.norm_eps);
         let kinds: Vec<_> = weights.iter().map(|weights| weights.kind()).collect();
-        self.compute.activate(activations, (x.len() / dim, dim), (&kinds, self.phase), |token, row| {
-            self.compute.rms_norm(&x[token * dim..][..dim], norm, eps, row);
-        });
+        self.compute.activate(
+            activations,
+            (x.len() / dim, dim),
+            (&kinds, self.phase),
+            |token, columns, row| {
+                self.compute.rms_norm(&x[token * dim..][..dim], (norm, eps), columns, row);
+            },
+        );
     }
 
     /// Turns the keys and stores them with the values.
@@ -183,7 +188,7 @@ impl Decoder<'_> {
         if let Some(norm) = norm {
             for head in heads.chunks_exact_mut(norm.len()) {
                 let own = head.to_vec();
-                self.compute.rms_norm(&own, norm, self.config.norm_eps, head);
+                self.compute.rms_norm(&own, (norm, self.config.norm_eps), 0..norm.len(), head);
             }
         }
     }

@@ -29,7 +29,7 @@ use crate::{
     activations::Tiling,
     attention::{Partial, Tile},
     places::{Blocks, Places},
-    table::{Bf16Table, Out, Table, Tiles},
+    table::{Bf16Table, Norm, Out, Table, Tiles},
 };
 pub(crate) use amx::is_available as has_amx;
 use vector::Vector;
@@ -55,9 +55,9 @@ macro_rules! shells {
                 unsafe { linear::linear::<V>(w, range, x, out) }
             }
             #[target_feature(enable = $features)]
-            pub(super) unsafe fn rms_norm(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
+            pub(super) unsafe fn rms_norm(x: &[f32], norm: Norm<'_>, columns: Range<usize>, out: &mut [f32]) {
                 // SAFETY: see above.
-                unsafe { rows::rms_norm::<V>(x, weight, eps, out) }
+                unsafe { rows::rms_norm::<V>(x, norm, columns, out) }
             }
             #[target_feature(enable = $features)]
             pub(super) unsafe fn swiglu(gate: &[f32], up: &[f32], out: &mut [f32]) {

@@ -1,7 +1,9 @@
 //! Norm, activation and rounding over any [`Vector`].
 
+use std::ops::Range;
+
 use super::vector::{LANES, Vector};
-use crate::table::F16_MAX;
+use crate::table::{F16_MAX, Norm};
 
 /// An operation on sixteen values of two slices; a trait, since closures do not inherit target features.
 trait Zip {
@@ -68,7 +70,12 @@ pub(super) unsafe fn exp<V: Vector>(x: V) -> V {
 }
 
 #[inline(always)]
-pub(super) unsafe fn rms_norm<V: Vector>(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
+pub(super) unsafe fn rms_norm<V: Vector>(
+    x: &[f32],
+    (weight, eps): Norm<'_>,
+    columns: Range<usize>,
+    out: &mut [f32],
+) {
     // SAFETY: chunks are sixteen floats.
     let squares = unsafe {
         let chunks = x.chunks_exact(LANES);
@@ -82,7 +89,7 @@ pub(super) unsafe fn rms_norm<V: Vector>(x: &[f32], weight: &[f32], eps: f32, ou
     };
     let factor = 1.0 / (squares / x.len() as f32 + eps).sqrt();
     // SAFETY: handed on from the caller.
-    unsafe { zip::<V>(x, weight, out, Scaled(factor)) }
+    unsafe { zip::<V>(&x[columns.clone()], &weight[columns], out, Scaled(factor)) }
 }
 
 #[inline(always)]
