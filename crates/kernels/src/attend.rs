@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use crate::{
     Activations, Aligned, Attention, BLOCK, Compute, Kind, Phase,
     attention::{Buffers, MOST, Partial, Piece, QUERIES, Span, StripBuffers},
-    compute::{Base, PIECES, WORTH_SHARING},
+    compute::{Base, FEW, PIECES, WORTH_SHARING},
     places::Blocks,
     table::Bf16Table,
 };
@@ -147,7 +147,7 @@ impl Compute {
         }
     }
 
-    /// Up to `len` queries at a time, head by head.
+    /// Up to `len` queries at a time: by heads where tokens are few, as the results of several lie in the same lines.
     fn attend_vectors(
         &self,
         job: &Attention<'_>,
@@ -160,8 +160,13 @@ impl Compute {
             // SAFETY: `table_for` checked the instruction set; the tile and the buffers have the table's lengths.
             unsafe { (self.table.attend)(&tile, scores, out) };
         };
+        let few = job.lanes.len() <= FEW;
+        let of = |n: usize| {
+            let (span, head) = if few { (n % spans.len(), n / spans.len()) } else { (n / heads, n % heads) };
+            (spans[span], head)
+        };
         let pieces = |n: usize| {
-            let (head, span) = (n / spans.len(), spans[n % spans.len()]);
+            let (span, head) = of(n);
             job.segments(span).map(move |segment| Piece { span, head, segment })
         };
         let count = spans.len() * heads;
@@ -178,7 +183,7 @@ impl Compute {
                         sum.join(next, piece.span.count());
                     }
                 }
-                finish((spans[n % spans.len()], n / spans.len()), sum);
+                finish(of(n), sum);
             });
         };
         if job.work() < WORTH_SHARING_MEMORY || self.threads() == 1 {

@@ -16,6 +16,8 @@ use crate::{
 pub(crate) const WORTH_SHARING: usize = 64 * 1024;
 /// Pieces per thread that a loop is cut into, so that a slow thread takes fewer.
 pub(crate) const PIECES: usize = 4;
+/// Tokens that are few: threads share what is done for each of them, not the tokens.
+pub(crate) const FEW: usize = 16;
 /// Groups of rows that are packed together.
 const GROUPS_A_ROUND: usize = 8;
 
@@ -232,9 +234,11 @@ impl Compute {
         );
         let caches: Vec<&KvCache> = caches.iter().map(|cache| &**cache).collect();
         let base = Base(keys.as_mut_ptr());
-        // head by head, as attention reads them; each key goes to a line of its own
+        let few = lanes.len() <= FEW;
+        // each key goes to a line of its own
         self.each(heads * lanes.len(), keys.len() * 8, |n| {
-            let (head, n) = (n / lanes.len(), n % lanes.len());
+            // by heads, as attention reads them, or by tokens, as threads keep to their own where these are many
+            let (head, n) = if few { (n / lanes.len(), n % lanes.len()) } else { (n % heads, n / heads) };
             let Lane { sequence, position } = lanes[n];
             let at = n * row + head * dim;
             // SAFETY: a row a lane, each head of which is visited once.
