@@ -32,8 +32,15 @@ impl Heads {
         let mut cache = KvCache::new(2, self.heads, self.dim);
         let positions = self.keys.len() / self.heads / self.dim;
         cache.reserve(positions).expect("memory");
-        let lanes: Vec<_> = (0..positions).map(|position| Lane { sequence: 0, position }).collect();
-        machine.store(&mut [&mut cache], 1, &lanes, (&mut self.keys.clone(), &self.values), |_, _, _| {});
+        // many positions, then a few at a time: threads share them in other ways
+        let cuts = [0].into_iter().chain((positions / 2..positions).step_by(7)).chain([positions]);
+        for (start, end) in cuts.clone().zip(cuts.skip(1)) {
+            let lanes: Vec<_> = (start..end).map(|position| Lane { sequence: 0, position }).collect();
+            let row = self.heads * self.dim;
+            let mut keys = self.keys[start * row..end * row].to_vec();
+            let values = &self.values[start * row..end * row];
+            machine.store(&mut [&mut cache], 1, &lanes, (&mut keys, values), |_, _, _| {});
+        }
         cache
     }
 
@@ -168,11 +175,21 @@ fn sequences_that_share_a_pass_attend_to_their_own() {
     let (a, b) = (Heads::noise(&mut noise, 20, shape), Heads::noise(&mut noise, 300, shape));
     let row = 2 * 3 * 32;
     for (machine, phase) in phases(&machines(2)) {
-        let (first, second) = (a.cache(machine), b.cache(machine));
+        let (mut first, mut second) = (a.cache(machine), b.cache(machine));
         let lane = |sequence, position| Lane { sequence, position };
         let lanes = [lane(0, 18), lane(0, 19), lane(1, 299)];
         let queries = [&a.queries[18 * row..], &b.queries[299 * row..]].concat();
         let mut out = vec![0.0; queries.len()];
+        let way = (machine, phase);
+        let alone = [a.attend(way, &first, 18..20, None), b.attend(way, &second, 299..300, None)];
+        // stored anew, together, over something else
+        for factor in [0.0, 1.0] {
+            let kept = |a: &[f32], b: &[f32]| -> Vec<f32> {
+                [&a[18 * 64..], &b[299 * 64..]].concat().iter().map(|value| value * factor).collect()
+            };
+            let (mut keys, values) = (kept(&a.keys, &b.keys), kept(&a.values, &b.values));
+            machine.store(&mut [&mut first, &mut second], 1, &lanes, (&mut keys, &values), |_, _, _| {});
+        }
         let caches = [&first, &second];
         let job = Attention {
             caches: &caches,
@@ -184,8 +201,7 @@ fn sequences_that_share_a_pass_attend_to_their_own() {
             phase,
         };
         machine.attend(&job, &mut out);
-        let way = (machine, phase);
-        let alone = [a.attend(way, &first, 18..20, None), b.attend(way, &second, 299..300, None)];
         assert!(out == alone.concat(), "{}, {phase:?}", machine.isa());
+        assert_input(machine, &job, &out);
     }
 }

@@ -302,6 +302,9 @@ fn norms_and_activations_are_what_the_formula_says_at_every_length_and_alignment
                 let mut got = vec![0.0; len + start];
                 machine.rms_norm(x, (weight, 1e-5), 0..len, &mut got[start..]);
                 assert_close(&got[start..], &want, 1e-6, &case);
+                let (columns, mut some) = (len / 3..len, vec![0.0; len - len / 3]);
+                machine.rms_norm(x, (weight, 1e-5), columns.clone(), &mut some);
+                assert_eq!(some, got[start..][columns], "columns, {case}");
                 for (phase, tolerance) in [(Phase::Decode, 1e-6), (Phase::Prefill, 1e-4)] {
                     machine.swiglu(phase, &gate, x, &mut got[start..]);
                     assert_close(&got[start..], &want_gate, tolerance, &case);
