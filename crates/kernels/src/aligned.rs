@@ -18,6 +18,16 @@ impl<T> Default for Aligned<T> {
     }
 }
 
+impl<T: Clone + Default> Aligned<T> {
+    /// Its first `len` values, which are left over from before or new; it never shrinks.
+    pub(crate) fn room(&mut self, len: usize) -> &mut [T] {
+        if self.len() < len {
+            self.resize(len, T::default());
+        }
+        &mut self[..len]
+    }
+}
+
 impl<T> Deref for Aligned<T> {
     type Target = AVec<T, ConstAlign<LINE>>;
 

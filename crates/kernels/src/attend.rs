@@ -75,7 +75,7 @@ impl Compute {
             let to = self.input(out, (tokens, row), needs);
             self.attend_vectors(job, QUERIES / group * group, |(span, head), sum| {
                 RESULT.with_borrow_mut(|result| {
-                    result.resize(span.count() * dim, 0.0);
+                    let result = result.room(span.count() * dim);
                     for (n, values) in result.chunks_exact_mut(dim).enumerate() {
                         Self::weighted(sum, n, values);
                     }

@@ -245,8 +245,7 @@ impl Compute {
             let keys = unsafe { std::slice::from_raw_parts_mut(base.at(at), dim) };
             ready(n, head, keys);
             HALVES.with_borrow_mut(|halves| {
-                halves.resize(2 * dim, 0);
-                let (own_keys, own_values) = halves.split_at_mut(dim);
+                let (own_keys, own_values) = halves.room(2 * dim).split_at_mut(dim);
                 // SAFETY: `table_for` checked the instruction set, and lengths are equal. The caches were given as `&mut`, and
                 // no other lane has this place.
                 unsafe {

@@ -35,9 +35,12 @@ impl Compute {
     ) {
         let (tokens, width) = (x.tokens(), gate.rows);
         assert_eq!(up.rows, width, "gate and up differ in rows");
-        [gate, up].iter().for_each(|weights| self.check(weights, x));
         let needs = self.needs(kinds, phase);
         let to = self.input(out, (tokens, width), needs);
+        if tokens == 0 {
+            return;
+        }
+        [gate, up].iter().for_each(|weights| self.check(weights, x));
         let (blocks, tiles, strips) = (out.blocks(), x.tiles().count(), x.strips());
         if let Some(bf16) = &self.table.bf16
             && needs.is_only_bf16()
@@ -76,36 +79,43 @@ struct Gated<'a> {
 }
 
 impl Gated<'_> {
-    /// Some blocks of the tokens of some tiles, or of all where they lie in strips.
+    /// Some blocks of the tokens of some tiles, or of all where they lie in strips; part by part.
     fn blocks(&self, compute: &Compute, blocks: Range<usize>, (tiles, strips): (Range<usize>, Range<usize>)) {
-        let Self { weights: [gate, up], x, .. } = self;
+        let bytes: usize =
+            self.weights.iter().map(|weights| 2 * weights.kind.group_bytes(weights.cols)).sum();
+        let step = (CACHED / bytes).max(1);
+        for first in blocks.clone().step_by(step) {
+            let part = first..blocks.end.min(first + step);
+            PARTS.with_borrow_mut(|parts| {
+                self.part(compute, part, (tiles.clone(), strips.clone()), parts);
+            });
+        }
+    }
+
+    fn part(
+        &self,
+        compute: &Compute,
+        blocks: Range<usize>,
+        (tiles, strips): (Range<usize>, Range<usize>),
+        parts: &mut [Aligned<f32>; 3],
+    ) {
+        let Self { weights: [gate, up], x, phase, to } = self;
         let tokens = if strips.is_empty() { x.tokens_in(tiles.clone()) } else { 0..x.tokens() };
-        let bytes = 2 * (gate.kind.group_bytes(gate.cols) + up.kind.group_bytes(up.cols));
-        PARTS.with_borrow_mut(|parts| {
-            for first in blocks.clone().step_by((CACHED / bytes).max(1)) {
-                let part = first..blocks.end.min(first + (CACHED / bytes).max(1));
-                let width = part.len() * BLOCK;
-                for part in parts.iter_mut() {
-                    part.resize(tokens.len() * width, 0.0);
-                }
-                let [gates, ups, values] = parts.each_mut();
-                let groups = 2 * part.start..gate.groups().min(2 * part.end);
-                for (weights, out) in [(gate, &mut *gates), (up, &mut *ups)] {
-                    let before = tokens.start * width + part.start * BLOCK;
-                    let out = Out { base: out.as_mut_ptr().wrapping_sub(before), stride: width, add: false };
-                    // SAFETY: `gated` checked the weights; the buffer has these rows of these tokens.
-                    unsafe {
-                        compute.groups(weights, groups.clone(), x, (tiles.clone(), strips.clone()), out);
-                    }
-                }
-                compute.swiglu(self.phase, gates, ups, values);
-                if let Some(rows @ 1..) = (part.end * BLOCK).checked_sub(gate.rows) {
-                    values.chunks_exact_mut(width).for_each(|row| row[width - rows..].fill(0.0));
-                }
-                let blocks = Blocks { token: tokens.start, first: part.start, each: part.len() };
-                // SAFETY: no two parts have the same block of a token.
-                unsafe { self.to.write(blocks, values) };
-            }
-        });
+        let width = blocks.len() * BLOCK;
+        let [gates, ups, values] = parts.each_mut().map(|part| part.room(tokens.len() * width));
+        let groups = 2 * blocks.start..gate.groups().min(2 * blocks.end);
+        for (weights, out) in [(gate, &mut *gates), (up, &mut *ups)] {
+            let before = tokens.start * width + blocks.start * BLOCK;
+            let out = Out { base: out.as_mut_ptr().wrapping_sub(before), stride: width, add: false };
+            // SAFETY: `gated` checked the weights; the buffer has these rows of these tokens.
+            unsafe { compute.groups(weights, groups.clone(), x, (tiles.clone(), strips.clone()), out) };
+        }
+        compute.swiglu(*phase, gates, ups, values);
+        if let Some(rows @ 1..) = (blocks.end * BLOCK).checked_sub(gate.rows) {
+            values.chunks_exact_mut(width).for_each(|row| row[width - rows..].fill(0.0));
+        }
+        let blocks = Blocks { token: tokens.start, first: blocks.start, each: blocks.len() };
+        // SAFETY: no two parts have the same block of a token.
+        unsafe { to.write(blocks, values) };
     }
 }

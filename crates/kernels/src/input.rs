@@ -37,10 +37,7 @@ impl Compute {
         let part = |tokens: Range<usize>, blocks: Range<usize>| {
             let (width, columns) = (blocks.len() * BLOCK, blocks.start * BLOCK..cols.min(blocks.end * BLOCK));
             ROWS.with_borrow_mut(|rows| {
-                if rows.len() < tokens.len() * width {
-                    rows.resize(tokens.len() * width, 0.0);
-                }
-                let rows = &mut rows[..tokens.len() * width];
+                let rows = rows.room(tokens.len() * width);
                 for (token, row) in tokens.clone().zip(rows.chunks_exact_mut(width)) {
                     fill(token, columns.clone(), &mut row[..columns.len()]);
                     row[columns.len()..].fill(0.0);

@@ -36,7 +36,7 @@ const INSIDE: u64 = OPEN - 1;
 /// A loop body, its lifetime erased while the loop runs.
 type Body = *const (dyn Fn(usize) + Sync);
 
-#[repr(C, align(128))]
+#[repr(C, align(64))] // state and job in one cache line: who sees the one has the other
 struct Shared {
     state: AtomicU64,
     /// The body and the number of its rounds; written only while no loop is open and nobody is inside.
@@ -195,6 +195,7 @@ impl Shared {
         while !self.stop.load(Ordering::Relaxed) {
             let state = self.state.load(Ordering::Acquire);
             if state & OPEN != 0 && state / LOOP != last {
+                // beside the line of the state, not after it
                 #[cfg(target_arch = "x86_64")]
                 crate::x86::prefetch_write(ptr::from_ref(&self.taken[own]).cast(), 1);
                 let joined =
