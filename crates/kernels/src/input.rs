@@ -6,7 +6,7 @@ use std::{cell::RefCell, ops::Range};
 use crate::{
     Activations, Aligned, BLOCK, Compute, Kind, Phase,
     activations::Needs,
-    compute::{Base, WORTH_SHARING},
+    compute::{Base, FEW, WORTH_SHARING},
     places::{Blocks, Places},
     table::Table,
 };
@@ -49,7 +49,8 @@ impl Compute {
         };
         let together = if needs.codes { together(all) } else { 1 };
         let rounds = tokens.div_ceil(together);
-        if needs.codes && rounds < self.threads() && tokens * cols >= WORTH_SHARING / 16 {
+        let few = tokens <= FEW || rounds < self.threads();
+        if needs.codes && few && tokens * cols >= WORTH_SHARING / 16 {
             // tokens lie too close together to be written by several threads
             self.shared(all, 1, |blocks| part(0..tokens, blocks));
         } else {
