@@ -196,14 +196,10 @@ impl Activations {
         self.facts.resize(blocks(needs.codes) * self.facts_len, 0.0);
         let strips = if needs.bf16 { tokens.div_ceil(STRIP) } else { 0 };
         self.bf16.resize(strips * cols.div_ceil(BLOCK) * STRIP_BLOCK, 0);
-        self.values.resize(if needs.floats { tokens * cols } else { 0 }, 0.0);
-    }
-
-    /// Makes what pads the bfloat16 of a row to whole blocks zeros, as whoever writes only columns needs them.
-    pub(crate) fn pad(&mut self) {
-        if !self.cols.is_multiple_of(BLOCK) {
-            self.bf16.fill(0);
+        if !cols.is_multiple_of(BLOCK) {
+            self.bf16.fill(0); // what pads a row, for those who write columns only
         }
+        self.values.resize(if needs.floats { tokens * cols } else { 0 }, 0.0);
     }
 
     pub(crate) fn row(&self, token: usize) -> &[f32] {

@@ -4,9 +4,9 @@
 use std::cell::RefCell;
 
 use crate::{
-    Activations, Aligned, Attention, BLOCK, Compute, Kind, Phase,
+    Activations, Aligned, Attention, BLOCK, Compute, Kind,
     attention::{Buffers, MOST, Partial, Piece, QUERIES, Span, StripBuffers},
-    compute::{Base, FEW, PIECES, WORTH_SHARING},
+    compute::{Base, PIECES, WORTH_SHARING, head_of},
     places::Blocks,
     table::Bf16Table,
 };
@@ -33,7 +33,7 @@ impl Compute {
         }
         job.check(out.len());
         let base = Base(out.as_mut_ptr());
-        if let (Some(bf16), Phase::Prefill) = (&self.table.bf16, job.phase) {
+        if let Some(bf16) = self.bf16_in(job.phase) {
             self.attend_strips(bf16, job, |of, sum| Self::finish(job, of, sum, &base));
         } else {
             self.attend_vectors(job, QUERIES, |of, sum| Self::finish(job, of, sum, &base));
@@ -54,23 +54,22 @@ impl Compute {
     ) {
         let (tokens, phase) = (job.lanes.len(), job.phase);
         let Some(row) = job.queries.len().checked_div(tokens) else { return };
-        let needs = self.needs(kinds, phase);
-        if let (Some(bf16), Phase::Prefill, true) = (&self.table.bf16, phase, needs.is_only_bf16()) {
+        let (needs, bf16) = (self.needs(kinds, phase), self.bf16_in(phase));
+        if let Some(bf16) = bf16
+            && needs.is_only_bf16()
+        {
             job.check(job.queries.len());
-            out.reset((tokens, row), self.table.tiling, needs);
-            out.pad();
-            let places = out.places();
+            let to = self.input(out, (tokens, row), needs);
             self.attend_strips(bf16, job, |(span, head), sum| {
                 for (n, (_, place)) in job.places(span, head).enumerate() {
                     // SAFETY: `table_for` checked the instruction set, `check` the shapes; each query belongs to one span and head.
-                    unsafe { (bf16.finish)(sum, n, job.shape().1, (&places, place / row, place % row)) };
+                    unsafe { (bf16.finish)(sum, n, job.shape().1, (to.places(), place / row, place % row)) };
                 }
             });
             return;
         }
         let ((_, dim, _), group) = (job.shape(), job.group());
-        let strips = self.table.bf16.is_some() && phase == Phase::Prefill;
-        if !strips && (group * dim).is_multiple_of(BLOCK) && group <= QUERIES {
+        if bf16.is_none() && (group * dim).is_multiple_of(BLOCK) && group <= QUERIES {
             job.check(job.queries.len());
             let to = self.input(out, (tokens, row), needs);
             self.attend_vectors(job, QUERIES / group * group, |(span, head), sum| {
@@ -147,7 +146,7 @@ impl Compute {
         }
     }
 
-    /// Up to `len` queries at a time: by heads where tokens are few, as the results of several lie in the same lines.
+    /// Up to `len` queries at a time.
     fn attend_vectors(
         &self,
         job: &Attention<'_>,
@@ -160,9 +159,8 @@ impl Compute {
             // SAFETY: `table_for` checked the instruction set; the tile and the buffers have the table's lengths.
             unsafe { (self.table.attend)(&tile, scores, out) };
         };
-        let few = job.lanes.len() <= FEW;
         let of = |n: usize| {
-            let (span, head) = if few { (n % spans.len(), n / spans.len()) } else { (n / heads, n % heads) };
+            let (head, span) = head_of(n, (heads, spans.len()), job.lanes.len());
             (spans[span], head)
         };
         let pieces = |n: usize| {

@@ -9,7 +9,7 @@ use crate::{
     pack,
     packed::ROWS,
     pool::Pool,
-    table::{Table, table_for},
+    table::{Bf16Table, Table, table_for},
 };
 
 /// Work below this many multiplications is not worth waking another thread for.
@@ -154,7 +154,12 @@ impl Compute {
 
     /// As what activations for weights of `kinds` are needed in a pass of `phase`.
     pub(crate) fn needs(&self, kinds: &[Kind], phase: Phase) -> Needs {
-        Needs::of(kinds, self.has_phases() && phase == Phase::Prefill)
+        Needs::of(kinds, self.bf16_in(phase).is_some())
+    }
+
+    /// The kernels of bfloat16, where a pass of `phase` uses them for everything.
+    pub(crate) fn bf16_in(&self, phase: Phase) -> Option<&'static Bf16Table> {
+        self.table.bf16.as_ref().filter(|_| phase == Phase::Prefill)
     }
 
     /// Calls `body(n, row)` for each row of `len` values, shared among the threads where that is worth it.
@@ -200,10 +205,7 @@ impl Compute {
     /// When the lengths differ.
     pub fn swiglu(&self, phase: Phase, gate: &[f32], up: &[f32], out: &mut [f32]) {
         assert!(gate.len() == up.len() && gate.len() == out.len(), "gate, up and out differ in length");
-        let swiglu = match (&self.table.bf16, phase) {
-            (Some(bf16), Phase::Prefill) => bf16.swiglu,
-            _ => self.table.swiglu,
-        };
+        let swiglu = self.bf16_in(phase).map_or(self.table.swiglu, |bf16| bf16.swiglu);
         // SAFETY: `table_for` checked the instruction set; the lengths are equal.
         unsafe { swiglu(gate, up, out) };
     }
@@ -234,11 +236,9 @@ impl Compute {
         );
         let caches: Vec<&KvCache> = caches.iter().map(|cache| &**cache).collect();
         let base = Base(keys.as_mut_ptr());
-        let few = lanes.len() <= FEW;
         // each key goes to a line of its own
         self.each(heads * lanes.len(), keys.len() * 8, |n| {
-            // by heads, as attention reads them, or by tokens, as threads keep to their own where these are many
-            let (head, n) = if few { (n / lanes.len(), n % lanes.len()) } else { (n % heads, n / heads) };
+            let (head, n) = head_of(n, (heads, lanes.len()), lanes.len());
             let Lane { sequence, position } = lanes[n];
             let at = n * row + head * dim;
             // SAFETY: a row a lane, each head of which is visited once.
@@ -256,6 +256,12 @@ impl Compute {
             });
         });
     }
+}
+
+/// Which head, and which of `others` for each head, is the n-th. By heads where `tokens` are few, as several lie in the same lines;
+/// where they are many threads keep to their own.
+pub(crate) fn head_of(n: usize, (heads, others): (usize, usize), tokens: usize) -> (usize, usize) {
+    if tokens <= FEW { (n / others, n % others) } else { (n % heads, n / heads) }
 }
 
 /// The start of an output that threads write disjoint chunks of.

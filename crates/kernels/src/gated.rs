@@ -4,12 +4,8 @@
 use std::{cell::RefCell, ops::Range};
 
 use crate::{
-    Activations, Aligned, BLOCK, Compute, Kind, Packed, Phase,
-    compute::{PIECES, WORTH_SHARING},
-    input::Input,
-    places::Blocks,
-    products::{TILE_PIECES, TILES},
-    table::Out,
+    Activations, Aligned, BLOCK, Compute, Kind, Packed, Phase, input::Input, places::Blocks,
+    products::Tokens, table::Out,
 };
 
 /// Bytes of both matrices that are multiplied before what they gave is gated: half of a small second-level cache.
@@ -41,26 +37,19 @@ impl Compute {
             return;
         }
         [gate, up].iter().for_each(|weights| self.check(weights, x));
-        let (blocks, tiles, strips) = (out.blocks(), x.tiles().count(), x.strips());
+        let blocks = (out.blocks(), 2 * BLOCK);
         if let Some(bf16) = &self.table.bf16
             && needs.is_only_bf16()
             && [gate, up].iter().all(|weights| x.is_bf16_for(weights.kind))
         {
-            out.pad();
-            self.striped(self.owners(strips), blocks, strips, |part, strips| {
+            self.cut(blocks, (x, true), |part, (_, strips)| {
                 // SAFETY: `table_for` checked the instruction set; shapes and kinds fit, and no two parts have a block of a strip.
                 unsafe { (bf16.gated)([gate, up], part, (x, strips), to.places()) };
             });
             return;
         }
         let job = Gated { weights: [gate, up], x, phase, to };
-        if 2 * width * x.cols * tokens < WORTH_SHARING {
-            job.blocks(self, 0..blocks, (0..tiles, 0..strips));
-        } else if strips == 0 && tiles >= self.threads() * TILES {
-            self.shared(tiles, TILE_PIECES, |tiles| job.blocks(self, 0..blocks, (tiles, 0..0)));
-        } else {
-            self.shared(blocks, PIECES, |part| job.blocks(self, part, (0..tiles, 0..strips)));
-        }
+        self.cut(blocks, (x, false), |part, tokens| job.blocks(self, part, tokens));
     }
 
     /// As [`Compute::expect`], where the next product is [`Compute::gated`].
@@ -80,14 +69,14 @@ struct Gated<'a> {
 
 impl Gated<'_> {
     /// Some blocks of the tokens of some tiles, or of all where they lie in strips; part by part.
-    fn blocks(&self, compute: &Compute, blocks: Range<usize>, (tiles, strips): (Range<usize>, Range<usize>)) {
+    fn blocks(&self, compute: &Compute, blocks: Range<usize>, tokens: Tokens) {
         let bytes: usize =
             self.weights.iter().map(|weights| 2 * weights.kind.group_bytes(weights.cols)).sum();
         let step = (CACHED / bytes).max(1);
         for first in blocks.clone().step_by(step) {
             let part = first..blocks.end.min(first + step);
             PARTS.with_borrow_mut(|parts| {
-                self.part(compute, part, (tiles.clone(), strips.clone()), parts);
+                self.part(compute, part, tokens.clone(), parts);
             });
         }
     }
@@ -96,7 +85,7 @@ impl Gated<'_> {
         &self,
         compute: &Compute,
         blocks: Range<usize>,
-        (tiles, strips): (Range<usize>, Range<usize>),
+        (tiles, strips): Tokens,
         parts: &mut [Aligned<f32>; 3],
     ) {
         let Self { weights: [gate, up], x, phase, to } = self;

@@ -11,11 +11,14 @@ use crate::{
 };
 
 /// Tiles per thread from which on threads share the tokens of a product, not its rows.
-pub(crate) const TILES: usize = 4;
+const TILES: usize = 4;
 /// Pieces per thread that the tokens of a product are cut into: each reads all weights.
-pub(crate) const TILE_PIECES: usize = 2;
+const TILE_PIECES: usize = 2;
 /// Strips per thread from which on threads keep to their own.
 const STRIPS: usize = 12;
+
+/// Some tiles and strips of activations.
+pub(crate) type Tokens = (Range<usize>, Range<usize>);
 
 /// One product of [`Compute::linear`].
 #[derive(Debug)]
@@ -47,22 +50,33 @@ impl Compute {
             .map(|job| Target { weights: job.weights, base: job.out.as_mut_ptr(), add: job.add })
             .collect();
         let groups: usize = targets.iter().map(|target| target.weights.groups()).sum();
+        // tiles of bfloat16 take two groups at a time
+        let step = if x.strips() > 1 { 2 } else { 1 };
+        let own = targets.iter().all(|target| x.is_bf16_for(target.weights.kind));
+        self.cut((groups.div_ceil(step), step * ROWS), (x, own), |part, tokens| {
+            let groups = part.start * step..groups.min(part.end * step);
+            self.multiply(&targets, groups, x, tokens);
+        });
+    }
+
+    /// Calls `body(part, (tiles, strips))` for parts of `0..count`, each of which is so many rows, with some of the tokens; `own`
+    /// says that all weights meet bfloat16, so that threads may keep to strips of their own.
+    pub(crate) fn cut(
+        &self,
+        (count, rows): (usize, usize),
+        (x, own): (&Activations, bool),
+        body: impl Fn(Range<usize>, Tokens) + Sync,
+    ) {
         let (tiles, strips) = (x.tiles().count(), x.strips());
-        if groups * ROWS * x.cols * x.tokens() < WORTH_SHARING {
-            self.multiply(&targets, 0..groups, x, (0..tiles, 0..strips));
+        if count * rows * x.cols * x.tokens() < WORTH_SHARING {
+            body(0..count, (0..tiles, 0..strips));
         } else if strips > 0 {
-            // tiles of bfloat16 take two groups at a time
-            let step = if strips > 1 { 2 } else { 1 };
-            let all = targets.iter().all(|target| x.is_bf16_for(target.weights.kind));
-            let owners = if all { self.owners(strips) } else { 1 };
-            self.striped(owners, groups.div_ceil(step), strips, |part, strips| {
-                let groups = part.start * step..groups.min(part.end * step);
-                self.multiply(&targets, groups, x, (0..tiles, strips));
-            });
+            let owners = if own { self.owners(strips) } else { 1 };
+            self.striped(owners, count, strips, |part, strips| body(part, (0..tiles, strips)));
         } else if tiles >= self.threads() * TILES {
-            self.shared(tiles, TILE_PIECES, |tiles| self.multiply(&targets, 0..groups, x, (tiles, 0..0)));
+            self.shared(tiles, TILE_PIECES, |tiles| body(0..count, (tiles, 0..0)));
         } else {
-            self.shared(groups, PIECES, |groups| self.multiply(&targets, groups, x, (0..tiles, 0..0)));
+            self.shared(count, PIECES, |part| body(part, (0..tiles, 0..0)));
         }
     }
 
@@ -73,13 +87,7 @@ impl Compute {
     }
 
     /// The products of some groups of rows, of all matrices counted one after the other, with some tiles or strips.
-    fn multiply(
-        &self,
-        targets: &[Target<'_>],
-        part: Range<usize>,
-        x: &Activations,
-        (tiles, strips): (Range<usize>, Range<usize>),
-    ) {
+    fn multiply(&self, targets: &[Target<'_>], part: Range<usize>, x: &Activations, (tiles, strips): Tokens) {
         let mut first = 0;
         for target in targets {
             let last = first + target.weights.groups();
@@ -104,7 +112,7 @@ impl Compute {
         weights: &Packed,
         groups: Range<usize>,
         x: &Activations,
-        (tiles, strips): (Range<usize>, Range<usize>),
+        (tiles, strips): Tokens,
         out: Out,
     ) {
         // SAFETY: `table_for` checked the instruction set; the rest is handed on from the caller.
@@ -118,12 +126,12 @@ impl Compute {
 
     /// How many threads keep to strips of their own: where these are many, a thread had better meet what it wrote itself, although
     /// it then unpacks all weights for them.
-    pub(crate) fn owners(&self, strips: usize) -> usize {
+    fn owners(&self, strips: usize) -> usize {
         if strips >= self.threads() * STRIPS { self.threads() } else { 1 }
     }
 
     /// Calls `body(part, strips)` for parts of `0..count` and the strips of each owner.
-    pub(crate) fn striped(
+    fn striped(
         &self,
         owners: usize,
         count: usize,

@@ -4,12 +4,13 @@
 //! TDPBF16PS): so are the bits, however a batch is cut. Weights of bfloat16 are tiles as they lie in memory, codes are
 //! [unpacked](super::unpack) part by part.
 
-use std::{arch::x86_64::*, ops::Range};
+use std::ops::Range;
 
 use super::{
     bf16_unit::{CACHED, Step, Unit},
     bf16_weights::Weights,
     unpack::{Part, Unpacking, each_part},
+    vector::prefetch_write,
 };
 use crate::{
     Packed,
@@ -117,12 +118,8 @@ impl Ahead {
     #[inline(always)]
     fn ask(self, block: usize) {
         for token in block * self.tokens..(block + 1) * self.tokens {
-            let line = self.to.wrapping_add(token * self.stride);
-            // SAFETY: nothing is touched.
-            unsafe {
-                _mm_prefetch::<_MM_HINT_ET0>(line.cast());
-                _mm_prefetch::<_MM_HINT_ET0>(line.wrapping_add(ROWS).cast());
-            }
+            let lines = self.to.wrapping_add(token * self.stride);
+            prefetch_write(lines.cast(), 2 * ROWS * size_of::<f32>());
         }
     }
 }

@@ -8,6 +8,7 @@ use super::{
     bf16_unit::{CACHED, Step, Unit},
     bf16_weights::Weights,
     unpack::{Part, Unpacking, each_part},
+    vector::prefetch_write,
 };
 use crate::{
     Activations, BLOCK, Packed,
@@ -62,8 +63,7 @@ impl Pending {
     #[inline(always)]
     fn ask(self, tokens: Range<usize>) {
         for n in tokens {
-            // SAFETY: nothing is touched.
-            unsafe { _mm_prefetch::<_MM_HINT_ET0>(self.token(n).cast_const().cast()) };
+            prefetch_write(self.token(n).cast(), 1);
         }
     }
 }

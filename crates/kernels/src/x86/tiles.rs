@@ -10,7 +10,7 @@ use std::{arch::x86_64::*, cell::RefCell, ops::Range};
 use super::{
     amx::{self, LINE, Sums, TOKENS, V},
     linear::{self, reals, store},
-    vector::{Vector, prefetch},
+    vector::{Vector, prefetch, prefetch_write},
 };
 use crate::{
     BLOCK, Packed,
@@ -131,13 +131,10 @@ impl Ahead {
     #[inline(always)]
     fn ask(&self, step: usize) {
         prefetch(self.weights.wrapping_add(step * self.share), self.share);
-        // SAFETY: nothing is touched.
-        unsafe {
-            if let Some((to, stride)) = self.to
-                && step < TOKENS
-            {
-                _mm_prefetch::<_MM_HINT_ET0>(to.wrapping_add(step * stride).cast());
-            }
+        if let Some((to, stride)) = self.to
+            && step < TOKENS
+        {
+            prefetch_write(to.wrapping_add(step * stride).cast(), 1);
         }
     }
 }
