@@ -111,6 +111,18 @@ macro_rules! read {
     };
 }
 
+/// Reads a register's lines, which the first-level cache need not keep.
+macro_rules! stream {
+    ($register:literal, $from:expr, $apart:expr) => {
+        asm!(
+            concat!("tileloaddt1 ", $register, ", [{from} + {apart} * 1]"),
+            from = in(reg) $from,
+            apart = in(reg) $apart,
+            options(nostack, preserves_flags, readonly)
+        )
+    };
+}
+
 /// Writes a register's lines.
 macro_rules! write {
     ($register:literal, $to:expr, $apart:expr) => {
@@ -136,7 +148,7 @@ macro_rules! dot {
         asm!(concat!("tdpbf16ps ", $sums, ", ", $a, ", ", $b), options(nostack, preserves_flags, nomem))
     };
 }
-pub(super) use {dot, read, write, zero};
+pub(super) use {dot, read, stream, write, zero};
 
 /// Some lines for each of eight tokens, whose totals are `s0` to `s7`; `n` stands for the token.
 macro_rules! eight {

@@ -9,7 +9,7 @@ use std::ops::Range;
 use super::{
     bf16_unit::{CACHED, Step, Unit},
     bf16_weights::Weights,
-    unpack::{Part, Unpacking, each_part},
+    unpack::{Next, Part, cut, each_part},
     vector::prefetch_write,
 };
 use crate::{
@@ -19,9 +19,6 @@ use crate::{
     table::{Out, Strips},
 };
 
-/// Blocks that are unpacked together: two groups of them stay in the second-level cache, too.
-const PART: usize = 64;
-
 /// Groups `groups` of `weights` times some strips of tokens.
 ///
 /// # Safety
@@ -29,24 +26,17 @@ const PART: usize = 64;
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512bf16")]
 pub(super) unsafe fn linear(w: &Packed, groups: Range<usize>, (x, strips): Strips<'_>, out: Out) {
     let blocks = x.blocks();
-    let chunk = (CACHED / (strips.len() * STRIP_BLOCK * size_of::<u16>()) / PART * PART).max(PART);
-    // weights that are read as they lie are read once, and by a single strip in the order of memory
-    let (part, step) = match w.kind {
-        Kind::Codes(_) => (PART, 2),
-        _ => (chunk, if strips.len() > 1 { 2 } else { 1 }),
-    };
+    let chunk = (CACHED / (strips.len() * STRIP_BLOCK * size_of::<u16>())).max(1);
+    // weights that are read as they lie are read by a single strip in the order of memory
+    let step = if matches!(w.kind, Kind::Codes(_)) || strips.len() > 1 { 2 } else { 1 };
     let pairs = |first: usize| groups.clone().step_by(step).map(move |start| (first, start));
     let parts = (0..blocks).step_by(chunk).flat_map(pairs).flat_map(|(first, start)| {
         let (end, last) = (blocks.min(first + chunk), groups.end.min(start + step) - 1);
-        let groups = [(w, start), (w, last)];
-        (first..end).step_by(part).map(move |first| Part {
-            groups,
-            count: last - start + 1,
-            blocks: first..end.min(first + part),
-        })
+        let (groups, count) = ([(w, start), (w, last)], last - start + 1);
+        cut(first..end).map(move |blocks| Part { groups, count, blocks })
     });
     let mut unit = Unit::IDLE;
-    each_part(parts, strips.len(), |part, weights, next| {
+    each_part(parts, |part, weights, next| {
         // SAFETY: handed on from the caller.
         unsafe { meet(&mut unit, part, weights, (x, strips.clone()), out, next) };
     });
@@ -64,7 +54,7 @@ unsafe fn meet(
     weights: [*const Weights; 2],
     (x, strips): Strips<'_>,
     out: Out,
-    next: &mut Unpacking<'_>,
+    next: &mut Next<'_>,
 ) {
     let ([(w, start), _], blocks) = (part.groups, &part.blocks);
     let (end, whole) = (start + part.count, w.rows / ROWS); // groups of sixteen rows
@@ -83,11 +73,13 @@ unsafe fn meet(
         let ahead = Ahead {
             to: if first + 2 < strips.end { to(first + 2, start) } else { to(strips.start, end) },
             stride: out.stride,
-            tokens: (2 * STRIP).div_ceil(blocks.len()),
+            tokens: STRIP.div_ceil(blocks.len()),
         };
-        let beside = |block: usize| {
-            ahead.ask(block);
-            next.step();
+        let beside = |n: usize| {
+            ahead.ask(n);
+            if first + 2 >= strips.end {
+                next.step();
+            }
         };
         // SAFETY: handed on from the caller; strips and groups have these blocks, the output these tokens and rows.
         unsafe {
@@ -104,20 +96,20 @@ unsafe fn meet(
     }
 }
 
-/// Where sums go next, asked for while strips multiply, block by block: more at once than a core waits for would hold up
+/// Where sums go next, asked for while strips multiply, piece by piece: more at once than a core waits for would hold up
 /// everything else.
 #[derive(Clone, Copy)]
 struct Ahead {
     to: *const f32,
     stride: usize,
-    /// Tokens a block.
+    /// Tokens a piece: two pieces for each block.
     tokens: usize,
 }
 
 impl Ahead {
     #[inline(always)]
-    fn ask(self, block: usize) {
-        for token in block * self.tokens..(block + 1) * self.tokens {
+    fn ask(self, n: usize) {
+        for token in n * self.tokens..(n + 1) * self.tokens {
             let lines = self.to.wrapping_add(token * self.stride);
             prefetch_write(lines.cast(), 2 * ROWS * size_of::<f32>());
         }

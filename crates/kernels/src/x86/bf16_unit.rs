@@ -3,7 +3,7 @@
 use std::arch::asm;
 
 use super::{
-    amx::{LINE, Registers, TOKENS, V, dot, read, write, zero},
+    amx::{LINE, Registers, TOKENS, V, dot, read, stream, write, zero},
     bf16_weights::Weights,
     vector::prefetch_ahead,
 };
@@ -59,7 +59,8 @@ impl Unit {
         }
     }
 
-    /// Sums of `G` groups with the strips that it was made ready for, over some blocks; `beside(block)` is what vectors do meanwhile.
+    /// Sums of `G` groups with the strips that it was made ready for, over some blocks. `beside(n)` is what vectors do meanwhile,
+    /// twice a block: as soon as the first group's weights are read, and the second's.
     ///
     /// # Safety
     /// All of that is there.
@@ -110,15 +111,15 @@ impl Unit {
                     // few tokens: the memory is waited for
                     prefetch_ahead::<V>(weights[0].add(block).cast(), size_of::<Weights>());
                 }
-                beside(block);
                 let tokens = tokens.add(block * STRIP_BLOCK);
                 read!("tmm6", weights[0].add(block), LINE);
-                read!("tmm4", tokens, LINE);
+                stream!("tmm4", tokens, LINE);
                 dot!("tmm0", "tmm4", "tmm6");
                 if S == 2 {
-                    read!("tmm5", tokens.add(strip), LINE);
+                    stream!("tmm5", tokens.add(strip), LINE);
                     dot!("tmm1", "tmm5", "tmm6");
                 }
+                beside(2 * block);
                 if G == 2 {
                     read!("tmm7", weights[1].add(block), LINE);
                     dot!("tmm2", "tmm4", "tmm7");
@@ -126,6 +127,7 @@ impl Unit {
                 if G == 2 && S == 2 {
                     dot!("tmm3", "tmm5", "tmm7");
                 }
+                beside(2 * block + 1);
             }
             write!("tmm0", to(0, 0), apart);
             if S == 2 {

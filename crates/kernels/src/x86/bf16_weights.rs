@@ -1,6 +1,6 @@
 //! A block of codes as bfloat16: `scale · code + minimum`, rounded.
 
-use std::arch::x86_64::*;
+use std::arch::{asm, x86_64::*};
 
 use super::{
     amx::{LINE, V},
@@ -15,7 +15,7 @@ use crate::{
 /// Pairs of columns in a block.
 const PAIRS: usize = BLOCK / 2;
 /// Units that a block is unpacked in: eight columns each.
-pub(super) const UNITS: usize = 4;
+const UNITS: usize = 4;
 /// The bits of 1, in the mantissa of which codes are put.
 const ONE: u32 = 1.0f32.to_bits();
 /// At which bits: a line of nibbles has all of them there in five ways to shift it.
@@ -32,6 +32,21 @@ pub(super) struct Weights([[u16; 2 * ROWS]; PAIRS]);
 
 impl Weights {
     pub(super) const EMPTY: Self = Self([[0; 2 * ROWS]; PAIRS]);
+
+    /// Makes them those of a block of codes; factors stay in registers meanwhile.
+    #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512bf16")]
+    pub(super) fn unpack(&mut self, layout: Layout, block: &[u8]) {
+        let factors = Factors::of(layout, block);
+        if layout.nibbles {
+            for unit in 0..UNITS {
+                factors.nibbles(unit, block, self);
+            }
+        } else {
+            for unit in 0..UNITS {
+                factors.bytes(unit, block, self);
+            }
+        }
+    }
 
     /// Sets two neighbouring pairs of columns.
     #[inline]
@@ -54,23 +69,17 @@ const fn unit(place: u32) -> f32 {
 /// A code whose lowest bit is at place p of the mantissa of 1 makes it 1 + code · 2^(p - 23), so `factor` is the scale times a
 /// power of two, and `start` the minimum less that: exact for scales of 16 bits without minima or with such that are not smaller by
 /// far, otherwise within a 4,000th of a scale.
-pub(super) struct Factors {
+struct Factors {
     /// For each half of a block, and each place.
     factors: [[__m512; PLACES]; 2],
     starts: [[__m512; PLACES]; 2],
 }
 
 impl Factors {
-    #[target_feature(enable = "avx512f")]
-    pub(super) fn none() -> Self {
-        let none = [[_mm512_setzero_ps(); PLACES]; 2];
-        Self { factors: none, starts: none }
-    }
-
-    /// Makes them those of a block.
+    /// Those of a block.
     #[inline]
     #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512bf16")]
-    pub(super) fn set(&mut self, layout: Layout, block: &[u8]) {
+    fn of(layout: Layout, block: &[u8]) -> Self {
         // what codes are at least, as a positive number
         const NIBBLES: [f32; PLACES] = [unit(NIBBLES_AT[0]), unit(NIBBLES_AT[1])];
         const BYTES: [f32; PLACES] = [unit(BYTES_AT); PLACES];
@@ -79,6 +88,8 @@ impl Factors {
             (true, false) => (NIBBLES, 8.0),
             (false, _) => (BYTES, 128.0),
         };
+        let mut factors = [[_mm512_setzero_ps(); PLACES]; 2];
+        let mut starts = factors;
         for half in 0..2 {
             // SAFETY: the block has these scales and minima.
             let [scale, minimum] = unsafe {
@@ -90,10 +101,11 @@ impl Factors {
                 [scale, minimum].map(|v| std::mem::transmute::<V, __m512>(v))
             };
             for (place, unit) in units.into_iter().enumerate() {
-                self.factors[half][place] = _mm512_mul_ps(scale, _mm512_set1_ps(unit));
-                self.starts[half][place] = _mm512_fnmadd_ps(scale, _mm512_set1_ps(unit + least), minimum);
+                factors[half][place] = _mm512_mul_ps(scale, _mm512_set1_ps(unit));
+                starts[half][place] = _mm512_fnmadd_ps(scale, _mm512_set1_ps(unit + least), minimum);
             }
         }
+        Self { factors, starts }
     }
 
     /// A weight a lane, from codes that lie at a place of a half's.
@@ -112,7 +124,7 @@ impl Factors {
     /// Columns 4 · `unit` to 4 · `unit` + 3, and the same sixteen further, which are a line of nibbles.
     #[inline]
     #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512bf16")]
-    pub(super) fn nibbles(&self, unit: usize, block: &[u8], to: &mut Weights) {
+    fn nibbles(&self, unit: usize, block: &[u8], to: &mut Weights) {
         let line = &block[unit * LINE..][..LINE];
         // SAFETY: a line.
         let x = unsafe { _mm512_loadu_si512(line.as_ptr().cast()) };
@@ -139,7 +151,7 @@ impl Factors {
     /// Columns 8 · `unit` to 8 · `unit` + 7, which are two lines of bytes.
     #[inline]
     #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512bf16")]
-    pub(super) fn bytes(&self, unit: usize, block: &[u8], to: &mut Weights) {
+    fn bytes(&self, unit: usize, block: &[u8], to: &mut Weights) {
         for n in [2 * unit, 2 * unit + 1] {
             let line = &block[n * LINE..][..LINE];
             // SAFETY: a line.
@@ -164,6 +176,19 @@ impl Factors {
 pub(super) fn pairs(even: __m512, odd: __m512) -> __m512i {
     let half = _mm512_set1_epi32(0x8000);
     let even = _mm512_add_epi32(_mm512_castps_si512(even), half);
-    let odd = _mm512_add_epi32(_mm512_castps_si512(odd), half);
-    _mm512_mask_blend_epi16(0xaaaa_aaaa, _mm512_srli_epi32::<16>(even), odd)
+    let mut both = _mm512_add_epi32(_mm512_castps_si512(odd), half);
+    // upper bytes where lower ones are; a compiler makes a permutation of two registers of it, which takes three steps
+    let places = _mm512_set4_epi32(0x0000_0f0e, 0x0000_0b0a, 0x0000_0706, 0x0000_0302);
+    // SAFETY: nothing but registers.
+    unsafe {
+        asm!(
+            "vpshufb {both}{{{lower}}}, {even}, {places}",
+            both = inout(zmm_reg) both,
+            lower = in(kreg) 0x3333_3333_3333_3333u64,
+            even = in(zmm_reg) even,
+            places = in(zmm_reg) places,
+            options(pure, nomem, nostack, preserves_flags)
+        );
+    }
+    both
 }

@@ -1,19 +1,18 @@
-//! Codes become bfloat16 part by part: vectors do that for one part of the weights while tiles multiply the part before.
+//! Codes become bfloat16 part by part, in the first-level cache: a part lies there while all strips meet it, and as the last of
+//! them pass, each block makes room for one of the next part.
 
 use std::{cell::RefCell, ops::Range};
 
-use super::{
-    bf16_weights::{Factors, UNITS, Weights},
-    pace::Pace,
-    vector::prefetch,
-};
+use super::{bf16_weights::Weights, vector::prefetch_far};
 use crate::{
     Aligned, Packed,
     packed::{Kind, Layout},
 };
 
+/// Blocks of a part at most: two groups of them leave a quarter of the first-level cache to tokens and sums.
+const PART: usize = 18;
 /// How far ahead of its use a block is asked for, in bytes.
-const AHEAD: usize = 1024;
+const AHEAD: usize = 2048;
 
 /// Some blocks of one or two groups, which all tokens meet at once.
 #[derive(Clone, Debug)]
@@ -23,6 +22,22 @@ pub(super) struct Part<'a> {
     /// How many of the two there are.
     pub(super) count: usize,
     pub(super) blocks: Range<usize>,
+}
+
+/// Cuts blocks into parts of about the same length.
+pub(super) fn cut(blocks: Range<usize>) -> impl Iterator<Item = Range<usize>> {
+    let (start, len) = (blocks.start, blocks.len());
+    let parts = len.div_ceil(PART);
+    (0..parts).map(move |n| start + len * n / parts..start + len * (n + 1) / parts)
+}
+
+/// Blocks of a group as codes.
+#[derive(Clone, Copy)]
+struct Codes<'a> {
+    layout: Layout,
+    /// Bytes of a block.
+    bytes: usize,
+    blocks: &'a [u8],
 }
 
 impl<'a> Part<'a> {
@@ -36,113 +51,78 @@ impl<'a> Part<'a> {
     }
 }
 
-/// Blocks of a group as codes.
-#[derive(Clone, Copy)]
-struct Codes<'a> {
-    layout: Layout,
-    /// Bytes of a block.
-    bytes: usize,
-    blocks: &'a [u8],
-}
-
 thread_local! {
-    /// The part that is multiplied, and the one that is unpacked.
-    static UNPACKED: RefCell<[Aligned<Weights>; 2]> = RefCell::default();
+    /// The blocks of two groups.
+    static UNPACKED: RefCell<Aligned<Weights>> = RefCell::default();
 }
 
-/// Calls `meet(part, weights, next)` for each of the parts, with their weights as tiles; `next` is stepped meanwhile, for each block of
-/// each of so many strips, two of which meet it at a time.
+/// Calls `meet(part, weights, next)` for each of the parts, which are no longer than [`cut`] makes them, with their weights as tiles;
+/// [`next`](Next::step) may be stepped as soon as the first block is met no more.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512bf16")]
 pub(super) fn each_part<'a>(
     parts: impl Iterator<Item = Part<'a>>,
-    strips: usize,
-    mut meet: impl FnMut(&Part<'a>, [*const Weights; 2], &mut Unpacking<'_>),
+    mut meet: impl FnMut(&Part<'a>, [*const Weights; 2], &mut Next<'_>),
 ) {
-    let [mut ready, mut coming] = UNPACKED.take();
+    let mut room = UNPACKED.take();
+    room.resize(2 * PART, Weights::EMPTY);
+    let to = room.as_mut_ptr();
+    let to = [to, to.wrapping_add(PART)];
     let mut parts = parts.peekable();
-    Unpacking::new(parts.peek(), &mut ready, 1).finish();
+    Next::new(parts.peek(), to).finish();
     while let Some(part) = parts.next() {
+        assert!(part.blocks.len() <= PART);
         let weights = [0, 1].map(|n| match part.groups[n] {
-            _ if part.codes(n).is_some() => ready[n % part.count * part.blocks.len()..].as_ptr(),
+            _ if part.codes(n).is_some() => to[n % part.count].cast_const(),
             (weights, group) => {
                 weights.group(group).as_ptr().cast::<Weights>().wrapping_add(part.blocks.start)
             }
         });
-        let steps = strips.div_ceil(2) * part.blocks.len();
-        let mut next = Unpacking::new(parts.peek(), &mut coming, steps);
+        let mut next = Next::new(parts.peek(), to);
         meet(&part, weights, &mut next);
         next.finish();
-        std::mem::swap(&mut ready, &mut coming);
     }
-    UNPACKED.set([ready, coming]);
+    UNPACKED.set(room);
 }
 
-/// A part on its way.
-pub(super) struct Unpacking<'a> {
-    /// Its groups, where they are codes, and how many blocks each has.
+/// The part that comes next, whose blocks take the places of those before.
+pub(super) struct Next<'a> {
+    /// Its groups, where they are codes, and their places.
     groups: [Option<Codes<'a>>; 2],
-    blocks: usize,
-    to: &'a mut [Weights],
-    units: Pace,
-    /// The block at hand.
-    block: &'a [u8],
-    nibbles: bool,
-    factors: Factors,
+    to: [*mut Weights; 2],
+    /// Steps that are done, of how many: one for each block of the first and of the second group in turn.
+    done: usize,
+    steps: usize,
 }
 
-impl<'a> Unpacking<'a> {
-    #[target_feature(enable = "avx512f")]
-    fn new(part: Option<&Part<'a>>, to: &'a mut Aligned<Weights>, steps: usize) -> Self {
+impl<'a> Next<'a> {
+    fn new(part: Option<&Part<'a>>, to: [*mut Weights; 2]) -> Self {
         let groups = [0, 1].map(|n| part.filter(|part| n < part.count).and_then(|part| part.codes(n)));
-        let blocks = part.map_or(0, |part| part.blocks.len());
-        let count = groups.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
-        let room = (count * blocks).max(to.len());
-        to.resize(room, Weights::EMPTY);
-        let units = Pace::new(count * blocks * UNITS, steps);
-        Self { groups, blocks, to, units, block: &[], nibbles: false, factors: Factors::none() }
+        Self { groups, to, done: 0, steps: part.map_or(0, |part| 2 * part.blocks.len()) }
     }
 
-    /// A step of it.
+    /// The next block of a group takes the place of one that is met no more.
     #[inline]
     #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512bf16")]
     pub(super) fn step(&mut self) {
-        self.units.step().for_each(|unit| self.one(unit));
+        if self.done == self.steps {
+            return;
+        }
+        let (block, group) = (self.done / 2, self.done % 2);
+        self.done += 1;
+        if let Some(codes) = &self.groups[group] {
+            let bytes = &codes.blocks[block * codes.bytes..][..codes.bytes];
+            prefetch_far(bytes.as_ptr().wrapping_add(AHEAD), codes.bytes);
+            // SAFETY: there is room for so many blocks, and who steps meets the one that was there no more.
+            unsafe { (*self.to[group].add(block)).unpack(codes.layout, bytes) };
+        }
     }
 
-    /// What is left of it.
+    /// All blocks that are left.
     #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512bf16")]
     fn finish(&mut self) {
-        self.units.rest().for_each(|unit| self.one(unit));
-    }
-
-    /// One unit.
-    #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512bf16")]
-    fn one(&mut self, n: usize) {
-        let (block, unit) = (n / UNITS, n % UNITS);
-        if unit == 0 {
-            self.begin(block);
+        while self.done < self.steps {
+            self.step();
         }
-        if self.block.is_empty() {
-            // a group that is no codes
-        } else if self.nibbles {
-            self.factors.nibbles(unit, self.block, &mut self.to[block]);
-        } else {
-            self.factors.bytes(unit, self.block, &mut self.to[block]);
-        }
-    }
-
-    #[inline(never)]
-    #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512bf16")]
-    fn begin(&mut self, block: usize) {
-        let (group, block) = if block < self.blocks { (0, block) } else { (1, block - self.blocks) };
-        let Some(codes) = &self.groups[group] else {
-            self.block = &[];
-            return;
-        };
-        self.block = &codes.blocks[block * codes.bytes..][..codes.bytes];
-        self.nibbles = codes.layout.nibbles;
-        prefetch(self.block.as_ptr().wrapping_add(AHEAD), codes.bytes);
-        self.factors.set(codes.layout, self.block);
     }
 }
