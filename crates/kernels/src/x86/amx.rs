@@ -99,23 +99,17 @@ impl Drop for Registers {
     }
 }
 
-/// Reads a register's lines, some bytes apart.
+/// Reads a register's lines, some bytes apart; the first-level cache need not keep those that are read `once`.
 macro_rules! read {
     ($register:literal, $from:expr, $apart:expr) => {
-        asm!(
-            concat!("tileloadd ", $register, ", [{from} + {apart} * 1]"),
-            from = in(reg) $from,
-            apart = in(reg) $apart,
-            options(nostack, preserves_flags, readonly)
-        )
+        read!(@ "tileloadd ", $register, $from, $apart)
     };
-}
-
-/// Reads a register's lines, which the first-level cache need not keep.
-macro_rules! stream {
-    ($register:literal, $from:expr, $apart:expr) => {
+    ($register:literal, $from:expr, $apart:expr, once) => {
+        read!(@ "tileloaddt1 ", $register, $from, $apart)
+    };
+    (@ $instruction:literal, $register:literal, $from:expr, $apart:expr) => {
         asm!(
-            concat!("tileloaddt1 ", $register, ", [{from} + {apart} * 1]"),
+            concat!($instruction, $register, ", [{from} + {apart} * 1]"),
             from = in(reg) $from,
             apart = in(reg) $apart,
             options(nostack, preserves_flags, readonly)
@@ -148,7 +142,7 @@ macro_rules! dot {
         asm!(concat!("tdpbf16ps ", $sums, ", ", $a, ", ", $b), options(nostack, preserves_flags, nomem))
     };
 }
-pub(super) use {dot, read, stream, write, zero};
+pub(super) use {dot, read, write, zero};
 
 /// Some lines for each of eight tokens, whose totals are `s0` to `s7`; `n` stands for the token.
 macro_rules! eight {

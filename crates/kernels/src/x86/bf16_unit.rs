@@ -3,7 +3,7 @@
 use std::arch::asm;
 
 use super::{
-    amx::{LINE, Registers, TOKENS, V, dot, read, stream, write, zero},
+    amx::{LINE, Registers, TOKENS, V, dot, read, write, zero},
     bf16_weights::Weights,
     vector::prefetch_ahead,
 };
@@ -113,10 +113,10 @@ impl Unit {
                 }
                 let tokens = tokens.add(block * STRIP_BLOCK);
                 read!("tmm6", weights[0].add(block), LINE);
-                stream!("tmm4", tokens, LINE);
+                read!("tmm4", tokens, LINE, once);
                 dot!("tmm0", "tmm4", "tmm6");
                 if S == 2 {
-                    stream!("tmm5", tokens.add(strip), LINE);
+                    read!("tmm5", tokens.add(strip), LINE, once);
                     dot!("tmm1", "tmm5", "tmm6");
                 }
                 beside(2 * block);

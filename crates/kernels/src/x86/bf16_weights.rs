@@ -27,12 +27,10 @@ const AND_XOR: i32 = 0x6a;
 
 /// A block of a group as a tile takes it: two columns of row 0, of row 1, …, then the next two.
 #[repr(C, align(64))]
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Weights([[u16; 2 * ROWS]; PAIRS]);
 
 impl Weights {
-    pub(super) const EMPTY: Self = Self([[0; 2 * ROWS]; PAIRS]);
-
     /// Makes them those of a block of codes; factors stay in registers meanwhile.
     #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512bf16")]
     pub(super) fn unpack(&mut self, layout: Layout, block: &[u8]) {

@@ -20,12 +20,8 @@ use crate::{
 
 /// Sums of two strips with a group of each matrix: gate and up of a token side by side.
 #[repr(C, align(64))]
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct Sums([[f32; 2 * ROWS]; 2 * STRIP]);
-
-impl Sums {
-    const NONE: Self = Self([[0.0; 2 * ROWS]; 2 * STRIP]);
-}
 
 thread_local! {
     /// Of some pairs of strips.
@@ -92,10 +88,9 @@ pub(super) unsafe fn gated(
 ) {
     let groups = 2 * blocks.start..gate.groups().min(2 * blocks.end);
     let round = (CACHED / (x.blocks() * STRIP_BLOCK * size_of::<u16>())).max(2) / 2 * 2;
-    let parts = cut(0..x.blocks()).count();
+    let places = if cut(0..x.blocks()).count() > 1 { round.min(strips.len()).div_ceil(2) } else { 1 };
     SUMS.with_borrow_mut(|sums| {
-        sums.resize(if parts > 1 { round.min(strips.len()).div_ceil(2) } else { 1 }, Sums::NONE);
-        let (sums, places) = (sums.as_mut_ptr(), sums.len());
+        let sums = sums.room(places).as_mut_ptr();
         let mut meet = Meet { unit: Unit::IDLE, x, to, sums, places, pending: Pending::NONE };
         for first in strips.clone().step_by(round) {
             let strips = first..strips.end.min(first + round);

@@ -9,7 +9,7 @@
 use std::{arch::asm, ops::Range};
 
 use super::{
-    amx::{LINE, Registers, dot, read, stream, write, zero},
+    amx::{LINE, Registers, dot, read, write, zero},
     bf16_rows::nearest,
     pace::Pace,
     softmax::Weighing,
@@ -76,7 +76,7 @@ impl Unit {
                         beside();
                         read!("tmm4", a.add(c * BLOCK), a_apart);
                         $(if $n < N {
-                            stream!($b, b.add($n * next_n + c * next_c), LINE);
+                            read!($b, b.add($n * next_n + c * next_c), LINE, once);
                             dot!($sums, "tmm4", $b);
                         })*
                     }

@@ -65,8 +65,7 @@ pub(super) fn each_part<'a>(
     mut meet: impl FnMut(&Part<'a>, [*const Weights; 2], &mut Next<'_>),
 ) {
     let mut room = UNPACKED.take();
-    room.resize(2 * PART, Weights::EMPTY);
-    let to = room.as_mut_ptr();
+    let to = room.room(2 * PART).as_mut_ptr();
     let to = [to, to.wrapping_add(PART)];
     let mut parts = parts.peekable();
     Next::new(parts.peek(), to).finish();
