@@ -10,8 +10,8 @@ use crate::{
     table::Out,
 };
 
-/// Tiles per thread from which on threads share the tokens of a product, not its rows.
-const TILES: usize = 4;
+/// Tokens per thread from which on threads share the tokens of a product, not its rows.
+const TOKENS: usize = 48;
 /// Pieces per thread that the tokens of a product are cut into: each reads all weights.
 const TILE_PIECES: usize = 2;
 /// Strips per thread from which on threads keep to their own.
@@ -73,7 +73,7 @@ impl Compute {
         } else if strips > 0 {
             let owners = if own { self.owners(strips) } else { 1 };
             self.striped(owners, count, strips, |part, strips| body(part, (0..tiles, strips)));
-        } else if tiles >= self.threads() * TILES {
+        } else if x.tokens() >= self.threads() * TOKENS {
             self.shared(tiles, TILE_PIECES, |tiles| body(0..count, (tiles, 0..0)));
         } else {
             self.shared(count, PIECES, |part| body(part, (0..tiles, 0..0)));

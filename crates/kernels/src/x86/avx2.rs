@@ -3,7 +3,7 @@
 
 use std::arch::x86_64::*;
 
-use super::vector::{Vector, bf16x8, exp2x8, max8, sum8};
+use super::vector::{Vector, add_all, bf16x8, exp2x8, max8, sum8};
 
 /// AVX2, FMA and F16C; with AVX-VNNI where `DOT`.
 #[derive(Clone, Copy)]
@@ -14,8 +14,9 @@ impl<const DOT: bool> Vector for Avx2<DOT> {
     type Narrow = (__m256i, __m256i);
     type Bytes = (Self::Codes, Self::Codes);
     type Wide = (__m256i, __m256i);
-    const TILES: &[usize] = &[6, 4, 2, 1];
+    const TILES: &[usize] = if DOT { &[6, 4, 2, 1] } else { &[4, 3, 2, 1] };
     const ROOMY: bool = false;
+    const SPREAD_FROM: usize = 8;
 
     #[inline(always)]
     unsafe fn splat(value: f32) -> Self {
@@ -122,6 +123,13 @@ impl<const DOT: bool> Vector for Avx2<DOT> {
         unsafe { (_mm256_loadu_si256(from.cast()), _mm256_loadu_si256(from.add(32).cast())) }
     }
     #[inline(always)]
+    unsafe fn store_line(codes: Self::Codes, to: *mut u8) {
+        unsafe {
+            _mm256_storeu_si256(to.cast(), codes.0);
+            _mm256_storeu_si256(to.add(32).cast(), codes.1);
+        }
+    }
+    #[inline(always)]
     unsafe fn nibbles(packed: Self::Codes) -> (Self::Codes, Self::Codes) {
         unsafe {
             let mask = _mm256_set1_epi8(15);
@@ -154,6 +162,19 @@ impl<const DOT: bool> Vector for Avx2<DOT> {
             // eight of these stay below 8 · 2 · 15 · 127 = 30,480
             let a = _mm256_add_epi16(sum.0, _mm256_maddubs_epi16(weights.0, quad.0));
             (a, _mm256_add_epi16(sum.1, _mm256_maddubs_epi16(weights.1, quad.1)))
+        }
+    }
+    #[inline(always)]
+    unsafe fn narrow_add_all<const G: usize, const N: usize>(
+        sums: &mut [[Self::Narrow; N]; G],
+        weights: &[Self::Codes; G],
+        quads: *const i8,
+    ) {
+        unsafe {
+            if !DOT && G == 1 && N == 4 {
+                return multiply_four(&mut *(&raw mut *sums).cast(), weights[0], quads);
+            }
+            add_all!(Self::narrow_add, sums, weights, quads)
         }
     }
     #[inline(always)]
@@ -208,4 +229,53 @@ impl<const DOT: bool> Vector for Avx2<DOT> {
     unsafe fn wide_sum(sum: Self::Wide) -> Self {
         unsafe { Self(_mm256_cvtepi32_ps(sum.0), _mm256_cvtepi32_ps(sum.1)) }
     }
+}
+
+/// `vpmaddubsw` of a group with four tokens, added to their sums. A compiler reads quads of so few tokens anew for either half
+/// of the rows, and puts off additions until registers run out.
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn multiply_four(sums: &mut [(__m256i, __m256i); 4], (a, b): (__m256i, __m256i), quads: *const i8) {
+    let [(mut a0, mut b0), (mut a1, mut b1), (mut a2, mut b2), (mut a3, mut b3)] = *sums;
+    let (_a_products, _b_products): (__m256i, __m256i);
+    // SAFETY: reads four quads, which the caller gives.
+    unsafe {
+        std::arch::asm!(
+            "vpbroadcastd {y}, dword ptr [{quads}]",
+            "vpmaddubsw {x}, {a}, {y}",
+            "vpmaddubsw {y}, {b}, {y}",
+            "vpaddw {a0}, {a0}, {x}",
+            "vpaddw {b0}, {b0}, {y}",
+            "vpbroadcastd {y}, dword ptr [{quads} + 4]",
+            "vpmaddubsw {x}, {a}, {y}",
+            "vpmaddubsw {y}, {b}, {y}",
+            "vpaddw {a1}, {a1}, {x}",
+            "vpaddw {b1}, {b1}, {y}",
+            "vpbroadcastd {y}, dword ptr [{quads} + 8]",
+            "vpmaddubsw {x}, {a}, {y}",
+            "vpmaddubsw {y}, {b}, {y}",
+            "vpaddw {a2}, {a2}, {x}",
+            "vpaddw {b2}, {b2}, {y}",
+            "vpbroadcastd {y}, dword ptr [{quads} + 12]",
+            "vpmaddubsw {x}, {a}, {y}",
+            "vpmaddubsw {y}, {b}, {y}",
+            "vpaddw {a3}, {a3}, {x}",
+            "vpaddw {b3}, {b3}, {y}",
+            quads = in(reg) quads,
+            x = out(ymm_reg) _a_products,
+            y = out(ymm_reg) _b_products,
+            a = in(ymm_reg) a,
+            b = in(ymm_reg) b,
+            a0 = inout(ymm_reg) a0,
+            b0 = inout(ymm_reg) b0,
+            a1 = inout(ymm_reg) a1,
+            b1 = inout(ymm_reg) b1,
+            a2 = inout(ymm_reg) a2,
+            b2 = inout(ymm_reg) b2,
+            a3 = inout(ymm_reg) a3,
+            b3 = inout(ymm_reg) b3,
+            options(pure, readonly, nostack, preserves_flags)
+        );
+    }
+    *sums = [(a0, b0), (a1, b1), (a2, b2), (a3, b3)];
 }

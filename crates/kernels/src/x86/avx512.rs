@@ -151,6 +151,10 @@ impl<const DOT: bool, const FAR: bool> Vector for Avx512<DOT, FAR> {
         unsafe { _mm512_loadu_si512(from.cast()) }
     }
     #[inline(always)]
+    unsafe fn store_line(codes: Self::Codes, to: *mut u8) {
+        unsafe { _mm512_storeu_si512(to.cast(), codes) }
+    }
+    #[inline(always)]
     unsafe fn nibbles(packed: Self::Codes) -> (Self::Codes, Self::Codes) {
         unsafe {
             let mask = _mm512_set1_epi8(15);

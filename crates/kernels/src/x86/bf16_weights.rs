@@ -4,7 +4,7 @@ use std::arch::{asm, x86_64::*};
 
 use super::{
     amx::{LINE, V},
-    linear::reals,
+    panel::reals,
     vector::Vector,
 };
 use crate::{

@@ -9,7 +9,7 @@ use crate::{BLOCK, activations::fact, packed::ROWS};
 
 /// Line `nth` of a block's codes; memory is asked for the one that comes [`Vector::AHEAD`] of it.
 #[inline(always)]
-unsafe fn line<V: Vector>(block: *const u8, nth: usize) -> V::Codes {
+pub(super) unsafe fn line<V: Vector>(block: *const u8, nth: usize) -> V::Codes {
     // SAFETY: the caller gives a block with so many lines.
     unsafe {
         let from = block.add(nth * 4 * ROWS);
@@ -34,12 +34,14 @@ macro_rules! for_each {
     }};
 }
 
-/// Whole-number dot products of blocks of 4-bit codes with `N` tokens that lie `width` apart, of their halves where `HALVES`.
+/// Whole-number dot products of blocks of 4-bit codes with `N` tokens that lie `width` apart, of their halves where `HALVES`;
+/// each code is a byte where `SPREAD`.
 #[inline(always)]
 pub(super) unsafe fn nibble_dots<
     V: Vector,
     const HALVES: bool,
     const MINIMA: bool,
+    const SPREAD: bool,
     const G: usize,
     const N: usize,
 >(
@@ -56,6 +58,17 @@ pub(super) unsafe fn nibble_dots<
         };
         let mut sums = for_each!(V::narrow(0), |half, g, n| V::narrow(offset(half, n)));
         let high_sum = usize::from(HALVES);
+        if SPREAD {
+            for quad in 0..BLOCK / 4 {
+                let mut weights = [V::codes(blocks[0]); G];
+                for g in 0..G {
+                    weights[g] = V::codes(blocks[g].add(quad * 4 * ROWS));
+                }
+                let half = if HALVES { quad / (BLOCK / 8) } else { 0 };
+                V::narrow_add_all(&mut sums[half], &weights, codes.add(quad * width * 4));
+            }
+            return for_each!(V::splat(0.0), |half, g, n| V::narrow_sum(sums[half][g][n], offset(half, n)));
+        }
         for quad in 0..BLOCK / 8 {
             let mut low = [V::codes(blocks[0]); G];
             let mut high = low;

@@ -9,7 +9,8 @@ use std::{arch::x86_64::*, cell::RefCell, ops::Range};
 
 use super::{
     amx::{self, LINE, Sums, TOKENS, V},
-    linear::{self, reals, store},
+    linear::{self, store},
+    panel::reals,
     vector::{Vector, prefetch, prefetch_write},
 };
 use crate::{

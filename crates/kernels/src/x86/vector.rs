@@ -43,6 +43,8 @@ pub(super) trait Vector: Copy {
     const TILES: &[usize];
     /// Whether there are 32 registers of a whole vector each, not 16 of half of one.
     const ROOMY: bool;
+    /// Tokens from which on 4-bit codes are spread to bytes before they meet them, see [`super::spread`].
+    const SPREAD_FROM: usize = usize::MAX;
     /// How far ahead of their use weights are asked for, in bytes: into the first-level cache, and into the second where
     /// that is farther. Measured, see docs/performance.md.
     const AHEAD: [usize; 2] = [8192, 8192];
@@ -88,6 +90,8 @@ pub(super) trait Vector: Copy {
 
     /// Four codes of each of sixteen rows; or the four-bit codes of twice as many columns.
     unsafe fn codes(from: *const u8) -> Self::Codes;
+    /// Writes 64 codes.
+    unsafe fn store_line(codes: Self::Codes, to: *mut u8);
     /// Low and high nibbles.
     unsafe fn nibbles(packed: Self::Codes) -> (Self::Codes, Self::Codes);
     /// The same four activations for all rows.

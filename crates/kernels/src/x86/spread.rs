@@ -1,0 +1,79 @@
+//! Products of 4-bit codes with many tokens where registers are few: a group's codes are spread to bytes, and what belongs to
+//! them to 32-bit floats, once for all tiles, so that these are small without unpacking anew for each.
+//!
+//! A spread block has the columns' quads in order, a byte a code, then scales, then minima: [`Layout`] without nibbles, wide.
+
+use std::{cell::RefCell, ops::Range};
+
+use super::{
+    dots::line,
+    linear::single,
+    panel::{Panel, reals},
+    vector::{LANES, Vector, prefetch_ahead},
+};
+use crate::{
+    Aligned, BLOCK, Packed,
+    packed::{Kind, Layout, ROWS},
+    table::{Out, Tiles},
+};
+
+thread_local! {
+    /// A group.
+    static SPREAD: RefCell<Aligned<u8>> = RefCell::default();
+}
+
+/// Some groups of 4-bit codes times some tiles of activations; `P` is what they are spread to.
+///
+/// # Safety
+/// As for `linear`; the weights have nibbles.
+#[inline(always)]
+pub(super) unsafe fn panels<V: Vector, P: Panel>(
+    w: &Packed,
+    groups: Range<usize>,
+    (x, tiles): Tiles<'_>,
+    out: Out,
+) {
+    let Kind::Codes(layout) = w.kind else { return };
+    let len = x.blocks() * spread(layout).block_bytes();
+    let to = SPREAD.with_borrow_mut(|room| std::ptr::from_mut(room.room(len)));
+    for group in groups {
+        // SAFETY: the room is this thread's, which is here once at a time; the rest is handed on from the caller.
+        unsafe {
+            unpack::<V>(layout, w.group(group), (*to).as_mut_ptr());
+            for tile in x.tiles_in(tiles.clone()) {
+                single::<V, P>(w, group, &*to, x, &tile, out);
+            }
+        }
+    }
+}
+
+/// How what is spread lies.
+const fn spread(layout: Layout) -> Layout {
+    Layout { nibbles: false, wide: true, ..layout }
+}
+
+/// Spreads a group.
+///
+/// # Safety
+/// There is room for its blocks.
+#[inline(always)]
+unsafe fn unpack<V: Vector>(layout: Layout, panel: &[u8], mut to: *mut u8) {
+    let count = layout.scales() * if layout.minima { 2 } else { 1 };
+    for block in panel.chunks_exact(layout.block_bytes()) {
+        // SAFETY: the block has a line for every other quad, and `count` vectors of floats; so has what it is spread to.
+        unsafe {
+            for quad in 0..BLOCK / 8 {
+                let (low, high) = V::nibbles(line::<V>(block.as_ptr(), quad));
+                V::store_line(low, to.add(quad * 4 * ROWS));
+                V::store_line(high, to.add((quad + BLOCK / 8) * 4 * ROWS));
+            }
+            let (from, floats) =
+                (block.as_ptr().add(layout.code_bytes()), to.add(BLOCK * ROWS).cast::<f32>());
+            prefetch_ahead::<V>(from, layout.block_bytes() - layout.code_bytes());
+            for n in 0..count {
+                reals::<V>(layout, from, n).store(floats.add(n * LANES));
+            }
+            to = to.add(spread(layout).block_bytes());
+        }
+    }
+}
