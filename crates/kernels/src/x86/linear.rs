@@ -1,7 +1,7 @@
 //! Matrix products over any [`Vector`]: a lane is a row.
 //!
 //! A group of sixteen rows meets a tile of tokens ([`Vector::TILES`]) at a time, so that its codes are unpacked once for all
-//! of them. Each (row, token) pair has a lane of its own and adds its blocks in order, whatever the tile: a batch
+//! of them, or [once for all tiles](super::spread). Each (row, token) pair has a lane of its own and adds its blocks in order, whatever the tile: a batch
 //! gives the bits that its tokens give alone. Sums within a block are whole numbers, hence exact.
 
 #![allow(clippy::needless_range_loop)] // one index walks several arrays of registers

@@ -39,7 +39,7 @@ pub(super) unsafe fn reals<V: Vector>(layout: Layout, from: *const u8, half: usi
     }
 }
 
-/// Integer codes; the parameters are the fields of [`Layout`] in their order, and whether nibbles were [spread](spread).
+/// Integer codes; the parameters are the fields of [`Layout`] in their order, and whether nibbles were [spread](super::spread).
 pub(super) struct Codes<
     const NIBBLES: bool,
     const HALVES: bool,

@@ -18,7 +18,7 @@ use crate::{
 };
 
 thread_local! {
-    /// A group.
+    /// A group, spread.
     static SPREAD: RefCell<Aligned<u8>> = RefCell::default();
 }
 
