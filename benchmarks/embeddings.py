@@ -21,7 +21,8 @@ ROOT = Path(__file__).resolve().parent.parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 FOLDER = Path(os.environ.get("AXLLM_PEERS") or CACHE / "axllm-peers")
 FILE = FOLDER / "embeddings-1b.npz"
-OURS = ROOT / "target/release/examples/open_embeddings"
+HOST = subprocess.check_output(["rustc", "--print", "host-tuple"], text=True).strip()
+OURS = ROOT / "target" / HOST / "release/examples/open_embeddings"
 THEIRS = """
 import sys, time
 import numpy

@@ -1,10 +1,16 @@
 // Says what is stale by comparing sizes and times of the inputs with those at the last build: a few milliseconds.
+import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 export const root = fileURLToPath(new URL('..', import.meta.url)).replace(/\/$/, '');
-export const targetFolder = process.env.CARGO_TARGET_DIR ?? join(root, 'target');
+const targetFolder = process.env.CARGO_TARGET_DIR ?? join(root, 'target');
+/** Where cargo leaves what it makes: in the host's own folder, see `.cargo/config.toml`. */
+export const releaseFolder = () => {
+  const host = execFileSync('rustc', ['--print', 'host-tuple'], { cwd: root, encoding: 'utf8' }).trim();
+  return join(targetFolder, host, 'release');
+};
 const stampFile = join(targetFolder, '.axllm-stamp.json');
 
 /** Everything that `path` holds, as one text that changes when a file does. */

@@ -3,6 +3,7 @@ import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { releaseFolder } from './freshness.mjs';
 
 const cache = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache');
 /** What is built and made for the comparison, kept from one run to the next. */
@@ -60,7 +61,7 @@ export function models() {
 
 /** One figure of `speed`: prompt, decode or peak_mb. */
 export const oursIn = (kind, { path }, ...args) =>
-  JSON.parse(run('target/release/examples/speed', [path, ...withRuns(args).map(String)]))[kind];
+  JSON.parse(run(join(releaseFolder(), 'examples', 'speed'), [path, ...withRuns(args).map(String)]))[kind];
 /** threads, prompt, generate, depth, [sequences] with the number of runs where it belongs. */
 const withRuns = ([threads, prompt, generate, depth, sequences]) => [
   threads,

@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { isStale, markFresh, root, targetFolder } from './freshness.mjs';
+import { isStale, markFresh, releaseFolder, root } from './freshness.mjs';
 
 /** Runs a tool; a failure ends this script with the tool's status. */
 export function run(command, args, { env } = {}) {
@@ -32,21 +32,19 @@ const steps = [
   {
     name: 'native',
     inputs: rust,
-    outputs: () => ['index.js', readdirSync(root).find((file) => /^axllm\..+\.node$/.test(file))],
+    outputs: () => [
+      'index.js',
+      readdirSync(root).find((file) => /^axllm\..+\.node$/.test(file)),
+      'sim/libaxruntime.so',
+    ],
     make: () => {
       const manifest = ['--manifest-path', 'crates/napi-bindings/Cargo.toml', '--output-dir', '.'];
-      run(bin('napi'), ['build', '--platform', '--release', '--esm', ...manifest]);
-    },
-  },
-  {
-    name: 'simulator',
-    inputs: rust,
-    outputs: () => ['sim/libaxruntime.so'],
-    make: () => {
-      run('cargo', ['build', '--release', '-p', 'axruntime-sim']);
+      // the simulator by the same call: alone, dependencies have fewer features and would all be compiled again
+      const packages = ['--package', 'napi-bindings', '--', '--package', 'axruntime-sim'];
+      run(bin('napi'), ['build', '--platform', '--release', '--esm', ...manifest, ...packages]);
       mkdirSync(join(root, 'sim'), { recursive: true });
       // renamed into place: a process that has the old library mapped keeps it
-      copyFileSync(join(targetFolder, 'release', 'libaxruntime.so'), join(root, 'sim', '.new'));
+      copyFileSync(join(releaseFolder(), 'libaxruntime.so'), join(root, 'sim', '.new'));
       renameSync(join(root, 'sim', '.new'), join(root, 'sim', 'libaxruntime.so'));
     },
   },

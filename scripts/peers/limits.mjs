@@ -1,15 +1,18 @@
 // What this machine can do at most, measured again and again: another program can only take from it, so the best counts.
 import { execFileSync } from 'node:child_process';
+import { join } from 'node:path';
+import { releaseFolder } from '../freshness.mjs';
 
 const figures = ['int8', 'read', 'read_small_pages'];
 
 export class Limits {
+  #program = join(releaseFolder(), 'examples', 'limits');
   #taken = [1, 2].map(() => []);
 
   /** A few seconds: to be called before, between and after what is compared with the limits. */
   measure() {
     for (const [at, taken] of this.#taken.entries()) {
-      const text = execFileSync('target/release/examples/limits', [String(at + 1)], { encoding: 'utf8' });
+      const text = execFileSync(this.#program, [String(at + 1)], { encoding: 'utf8' });
       taken.push(JSON.parse(text));
     }
   }

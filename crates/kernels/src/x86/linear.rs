@@ -72,12 +72,11 @@ unsafe fn panels<V: Vector, P: Panel>(w: &Packed, groups: Range<usize>, (x, tile
             let mut group = start;
             // SAFETY: the tile's tokens exist, the groups are the caller's, as is the output.
             unsafe {
-                if V::ROOMY && P::PAIRS && tile.len == 12 {
-                    let [first, second] = tile.halves();
+                if const { V::ROOMY && P::PAIRS } && tile.len == 12 {
                     while group + 2 <= end {
-                        let panels = [w.group(group), w.group(group + 1)];
-                        meet::<V, P, 2, 6>(w, group, panels, x, &first, out);
-                        meet::<V, P, 2, 6>(w, group, panels, x, &second, out);
+                        for half in tile.halves() {
+                            meet::<V, P, 2, 6>(w, group, [w.group(group), w.group(group + 1)], x, &half, out);
+                        }
                         group += 2;
                     }
                 }
@@ -106,21 +105,31 @@ pub(super) unsafe fn single<V: Vector, P: Panel>(
     // SAFETY: handed on from the caller.
     unsafe {
         match tile.len {
-            16 => {
+            16 if const { V::ROOMY } => {
                 // floats only: codes of so many tokens meet tiles of AMX
-                let [first, second] = tile.halves();
-                meet::<V, P, 1, 8>(w, group, [panel], x, &first, out);
-                meet::<V, P, 1, 8>(w, group, [panel], x, &second, out);
+                for half in tile.halves() {
+                    meet::<V, P, 1, 8>(w, group, [panel], x, &half, out);
+                }
             }
-            12 => meet::<V, P, 1, 12>(w, group, [panel], x, tile, out),
-            8 => meet::<V, P, 1, 8>(w, group, [panel], x, tile, out),
-            6 => meet::<V, P, 1, 6>(w, group, [panel], x, tile, out),
-            4 => meet::<V, P, 1, 4>(w, group, [panel], x, tile, out),
-            3 => meet::<V, P, 1, 3>(w, group, [panel], x, tile, out),
-            2 => meet::<V, P, 1, 2>(w, group, [panel], x, tile, out),
-            _ => meet::<V, P, 1, 1>(w, group, [panel], x, tile, out),
+            12 if const { has::<V>(12) } => meet::<V, P, 1, 12>(w, group, [panel], x, tile, out),
+            8 if const { has::<V>(8) } => meet::<V, P, 1, 8>(w, group, [panel], x, tile, out),
+            6 if const { has::<V>(6) } => meet::<V, P, 1, 6>(w, group, [panel], x, tile, out),
+            4 if const { has::<V>(4) } => meet::<V, P, 1, 4>(w, group, [panel], x, tile, out),
+            3 if const { has::<V>(3) } => meet::<V, P, 1, 3>(w, group, [panel], x, tile, out),
+            2 if const { has::<V>(2) } => meet::<V, P, 1, 2>(w, group, [panel], x, tile, out),
+            1 => meet::<V, P, 1, 1>(w, group, [panel], x, tile, out),
+            len => unreachable!("{len} tokens are no tile of this instruction set"),
         }
     }
+}
+
+/// Whether tiles of so many tokens are made for `V`: others are not compiled.
+const fn has<V: Vector>(len: usize) -> bool {
+    let mut n = 0;
+    while n < V::TILES.len() && V::TILES[n] != len {
+        n += 1;
+    }
+    n < V::TILES.len()
 }
 
 /// `G` groups from `group` on times the `N` tokens of a tile.

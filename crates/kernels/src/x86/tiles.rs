@@ -9,7 +9,8 @@ use std::{arch::x86_64::*, cell::RefCell, ops::Range};
 
 use super::{
     amx::{self, LINE, Sums, TOKENS, V},
-    linear::{self, store},
+    avx512_vnni_shells,
+    linear::store,
     panel::reals,
     vector::{Vector, prefetch, prefetch_write},
 };
@@ -66,7 +67,7 @@ pub(super) unsafe fn linear(w: &Packed, groups: Range<usize>, (x, tiles): Tiles<
     }
     if !rest.is_empty() {
         // SAFETY: handed on from the caller.
-        unsafe { linear::linear::<V>(w, groups, (x, rest), out) };
+        unsafe { avx512_vnni_shells::linear(w, groups, (x, rest), out) };
     }
 }
 
