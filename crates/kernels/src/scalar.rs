@@ -82,7 +82,7 @@ unsafe fn linear(weights: &Packed, groups: Range<usize>, (x, tiles): Tiles<'_>, 
         for tile in x.tiles_in(tiles.clone()) {
             // SAFETY: the caller gives an output that holds `[tokens][rows]`.
             unsafe {
-                let (at, dot) = (out.base.wrapping_add(tile.first * out.stride + row), row_of(&tile) as f32);
+                let (at, dot) = (out.at(tile.first, row), row_of(&tile) as f32);
                 at.write(if out.add { *at + dot } else { dot });
             }
         }

@@ -18,6 +18,14 @@ pub(crate) struct Out {
     pub(crate) add: bool,
 }
 
+impl Out {
+    /// The place of a value; beyond the last one it may be named, but not touched.
+    #[inline(always)]
+    pub(crate) fn at(self, token: usize, row: usize) -> *mut f32 {
+        self.base.wrapping_add(token * self.stride + row)
+    }
+}
+
 /// The weights of a norm and its ε.
 pub(crate) type Norm<'a> = (&'a [f32], f32);
 

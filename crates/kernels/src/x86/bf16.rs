@@ -59,8 +59,7 @@ unsafe fn meet(
     let ([(w, start), _], blocks) = (part.groups, &part.blocks);
     let (end, whole) = (start + part.count, w.rows / ROWS); // groups of sixteen rows
     for first in strips.clone().step_by(2) {
-        let to =
-            |strip: usize, group: usize| out.base.wrapping_add(strip * STRIP * out.stride + group * ROWS);
+        let to = |strip: usize, group: usize| out.at(strip * STRIP, group * ROWS);
         let step = Step {
             weights,
             tokens: x.strip(first).values.wrapping_add(blocks.start * STRIP_BLOCK),

@@ -147,9 +147,8 @@ unsafe fn meet<V: Vector, P: Panel, const G: usize, const N: usize>(
 ) {
     // SAFETY: handed on from the caller.
     unsafe {
-        let to = out.base.wrapping_add(tile.first * out.stride + group * ROWS);
         for n in 0..N {
-            prefetch_write(to.wrapping_add(n * out.stride).cast(), G * ROWS * size_of::<f32>());
+            prefetch_write(out.at(tile.first + n, group * ROWS).cast(), G * ROWS * size_of::<f32>());
         }
         let sums = P::dot::<V, G, N>(panels, x, tile);
         store(w, group, tile, &sums, out);
@@ -170,11 +169,10 @@ pub(super) unsafe fn store<V: Vector, const G: usize, const N: usize>(
 ) {
     // SAFETY: handed on from the caller; whole vectors are touched only where there are sixteen rows.
     unsafe {
-        let to = out.base.wrapping_add(tile.first * out.stride + group * ROWS);
         if w.rows >= (group + G) * ROWS {
             for g in 0..G {
                 for n in 0..N {
-                    let to = to.add(n * out.stride + g * ROWS);
+                    let to = out.at(tile.first + n, (group + g) * ROWS);
                     (if out.add { V::load(to).add(sums[g][n]) } else { sums[g][n] }).store(to);
                 }
             }
@@ -185,7 +183,12 @@ pub(super) unsafe fn store<V: Vector, const G: usize, const N: usize>(
                     sums[g][n].store(lanes[g][n].as_mut_ptr());
                 }
             }
-            write_part(lanes.as_flattened(), w.rows - group * ROWS, N, Out { base: to, ..out });
+            write_part(
+                lanes.as_flattened(),
+                w.rows - group * ROWS,
+                N,
+                Out { base: out.at(tile.first, group * ROWS), ..out },
+            );
         }
     }
 }
@@ -199,7 +202,7 @@ unsafe fn write_part(sums: &[[f32; LANES]], rows: usize, tokens: usize, out: Out
         for (row, value) in (group * ROWS..rows).zip(lanes) {
             // SAFETY: the caller's output holds these rows of these tokens.
             unsafe {
-                let to = out.base.add(token * out.stride + row);
+                let to = out.at(token, row);
                 to.write(if out.add { *to + value } else { *value });
             }
         }

@@ -97,7 +97,7 @@ unsafe fn multiply<const QUADS: usize, const MINIMA: bool>(
             let next = codes.as_ptr().wrapping_add(last * bytes);
             let share = (part * bytes).div_ceil(tiles.len() * steps.len());
             for (n, (tile, totals)) in x.tiles_in(tiles.clone()).zip(&mut totals).enumerate() {
-                let to = out.base.wrapping_add(tile.first * out.stride + group * ROWS);
+                let to = out.at(tile.first, group * ROWS);
                 let ahead = Ahead {
                     weights: next.wrapping_add(n * steps.len() * share),
                     share,
