@@ -6,10 +6,10 @@ import { fileURLToPath } from 'node:url';
 
 export const root = fileURLToPath(new URL('..', import.meta.url)).replace(/\/$/, '');
 const targetFolder = process.env.CARGO_TARGET_DIR ?? join(root, 'target');
-/** Where cargo leaves what it makes: in the host's own folder, see `.cargo/config.toml`. */
-export const releaseFolder = () => {
+/** Where cargo leaves what it makes for `target`: in the host's own folder, see `.cargo/config.toml`. */
+export const releaseFolder = (target = targetFolder) => {
   const host = execFileSync('rustc', ['--print', 'host-tuple'], { cwd: root, encoding: 'utf8' }).trim();
-  return join(targetFolder, host, 'release');
+  return join(target, host, 'release');
 };
 const stampFile = join(targetFolder, '.axllm-stamp.json');
 

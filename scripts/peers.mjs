@@ -19,6 +19,7 @@ const build = (crate, example) =>
   });
 build('transformer', 'speed');
 build('kernels', 'limits');
+const speed = join(releaseFolder(), 'examples', 'speed');
 
 /** A GGUF file with its size and the operations (two a weight of the blocks) of one token's pass. */
 const file = (path, weights) => ({ path, bytes: statSync(path).size, operations: 2 * weights });
@@ -61,7 +62,7 @@ export function models() {
 
 /** One figure of `speed`: prompt, decode or peak_mb. */
 export const oursIn = (kind, { path }, ...args) =>
-  JSON.parse(run(join(releaseFolder(), 'examples', 'speed'), [path, ...withRuns(args).map(String)]))[kind];
+  JSON.parse(run(speed, [path, ...withRuns(args).map(String)]))[kind];
 /** threads, prompt, generate, depth, [sequences] with the number of runs where it belongs. */
 const withRuns = ([threads, prompt, generate, depth, sequences]) => [
   threads,

@@ -2,11 +2,12 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { releaseFolder } from '../freshness.mjs';
 
 /** Its two measurements in tokens a second, or `undefined`, which is said, where it does not build or run. */
 export function candle(folder, smol) {
   const target = join(folder, 'candle', 'target');
-  const program = join(target, 'release', 'candle-speed');
+  const program = join(releaseFolder(target), 'candle-speed');
   if (!existsSync(program)) {
     const args = [
       'build',
