@@ -54,6 +54,7 @@ pub(super) unsafe fn linear<V: Vector>(w: &Packed, groups: Range<usize>, x: Tile
                 (true true false false) (true true false true) (true true true false) (true true true true)
             ),
             Kind::F32 => panels::<V, f32>(w, groups, x, out),
+            Kind::F16 | Kind::Bf16 if spreads => spread::panels::<V, f32>(w, groups, x, out),
             Kind::F16 => panels::<V, half::f16>(w, groups, x, out),
             Kind::Bf16 => panels::<V, half::bf16>(w, groups, x, out),
             Kind::Tiles => unreachable!("they meet bfloat16, see `Bf16Table`"),

@@ -1,5 +1,6 @@
-//! Products of 4-bit codes with many tokens where registers are few: a group's codes are spread to bytes, and what belongs to
-//! them to 32-bit floats, once for all tiles, so that these are small without unpacking anew for each.
+//! Products of 4-bit codes and 16-bit floats with many tokens where registers are few: a group's codes are spread to bytes, and
+//! what belongs to them to 32-bit floats, as floats themselves are, once for all tiles, so that these are small without unpacking
+//! anew for each.
 //!
 //! A spread block has the columns' quads in order, a byte a code, then scales, then minima: [`Layout`] without nibbles, wide.
 
@@ -22,10 +23,10 @@ thread_local! {
     static SPREAD: RefCell<Aligned<u8>> = RefCell::default();
 }
 
-/// Some groups of 4-bit codes times some tiles of activations; `P` is what they are spread to.
+/// Some groups of 4-bit codes or 16-bit floats times some tiles of activations; `P` is what they are spread to.
 ///
 /// # Safety
-/// As for `linear`; the weights have nibbles.
+/// As for `linear`; codes are nibbles.
 #[inline(always)]
 pub(super) unsafe fn panels<V: Vector, P: Panel>(
     w: &Packed,
@@ -33,13 +34,18 @@ pub(super) unsafe fn panels<V: Vector, P: Panel>(
     (x, tiles): Tiles<'_>,
     out: Out,
 ) {
-    let Kind::Codes(layout) = w.kind else { return };
-    let len = x.blocks() * spread(layout).block_bytes();
+    let len = spread(w.kind).group_bytes(w.cols);
     let to = SPREAD.with_borrow_mut(|room| std::ptr::from_mut(room.room(len)));
     for group in groups {
-        // SAFETY: the room is this thread's, which is here once at a time; the rest is handed on from the caller.
+        let panel = w.group(group);
+        // SAFETY: the room is this thread's, which is here once at a time, and as large as what is spread to it; the rest is
+        // handed on from the caller.
         unsafe {
-            unpack::<V>(layout, w.group(group), (*to).as_mut_ptr());
+            let start = (*to).as_mut_ptr();
+            match w.kind {
+                Kind::Codes(layout) => unpack::<V>(layout, panel, start),
+                kind => widen::<V>(kind == Kind::Bf16, panel, start.cast()),
+            }
             for tile in x.tiles_in(tiles.clone()) {
                 single::<V, P>(w, group, &*to, x, &tile, out);
             }
@@ -47,12 +53,32 @@ pub(super) unsafe fn panels<V: Vector, P: Panel>(
     }
 }
 
-/// How what is spread lies.
-const fn spread(layout: Layout) -> Layout {
+/// What a kind is spread to.
+const fn spread(kind: Kind) -> Kind {
+    match kind {
+        Kind::Codes(layout) => Kind::Codes(to_bytes(layout)),
+        _ => Kind::F32,
+    }
+}
+
+const fn to_bytes(layout: Layout) -> Layout {
     Layout { nibbles: false, wide: true, ..layout }
 }
 
-/// Spreads a group.
+/// Widens a group of 16-bit floats.
+///
+/// # Safety
+/// There is room for its values.
+#[inline(always)]
+unsafe fn widen<V: Vector>(bf16: bool, panel: &[u8], to: *mut f32) {
+    for (column, values) in panel.chunks_exact(LANES * size_of::<u16>()).enumerate() {
+        let from = values.as_ptr().cast();
+        // SAFETY: a vector of values, and room for it.
+        unsafe { (if bf16 { V::load_bf16(from) } else { V::load_f16(from) }).store(to.add(column * LANES)) };
+    }
+}
+
+/// Spreads a group of codes.
 ///
 /// # Safety
 /// There is room for its blocks.
@@ -73,7 +99,7 @@ unsafe fn unpack<V: Vector>(layout: Layout, panel: &[u8], mut to: *mut u8) {
             for n in 0..count {
                 reals::<V>(layout, from, n).store(floats.add(n * LANES));
             }
-            to = to.add(spread(layout).block_bytes());
+            to = to.add(to_bytes(layout).block_bytes());
         }
     }
 }

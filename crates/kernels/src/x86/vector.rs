@@ -43,7 +43,7 @@ pub(super) trait Vector: Copy {
     const TILES: &[usize];
     /// Whether there are 32 registers of a whole vector each, not 16 of half of one.
     const ROOMY: bool;
-    /// Tokens from which on 4-bit codes are spread to bytes before they meet them, see [`super::spread`].
+    /// Tokens from which on 4-bit codes and 16-bit floats are spread before they meet them, see [`super::spread`].
     const SPREAD_FROM: usize = usize::MAX;
     /// How far ahead of their use weights are asked for, in bytes: into the first-level cache, and into the second where
     /// that is farther. Measured, see docs/performance.md.
