@@ -2,7 +2,7 @@
 # The tests of the kernels on an emulated processor with AVX-VNNI, AVX-512 and its VNNI, for machines that lack them: Bochs and
 # Debian's kernel. Nothing can be measured there. AMX is left out, for Bochs 3.0 does not keep its registers from one thread to
 # the next, and takes signed bytes for unsigned ones.
-# usage: run.sh [FILTER…]   (tests whose names contain one of them; all: an hour, and five minutes more the first time)
+# usage: run.sh [FILTER…]   (tests whose names contain one of them; all: more than half an hour; a few minutes more the first time)
 set -euo pipefail
 work=""
 trap 'kill $(jobs -p) 2>/dev/null; rm -rf "$work"' EXIT
