@@ -4,11 +4,11 @@
 # the next, and takes signed bytes for unsigned ones.
 # usage: run.sh [FILTER…]   (tests whose names contain one of them; all: more than half an hour; a few minutes more the first time)
 set -euo pipefail
-work=""
-trap 'kill $(jobs -p) 2>/dev/null; rm -rf "$work"' EXIT
 here=$(cd "$(dirname "$0")" && pwd)
 dir="${XDG_CACHE_HOME:-$HOME/.cache}/axllm-test/emulate"
 mkdir -p "$dir"
+work=$(mktemp -d "$dir/work.XXXX")
+trap 'kill $(jobs -p) 2>/dev/null || true; rm -rf "$work"' EXIT
 
 packages=(bochsbios vgabios isolinux syslinux-common xorriso cpio busybox-static xz-utils curl g++ make patch)
 dpkg -s "${packages[@]}" >/dev/null 2>&1 || {
@@ -19,30 +19,28 @@ dpkg -s "${packages[@]}" >/dev/null 2>&1 || {
 # From Debian's source, which may lie in another release than this machine's.
 bochs="$dir/bochs-3.0-$(sha256sum "$here/bochs.patch" | cut -c1-8)"
 if [[ ! -x "$bochs" ]]; then
-  source=$(mktemp -d "$dir/source.XXXX")
-  work="$source"
   site=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' | grep -v security | head -n 1)
-  curl -fsSL "$site/pool/main/b/bochs/bochs_3.0+dfsg.orig.tar.xz" -o "$source/bochs.tar.xz"
-  echo "78f6c73d4a6472d5130a87ab9dc306d02c7c71ed8e25b3a8ef642e2a7acd282b  $source/bochs.tar.xz" | sha256sum --quiet -c
-  tar -xf "$source/bochs.tar.xz" -C "$source" --strip-components=1
-  cd "$source"
+  curl -fsSL "$site/pool/main/b/bochs/bochs_3.0+dfsg.orig.tar.xz" -o "$work/bochs.tar.xz"
+  echo "78f6c73d4a6472d5130a87ab9dc306d02c7c71ed8e25b3a8ef642e2a7acd282b  $work/bochs.tar.xz" | sha256sum --quiet -c
+  mkdir "$work/bochs"
+  cd "$work/bochs"
+  tar -xf "$work/bochs.tar.xz" --strip-components=1
   patch -sp1 <"$here/bochs.patch"
   ./configure --enable-cpu-level=6 --enable-x86-64 --enable-avx --enable-evex --enable-pci --enable-all-optimizations \
     --with-nogui --disable-plugins --disable-docbook >configure.log 2>&1
   make -j"$(nproc)" >make.log 2>&1 || { tail -n 20 make.log >&2; exit 1; }
-  cp bochs "$bochs.fresh" && mv "$bochs.fresh" "$bochs"
-  cd "$here" && rm -rf "$source"
+  mv bochs "$bochs"
 fi
 
 if [[ ! -e "$dir/vmlinuz" ]]; then
   kernel=$(apt-cache depends linux-image-cloud-amd64 | awk '/Depends: linux-image/ { print $2; exit }')
-  (cd "$dir" && apt-get -o APT::Sandbox::User=root download -qq "$kernel" >&2 && dpkg -x "$kernel"_*.deb kernel)
-  mv "$dir"/kernel/boot/vmlinuz-* "$dir/vmlinuz"
-  rm -r "$dir/kernel" "$dir/$kernel"_*.deb
+  cd "$work"
+  apt-get -o APT::Sandbox::User=root download -qq "$kernel" >&2
+  dpkg -x "$kernel"_*.deb kernel
+  mv kernel/boot/vmlinuz-* "$dir/vmlinuz"
 fi
 
 # A disk with the test programs, which run one after the other; a triple fault then ends the emulator.
-work=$(mktemp -d "$dir/run.XXXX")
 root="$work/root"
 mkdir -p "$root"/{bin,dev,proc,sys,tests} "$work/disk/isolinux"
 cp /bin/busybox "$root/bin/busybox"
@@ -92,6 +90,7 @@ RC
 touch "$work/serial"
 "$bochs" -q -f "$work/bochsrc" </dev/null >"$work/bochs.out" 2>&1 &
 tail -f --pid=$! "$work/serial" | stdbuf -oL tr -d '\r'
+grep -q '^test .* \.\.\. ok' "$work/serial" || { echo "emulate: no test passed" >&2; exit 1; }
 passed=$(grep -c '^test result: ok' "$work/serial" || true)
 if ((passed != ${#programs[@]})); then
   echo "emulate: $passed of ${#programs[@]} test programs passed" >&2
