@@ -116,16 +116,11 @@ unsafe fn products<V: Vector, const M: usize, const N: usize>(
                     prefetch_far(next.wrapping_add(d * M * LANES).cast(), M * LANES * size_of::<u16>());
                 }
             }
-            let mut key = [V::splat(0.0); M];
-            for m in 0..M {
-                key[m] = V::load_f16(keys.add((m * dim + d) * LANES));
-            }
+            let mut at = *queries;
             for n in 0..N {
-                let query = V::splat(*queries[n].add(d));
-                for m in 0..M {
-                    sums[m][n] = key[m].fma(query, sums[m][n]);
-                }
+                at[n] = queries[n].add(d);
             }
+            V::fma_all(&mut sums, (keys.add(d * LANES), dim * LANES), &at);
         }
         for m in 0..M {
             for n in 0..N {
@@ -212,16 +207,11 @@ unsafe fn weighted<V: Vector, const D: usize, const N: usize>(
             if N <= FEW {
                 prefetch_far(next.wrapping_add(position * width).cast(), D * LANES * size_of::<u16>());
             }
-            let mut value = [V::splat(0.0); D];
-            for d in 0..D {
-                value[d] = V::load_f16(row.add(d * LANES));
-            }
+            let mut at = [weights; N];
             for n in 0..N {
-                let weight = V::splat(*weights.add(n * SEGMENT + position));
-                for d in 0..D {
-                    sums[d][n] = value[d].fma(weight, sums[d][n]);
-                }
+                at[n] = weights.add(n * SEGMENT + position);
             }
+            V::fma_all(&mut sums, (row, LANES), &at);
         }
         for d in 0..D {
             for n in 0..N {

@@ -3,11 +3,14 @@
 
 use std::arch::x86_64::*;
 
-use super::vector::{Vector, add_all, bf16x8, exp2x8, max8, sum8};
+use super::{
+    avx2_asm::{fma_six, multiply_four},
+    vector::{Vector, add_all, bf16x8, exp2x8, fma_each, max8, sum8},
+};
 
 /// AVX2, FMA and F16C; with AVX-VNNI where `DOT`.
 #[derive(Clone, Copy)]
-pub(super) struct Avx2<const DOT: bool>(__m256, __m256);
+pub(super) struct Avx2<const DOT: bool>(pub(super) __m256, pub(super) __m256);
 
 impl<const DOT: bool> Vector for Avx2<DOT> {
     type Codes = (__m256i, __m256i);
@@ -74,6 +77,19 @@ impl<const DOT: bool> Vector for Avx2<DOT> {
     #[inline(always)]
     unsafe fn fma(self, f: Self, a: Self) -> Self {
         unsafe { Self(_mm256_fmadd_ps(self.0, f.0, a.0), _mm256_fmadd_ps(self.1, f.1, a.1)) }
+    }
+    #[inline(always)]
+    unsafe fn fma_all<const M: usize, const N: usize>(
+        sums: &mut [[Self; N]; M],
+        from: (*const u16, usize),
+        by: &[*const f32; N],
+    ) {
+        unsafe {
+            if M == 2 && N == 3 {
+                return fma_six::<DOT>(&mut *(&raw mut *sums).cast(), from, &*(&raw const *by).cast());
+            }
+            fma_each(sums, from, by)
+        }
     }
     #[inline(always)]
     unsafe fn max(self, o: Self) -> Self {
@@ -229,53 +245,4 @@ impl<const DOT: bool> Vector for Avx2<DOT> {
     unsafe fn wide_sum(sum: Self::Wide) -> Self {
         unsafe { Self(_mm256_cvtepi32_ps(sum.0), _mm256_cvtepi32_ps(sum.1)) }
     }
-}
-
-/// `vpmaddubsw` of a group with four tokens, added to their sums. A compiler reads quads of so few tokens anew for either half
-/// of the rows, and puts off additions until registers run out.
-#[inline]
-#[target_feature(enable = "avx2")]
-unsafe fn multiply_four(sums: &mut [(__m256i, __m256i); 4], (a, b): (__m256i, __m256i), quads: *const i8) {
-    let [(mut a0, mut b0), (mut a1, mut b1), (mut a2, mut b2), (mut a3, mut b3)] = *sums;
-    let (_a_products, _b_products): (__m256i, __m256i);
-    // SAFETY: reads four quads, which the caller gives.
-    unsafe {
-        std::arch::asm!(
-            "vpbroadcastd {y}, dword ptr [{quads}]",
-            "vpmaddubsw {x}, {a}, {y}",
-            "vpmaddubsw {y}, {b}, {y}",
-            "vpaddw {a0}, {a0}, {x}",
-            "vpaddw {b0}, {b0}, {y}",
-            "vpbroadcastd {y}, dword ptr [{quads} + 4]",
-            "vpmaddubsw {x}, {a}, {y}",
-            "vpmaddubsw {y}, {b}, {y}",
-            "vpaddw {a1}, {a1}, {x}",
-            "vpaddw {b1}, {b1}, {y}",
-            "vpbroadcastd {y}, dword ptr [{quads} + 8]",
-            "vpmaddubsw {x}, {a}, {y}",
-            "vpmaddubsw {y}, {b}, {y}",
-            "vpaddw {a2}, {a2}, {x}",
-            "vpaddw {b2}, {b2}, {y}",
-            "vpbroadcastd {y}, dword ptr [{quads} + 12]",
-            "vpmaddubsw {x}, {a}, {y}",
-            "vpmaddubsw {y}, {b}, {y}",
-            "vpaddw {a3}, {a3}, {x}",
-            "vpaddw {b3}, {b3}, {y}",
-            quads = in(reg) quads,
-            x = out(ymm_reg) _a_products,
-            y = out(ymm_reg) _b_products,
-            a = in(ymm_reg) a,
-            b = in(ymm_reg) b,
-            a0 = inout(ymm_reg) a0,
-            b0 = inout(ymm_reg) b0,
-            a1 = inout(ymm_reg) a1,
-            b1 = inout(ymm_reg) b1,
-            a2 = inout(ymm_reg) a2,
-            b2 = inout(ymm_reg) b2,
-            a3 = inout(ymm_reg) a3,
-            b3 = inout(ymm_reg) b3,
-            options(pure, readonly, nostack, preserves_flags)
-        );
-    }
-    *sums = [(a0, b0), (a1, b1), (a2, b2), (a3, b3)];
 }

@@ -4,6 +4,7 @@
 mod amx;
 mod attend;
 mod avx2;
+mod avx2_asm;
 mod avx512;
 mod bf16;
 mod bf16_rows;

@@ -62,6 +62,15 @@ pub(super) trait Vector: Copy {
     unsafe fn div(self, other: Self) -> Self;
     /// `self · factor + addend`, rounded once.
     unsafe fn fma(self, factor: Self, addend: Self) -> Self;
+    /// `M` vectors of 16-bit floats, which lie `apart`, times each of `N` floats, added to their sums.
+    #[inline(always)]
+    unsafe fn fma_all<const M: usize, const N: usize>(
+        sums: &mut [[Self; N]; M],
+        from: (*const u16, usize),
+        by: &[*const f32; N],
+    ) {
+        unsafe { fma_each(sums, from, by) }
+    }
     unsafe fn max(self, other: Self) -> Self;
     unsafe fn min(self, other: Self) -> Self;
     unsafe fn abs(self) -> Self;
@@ -128,6 +137,27 @@ pub(super) trait Vector: Copy {
     }
     /// The rows' sums.
     unsafe fn wide_sum(sum: Self::Wide) -> Self;
+}
+
+/// [`Vector::fma_all`], as a compiler makes it.
+#[inline(always)]
+pub(super) unsafe fn fma_each<V: Vector, const M: usize, const N: usize>(
+    sums: &mut [[V; N]; M],
+    (from, apart): (*const u16, usize),
+    by: &[*const f32; N],
+) {
+    unsafe {
+        let mut vectors = [V::splat(0.0); M];
+        for m in 0..M {
+            vectors[m] = V::load_f16(from.add(m * apart));
+        }
+        for n in 0..N {
+            let factor = V::splat(*by[n]);
+            for m in 0..M {
+                sums[m][n] = vectors[m].fma(factor, sums[m][n]);
+            }
+        }
+    }
 }
 
 /// Asks for the cache lines of `bytes` bytes from `from` on; any address will do, for a prefetch never faults.
