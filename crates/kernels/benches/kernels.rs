@@ -1,9 +1,9 @@
 //! Every kernel by shape, with its share of what the machine can do: `cargo bench -p kernels [-- PART OF A NAME]`.
 //!
-//! The limit is what takes longer: reading the weights from memory, or the products at the peak of 8-bit dot products, a
-//! quarter of it for floats, half for those on tiles, as prompts are where phases differ. Each call has another copy of the weights, as a decoder has another
-//! layer, so that no matrix stays in the cache (keys and values do: they may be above 100 %). Best of several rounds, on
-//! all cores.
+//! The limit is what takes longer: reading the weights from memory, or the products at the peak of 8-bit dot products or of
+//! 32-bit floats; half of the former for floats on tiles, as prompts are where phases differ. Each call has another copy of the
+//! weights, as a decoder has another layer, so that no matrix stays in the cache (keys and values do: they may be above 100 %).
+//! Best of several rounds, on all cores.
 #![allow(clippy::print_stdout, clippy::unwrap_used)] // a measuring program
 
 mod probes;
@@ -36,14 +36,13 @@ fn main() {
     let threads = compute.threads();
     let limits = Limits::new(threads);
     limits.print(&compute);
-    // bytes, operations, and which part of the 8-bit peak is theirs
-    let bench = |name: String, (bytes, operations, part): (f64, f64, f64), body: &mut dyn FnMut()| {
+    // bytes, operations, and what they are
+    let bench = |name: String, (bytes, operations, product): (f64, f64, Product), body: &mut dyn FnMut()| {
         if !name.contains(&filter) {
             return;
         }
         let seconds = best(body);
-        let (int8, read) = limits.best.get();
-        let (reading, multiplying) = (bytes / read, operations / (int8 * part));
+        let (reading, multiplying) = (bytes / limits.read.get(), operations / limits.products(product));
         let (rate, unit) =
             if reading > multiplying { (bytes / seconds, "GB/s") } else { (operations / seconds, "Gop/s") };
         let share = reading.max(multiplying) / seconds * 100.0;
@@ -51,7 +50,6 @@ fn main() {
         let share = if operations > 0.0 { format!(", {share:.0} % of the limit") } else { String::new() };
         println!("{name:50} {:9.2} µs {:8.1} {unit}{share}", seconds * 1e6, rate / 1e9);
     };
-    let floats = 0.25;
     let phases: &[Phase] =
         if compute.has_phases() { &[Phase::Prefill, Phase::Decode] } else { &[Phase::Decode] };
     for format in [Format::Q4_0, Format::Q4_1, Format::Q8_0, Format::F16] {
@@ -65,10 +63,10 @@ fn main() {
             let bytes = format.bytes(rows * cols).unwrap();
             let copies = weights(&compute, format, (rows, cols), 1 + COPIES / bytes);
             let mut turn = copies.iter().cycle();
-            let part = match copies[0].kind() {
-                Kind::Tiles => 2.0 * floats, // of two bytes instead of one
-                _ if format.is_quantised() => 1.0,
-                _ => floats,
+            let product = match copies[0].kind() {
+                Kind::Tiles => Product::Tile,
+                _ if format.is_quantised() => Product::Code,
+                _ => Product::Float,
             };
             for ((name, tokens), phase) in
                 names.iter().zip(TOKENS).flat_map(|case| phases.iter().map(move |phase| (case, *phase)))
@@ -81,9 +79,9 @@ fn main() {
                     let weights = turn.next().unwrap();
                     compute.linear(&mut [Linear { weights, out: &mut out, add: false }], &x);
                 };
-                let part = if prefill { 2.0 * floats } else { part };
+                let product = if prefill { Product::Tile } else { product };
                 let operations = (2 * rows * cols * tokens) as f64;
-                bench(named(name, prefill), (bytes as f64, operations, part), &mut body);
+                bench(named(name, prefill), (bytes as f64, operations, product), &mut body);
             }
         }
     }
@@ -106,9 +104,9 @@ fn main() {
                 let [gate, up] = turn.next().unwrap();
                 compute.gated(&mut out, (&[gate.kind()], phase), [gate, up], &x);
             };
-            let part = if prefill { 2.0 * floats } else { 1.0 };
+            let product = if prefill { Product::Tile } else { Product::Code };
             let operations = (4 * rows * cols * tokens) as f64;
-            bench(named(name, prefill), (bytes as f64, operations, part), &mut body);
+            bench(named(name, prefill), (bytes as f64, operations, product), &mut body);
         }
     }
     for (heads, group, dim) in [(3, 3, 64), (8, 4, 64)] {
@@ -131,24 +129,24 @@ fn main() {
                 let job = Attention { caches: &caches, layer: 0, lanes, window, queries, scale, phase };
                 let mut body = || compute.attend(&job, &mut out);
                 let prefill = phase == Phase::Prefill;
-                let part = if prefill { 2.0 * floats } else { floats };
+                let product = if prefill { Product::Tile } else { Product::Float };
                 let bytes = (positions * heads * dim * 4) as f64;
-                bench(named(&name, prefill), (bytes, operations, part), &mut body);
+                bench(named(&name, prefill), (bytes, operations, product), &mut body);
             }
         }
     }
     let (x, weight) = (vec![0.3; 2048], vec![0.7; 2048]);
     let mut out = x.clone();
-    bench("norm of 2,048".into(), (8192.0, 0.0, 1.0), &mut || {
+    bench("norm of 2,048".into(), (8192.0, 0.0, Product::Float), &mut || {
         compute.rms_norm(&x, (&weight, 1e-5), 0..2048, &mut out)
     });
     let (gate, mut out) = (vec![0.3; 8192], vec![0.0; 8192]);
-    bench("swiglu of 8,192".into(), (65536.0, 0.0, 1.0), &mut || {
+    bench("swiglu of 8,192".into(), (65536.0, 0.0, Product::Float), &mut || {
         compute.swiglu(Phase::Decode, &gate, &[0.5; 8192], &mut out);
     });
     let head = weights(&compute, Format::Q4_0, (16, 2048), 1);
     let mut activations = Activations::default();
-    bench("quantise 64 × 2,048".into(), (64.0 * 8192.0, 0.0, 1.0), &mut || {
+    bench("quantise 64 × 2,048".into(), (64.0 * 8192.0, 0.0, Product::Float), &mut || {
         compute.activate(
             &mut activations,
             (64, 2048),
@@ -179,32 +177,57 @@ fn main() {
     limits.print(&compute);
 }
 
-/// 8-bit operations and bytes a second that this machine can do: the best so far, for others can only take from it.
+/// What is multiplied.
+#[derive(Clone, Copy)]
+enum Product {
+    /// 8-bit codes.
+    Code,
+    /// 16-bit floats on tiles, two bytes where codes have one.
+    Tile,
+    /// 32-bit floats.
+    Float,
+}
+
+/// Operations and bytes a second that this machine can do: the best so far, for others can only take from it.
 struct Limits {
     threads: usize,
-    best: Cell<(f64, f64)>,
+    codes: Cell<f64>,
+    floats: Cell<f64>,
+    read: Cell<f64>,
 }
 
 impl Limits {
     fn new(threads: usize) -> Self {
-        let limits = Self { threads, best: Cell::default() };
+        let [codes, floats, read] = [const { Cell::new(0.0) }; 3];
+        let limits = Self { threads, codes, floats, read };
         limits.measure();
         limits
     }
 
     fn measure(&self) {
-        let (int8, read) = self.best.get();
-        self.best.set((int8.max(probes::int8(self.threads)), read.max(probes::read(self.threads, true))));
+        let raise = |best: &Cell<f64>, to: f64| best.set(best.get().max(to));
+        raise(&self.codes, probes::int8(self.threads));
+        raise(&self.floats, probes::floats(self.threads));
+        raise(&self.read, probes::read(self.threads, true));
+    }
+
+    /// Operations a second.
+    fn products(&self, product: Product) -> f64 {
+        match product {
+            Product::Code => self.codes.get(),
+            Product::Tile => 0.5 * self.codes.get(),
+            Product::Float => self.floats.get(),
+        }
     }
 
     fn print(&self, compute: &Compute) {
-        let (int8, read) = self.best.get();
         println!(
-            "{} on {} threads; limits: {:.0} Gop/s of 8-bit products, {:.1} GB/s read",
+            "{} on {} threads; limits: {:.0} Gop/s of 8-bit products, {:.0} of 32-bit floats, {:.1} GB/s read",
             compute.isa(),
             self.threads,
-            int8 / 1e9,
-            read / 1e9
+            self.codes.get() / 1e9,
+            self.floats.get() / 1e9,
+            self.read.get() / 1e9
         );
     }
 }

@@ -13,6 +13,11 @@ pub fn int8(threads: usize) -> f64 {
     best(|| rate(threads, |_| (0..200).map(|_| products()).sum::<u64>() as f64))
 }
 
+/// The same of 32-bit floats, without tiles.
+pub fn floats(threads: usize) -> f64 {
+    best(|| rate(threads, |_| (0..200).map(|_| float_products()).sum::<u64>() as f64))
+}
+
 /// Bytes a second that `threads` threads read from memory, in huge pages or small ones.
 pub fn read(threads: usize, huge: bool) -> f64 {
     let mut memory = MmapMut::map_anon(BYTES).unwrap();
@@ -100,7 +105,14 @@ fn products() -> u64 {
         let (a, b) = (_mm256_set1_epi8(black_box(3)), _mm256_set1_epi8(black_box(1)));
         for _ in 0..STEPS {
             for sum in &mut sums {
-                *sum = _mm256_add_epi16(*sum, _mm256_maddubs_epi16(a, black_box(b)));
+                // a compiler would take the product, which is always the same, out of the loop
+                // SAFETY: takes registers only.
+                let product = unsafe {
+                    let product;
+                    std::arch::asm!("vpmaddubsw {}, {}, {}", out(ymm_reg) product, in(ymm_reg) a, in(ymm_reg) b);
+                    product
+                };
+                *sum = _mm256_add_epi16(*sum, product);
             }
         }
         black_box(sums);
@@ -143,11 +155,53 @@ fn products() -> u64 {
     }
 }
 
+/// Products and sums of 32-bit floats in registers; returns the operations done.
+#[cfg(target_arch = "x86_64")]
+fn float_products() -> u64 {
+    use std::arch::x86_64::*;
+    const STEPS: u64 = 20_000;
+    #[target_feature(enable = "avx512f")]
+    fn wide() -> u64 {
+        let mut sums = [_mm512_setzero_ps(); 16];
+        let (a, b) = (_mm512_set1_ps(black_box(0.5)), _mm512_set1_ps(black_box(1.0)));
+        for _ in 0..STEPS {
+            sums.iter_mut().for_each(|sum| *sum = _mm512_fmadd_ps(*sum, a, b));
+        }
+        black_box(sums);
+        STEPS * 16 * 32
+    }
+    #[target_feature(enable = "avx2,fma")]
+    fn narrow() -> u64 {
+        let mut sums = [_mm256_setzero_ps(); 12];
+        let (a, b) = (_mm256_set1_ps(black_box(0.5)), _mm256_set1_ps(black_box(1.0)));
+        for _ in 0..STEPS {
+            sums.iter_mut().for_each(|sum| *sum = _mm256_fmadd_ps(*sum, a, b));
+        }
+        black_box(sums);
+        STEPS * 12 * 16
+    }
+    if is_x86_feature_detected!("avx512f") {
+        // SAFETY: just detected.
+        unsafe { wide() }
+    } else if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+        // SAFETY: just detected.
+        unsafe { narrow() }
+    } else {
+        plain()
+    }
+}
+
 #[cfg(not(target_arch = "x86_64"))]
 fn products() -> u64 {
     plain()
 }
 
+#[cfg(not(target_arch = "x86_64"))]
+fn float_products() -> u64 {
+    plain()
+}
+
+/// As a compiler makes it.
 fn plain() -> u64 {
     let (a, b) = (black_box([3i8; 4096]), black_box([1i8; 4096]));
     let sum: i32 = a.iter().zip(&b).map(|(a, b)| i32::from(*a) * i32::from(*b)).sum();
