@@ -1,7 +1,7 @@
 //! Speed of the CPU passes of one file, as `llama-bench` measures it:
 //! `speed FILE THREADS PROMPT GENERATE DEPTH RUNS [SEQUENCES]`.
 //!
-//! A pass over the prompt (or a token) that is not measured comes first, as in `llama-bench`.
+//! A pass over the start of the prompt (or a token) that is not measured comes first: memory has been touched, threads run.
 //!
 //! Prints one JSON line with tokens a second, medians of the runs, and the peak of resident memory. `SEQUENCES` decode
 //! together; their tokens are counted together. `AXLLM_CPU` names the instruction set. `*_cpu` are the best of the runs by
@@ -12,6 +12,9 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use transformer::{Input, LoadOptions, Model, Output, Part, Phase};
+
+/// As many tokens at most go before what is measured.
+const WARM_UP: usize = 64;
 
 fn main() {
     let args: Vec<String> = std::env::args().collect();
@@ -28,7 +31,7 @@ fn main() {
     let vocab = model.config().vocab_size;
     let ids: Vec<u32> = (0..depth + prompt + generate).map(|n| (n * 7919 % vocab) as u32).collect();
     let mut logits = vec![0.0; vocab];
-    let first = &ids[..prompt.max(1)];
+    let first = &ids[..prompt.clamp(1, WARM_UP)];
     let mut sequence = model.sequence(ids.len().max(1));
     model.prefill(&mut sequence, Input::Tokens(first)).unwrap();
     let (mut passes, mut steps) = (Vec::new(), Vec::new());
