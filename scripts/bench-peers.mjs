@@ -109,7 +109,6 @@ const median = (list) => list.toSorted((a, b) => a - b)[Math.floor(list.length /
 const figure = (value) => (value >= 100 ? value.toFixed(0) : value.toFixed(1));
 /** Table cells of what was measured, without the limit, which is not known yet. */
 const taken = [];
-machine.measure();
 for (const each of rows.filter(({ name }) => name.includes(values.only))) {
   const { name, goal, theirs, ours, less } = each;
   const [a, b] = [[], []];

@@ -10,12 +10,12 @@ const BYTES: usize = 1 << 30;
 
 /// 8-bit products and sums on `threads` threads, in operations a second.
 pub fn int8(threads: usize) -> f64 {
-    best(|| rate(threads, |_| (0..200).map(|_| products()).sum::<u64>() as f64))
+    multiplying(threads, products)
 }
 
 /// The same of 32-bit floats, without tiles.
 pub fn floats(threads: usize) -> f64 {
-    best(|| rate(threads, |_| (0..200).map(|_| float_products()).sum::<u64>() as f64))
+    multiplying(threads, float_products)
 }
 
 /// Bytes a second that `threads` threads read from memory, in huge pages or small ones.
@@ -26,6 +26,11 @@ pub fn read(threads: usize, huge: bool) -> f64 {
     memory.fill(1);
     let part = BYTES / threads / 4096 * 4096;
     best(|| rate(threads, |n| sum(&memory[n * part..][..part]) as f64))
+}
+
+/// Operations a second, of which each call does as many as it returns.
+fn multiplying(threads: usize, some: fn() -> u64) -> f64 {
+    best(|| rate(threads, |_| (0..200).map(|_| some()).sum::<u64>() as f64))
 }
 
 fn best(measure: impl Fn() -> f64) -> f64 {
@@ -187,7 +192,7 @@ fn float_products() -> u64 {
         // SAFETY: just detected.
         unsafe { narrow() }
     } else {
-        plain()
+        plain_floats()
     }
 }
 
@@ -198,7 +203,7 @@ fn products() -> u64 {
 
 #[cfg(not(target_arch = "x86_64"))]
 fn float_products() -> u64 {
-    plain()
+    plain_floats()
 }
 
 /// As a compiler makes it.
@@ -206,5 +211,15 @@ fn plain() -> u64 {
     let (a, b) = (black_box([3i8; 4096]), black_box([1i8; 4096]));
     let sum: i32 = a.iter().zip(&b).map(|(a, b)| i32::from(*a) * i32::from(*b)).sum();
     black_box(sum);
+    8192
+}
+
+fn plain_floats() -> u64 {
+    let (a, b) = (black_box([0.5f32; 4096]), black_box([1.0f32; 4096]));
+    let mut sums = [0.0f32; 16];
+    for (a, b) in a.as_chunks::<16>().0.iter().zip(b.as_chunks::<16>().0) {
+        sums.iter_mut().zip(a.iter().zip(b)).for_each(|(sum, (a, b))| *sum += a * b);
+    }
+    black_box(sums);
     8192
 }

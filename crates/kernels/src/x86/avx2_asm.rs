@@ -1,5 +1,5 @@
-//! Innermost steps of AVX2 that need all of its sixteen registers, by hand: a compiler loads too far ahead and keeps some of the
-//! sums in memory.
+//! Innermost steps of AVX2 by hand, for which a compiler finds no place in its sixteen registers: it loads too far ahead, reads
+//! again what it had, or keeps some of the sums in memory.
 
 use std::arch::x86_64::*;
 
