@@ -5,18 +5,22 @@ use std::cell::RefCell;
 
 use crate::{
     Activations, Aligned, Attention, BLOCK, Compute, Kind,
-    attention::{Buffers, MOST, Partial, Piece, QUERIES, Span, StripBuffers},
+    attention::{Buffers, MOST, Partial, Piece, QUERIES, Span, StripBuffers, WideBuffers},
     compute::{Base, PIECES, WORTH_SHARING, head_of},
+    kv::LANES,
     places::Blocks,
     table::Bf16Table,
 };
 
 /// Multiplications that are worth waking another thread for: attention waits for keys and values from afar.
 const WORTH_SHARING_MEMORY: usize = WORTH_SHARING / 16;
+/// Queries that are worth widening keys and values to 32 bits for.
+const WORTH_WIDENING: usize = 48;
 
 thread_local! {
     /// What attention works in.
     static BUFFERS: RefCell<Buffers> = RefCell::new(Buffers::new());
+    static WIDE_BUFFERS: RefCell<WideBuffers> = RefCell::default();
     static STRIP_BUFFERS: RefCell<StripBuffers> = RefCell::default();
     /// `[query][head_dim]`: what it gives.
     static RESULT: RefCell<Aligned<f32>> = RefCell::default();
@@ -116,10 +120,9 @@ impl Compute {
         job: &Attention<'_>,
         finish: impl Fn((Span, usize), &Partial) + Sync,
     ) {
-        let (heads, dim, width) = job.shape();
-        let spans = job.spans(job.striped(self.threads() * PIECES));
-        let one = |n: usize| {
-            let (span, head) = (spans[n / heads], n % heads);
+        let (_, dim, width) = job.shape();
+        let spans = job.spans(job.together(MOST, self.threads() * PIECES));
+        self.each_head(job, &spans, |span, head| {
             STRIP_BUFFERS.with_borrow_mut(|buffers| {
                 buffers.fit((dim, width), span.count().div_ceil(MOST));
                 for segment in job.segments(span) {
@@ -127,9 +130,10 @@ impl Compute {
                     // SAFETY: `table_for` checked the instruction set; the buffers have what the tiles need.
                     unsafe {
                         (bf16.turn)(&job.stored(piece(span)), buffers);
-                        let parts = span.parts(MOST).enumerate();
-                        let seen = parts.filter(|(_, part)| job.segments(*part).contains(&segment));
-                        let mut tiles = seen.map(|(strip, part)| (strip, job.tile(piece(part), None)));
+                        let mut tiles = job.seeing(span, MOST, segment).map(|(strip, part)| {
+                            let kept = job.cached(piece(part));
+                            (strip, job.tile(piece(part), kept, kept.0.as_ptr()))
+                        });
                         (bf16.attend)(&mut tiles, buffers);
                     }
                 }
@@ -137,12 +141,59 @@ impl Compute {
                     finish((part, head), sum);
                 }
             });
-        };
+        });
+    }
+
+    /// The same, `len` at a time, with floats of 32 bits instead: a conversion costs as much as two multiplications.
+    fn attend_widened(
+        &self,
+        job: &Attention<'_>,
+        (len, spans): (usize, &[Span]),
+        finish: impl Fn((Span, usize), &Partial) + Sync,
+    ) {
+        let (_, dim, width) = job.shape();
+        self.each_head(job, spans, |span, head| {
+            WIDE_BUFFERS.with_borrow_mut(|buffers| {
+                buffers.fit((dim, width), span.count().div_ceil(len));
+                let WideBuffers { keys, values, scores, next, sums } = buffers;
+                for segment in job.segments(span) {
+                    let piece = |span| Piece { span, head, segment };
+                    let stored = job.stored(piece(span));
+                    let (low, high) = (stored.range.start, stored.range.end);
+                    let blocks = low / LANES * LANES * dim..high.next_multiple_of(LANES) * dim;
+                    let rows = low * width..high * width;
+                    // SAFETY: `table_for` checked the instruction set; lengths are equal, and whole vectors.
+                    unsafe {
+                        (self.table.widen)(&stored.keys[blocks.clone()], &mut keys[blocks]);
+                        (self.table.widen)(&stored.values[rows.clone()], &mut values[rows]);
+                    }
+                    for (n, part) in job.seeing(span, len, segment) {
+                        let is_first = job.segments(part).start == segment;
+                        let tile = job.tile(piece(part), (keys, values), keys.as_ptr());
+                        let out = if is_first { &mut sums[n] } else { &mut *next };
+                        // SAFETY: as above; the tile and the buffers have the table's lengths.
+                        unsafe { (self.table.attend_wide)(&tile, scores, out) };
+                        if !is_first {
+                            sums[n].join(next, part.count());
+                        }
+                    }
+                }
+                for (part, sum) in span.parts(len).zip(&*sums) {
+                    finish((part, head), sum);
+                }
+            });
+        });
+    }
+
+    /// Each head of each span, by all threads.
+    fn each_head(&self, job: &Attention<'_>, spans: &[Span], one: impl Fn(Span, usize) + Sync) {
+        let (heads, ..) = job.shape();
+        let of = |n: usize| one(spans[n / heads], n % heads);
         let count = spans.len() * heads;
         if job.work() < WORTH_SHARING_MEMORY {
-            (0..count).for_each(one);
+            (0..count).for_each(of);
         } else {
-            self.pool.run(count, &one);
+            self.pool.run(count, &of);
         }
     }
 
@@ -153,9 +204,15 @@ impl Compute {
         len: usize,
         finish: impl Fn((Span, usize), &Partial) + Sync,
     ) {
+        let spans = job.spans(job.together(len, self.threads() * PIECES));
+        if spans.iter().map(|span| span.count()).sum::<usize>() >= WORTH_WIDENING * spans.len() {
+            return self.attend_widened(job, (len, &spans), finish);
+        }
         let ((heads, _, width), spans) = (job.shape(), job.spans(len));
         let one = |piece: Piece, next: Option<Piece>, scores: &mut [f32], out: &mut Partial| {
-            let tile = job.tile(piece, next);
+            let kept = job.cached(piece);
+            let next = next.map_or(kept, |next| job.cached(next)).0.as_ptr();
+            let tile = job.tile(piece, kept, next);
             // SAFETY: `table_for` checked the instruction set; the tile and the buffers have the table's lengths.
             unsafe { (self.table.attend)(&tile, scores, out) };
         };

@@ -7,6 +7,8 @@
 
 use std::ops::Range;
 
+use half::f16;
+
 use crate::{
     Aligned, BLOCK, Phase,
     activations::STRIP,
@@ -17,8 +19,8 @@ use crate::{
 pub(crate) const QUERIES: usize = 12;
 /// Queries in a tile at most: those of a strip of bfloat16.
 pub(crate) const MOST: usize = STRIP;
-/// Queries that keys and values are turned into bfloat16 for at most.
-const MOST_STRIPED: usize = 16 * STRIP;
+/// Tiles that keys and values are made ready for together at most, in bfloat16 or in 32 bits.
+const TILES: usize = 16;
 
 /// Where a token of a pass belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,11 +108,11 @@ impl Attention<'_> {
         self.window.map_or(0, |window| end.saturating_sub(window.max(1)))..end
     }
 
-    /// How many queries keys and values are turned into bfloat16 for, so that there are `pieces` of all heads together.
-    pub(crate) fn striped(&self, pieces: usize) -> usize {
+    /// How many queries keys and values are made ready for together, so that there are `pieces` of all heads: tiles of `len`.
+    pub(crate) fn together(&self, len: usize, pieces: usize) -> usize {
         let (heads, ..) = self.shape();
         let each = (self.lanes.len() * self.group()).div_ceil(pieces.div_ceil(heads));
-        each.next_multiple_of(STRIP).min(MOST_STRIPED)
+        each.next_multiple_of(len).min(TILES * len)
     }
 
     /// Cuts the lanes into runs of neighbours and those into spans of `len` queries.
@@ -138,6 +140,16 @@ impl Attention<'_> {
         seen.start / SEGMENT..seen.end.div_ceil(SEGMENT)
     }
 
+    /// Those parts of a span, of `len` queries each and numbered, that see a segment.
+    pub(crate) fn seeing(
+        &self,
+        span: Span,
+        len: usize,
+        segment: usize,
+    ) -> impl Iterator<Item = (usize, Span)> + '_ {
+        span.parts(len).enumerate().filter(move |(_, part)| self.segments(*part).contains(&segment))
+    }
+
     /// Positions that a span's queries see.
     fn seen_by(&self, span: Span) -> Range<usize> {
         let group = self.group();
@@ -162,8 +174,8 @@ impl Attention<'_> {
         })
     }
 
-    /// Keys and values of a piece.
-    fn cached(&self, Piece { span, head, segment }: Piece) -> (&[u16], &[u16]) {
+    /// Keys and values of a piece, as the cache has them.
+    pub(crate) fn cached(&self, Piece { span, head, segment }: Piece) -> (&[u16], &[u16]) {
         self.caches[self.lanes[span.lane].sequence].head(segment, self.layer, head)
     }
 
@@ -174,11 +186,13 @@ impl Attention<'_> {
         Stored { keys, values, dim, range: local(seen.start, segment)..local(seen.end, segment) }
     }
 
-    /// What the kernels get of a piece, and of the one that is read after it.
-    pub(crate) fn tile(&self, piece: Piece, next: Option<Piece>) -> Tile<'_> {
-        let Piece { span, head, segment } = piece;
-        let (keys, values) = self.cached(piece);
-        let next = next.map_or(keys, |next| self.cached(next).0).as_ptr();
+    /// What the kernels get of a piece, whose keys and values are these, and which keys they read after it.
+    pub(crate) fn tile<'a, T>(
+        &'a self,
+        Piece { span, head, segment }: Piece,
+        (keys, values): (&'a [T], &'a [T]),
+        next: *const T,
+    ) -> Tile<'a, T> {
         let (mut at, mut seen) = ([0; MOST], [(0, 0); MOST]);
         for (n, (lane, place)) in self.places(span, head).enumerate() {
             let range = self.seen(lane);
@@ -221,26 +235,43 @@ pub(crate) fn parts(count: usize, roomy: bool) -> impl Iterator<Item = (usize, u
     })
 }
 
+/// A number of keys or values: a 16-bit float, as the cache has it, or one of 32 bits.
+pub(crate) trait Number: Copy {
+    fn get(self) -> f32;
+}
+
+impl Number for u16 {
+    fn get(self) -> f32 {
+        f16::from_bits(self).to_f32()
+    }
+}
+
+impl Number for f32 {
+    fn get(self) -> f32 {
+        self
+    }
+}
+
 /// What the kernels get: some queries and one head of one segment.
-pub(crate) struct Tile<'a> {
+pub(crate) struct Tile<'a, T = u16> {
     /// Those of the tile begin at `at`, `dim` values each.
     pub(crate) queries: &'a [f32],
     pub(crate) at: [usize; MOST],
     /// Factor on q·k.
     pub(crate) scale: f32,
     /// `[SEGMENT / 16][head_dim][16]`
-    pub(crate) keys: &'a [u16],
+    pub(crate) keys: &'a [T],
     /// `[SEGMENT][width]`
-    pub(crate) values: &'a [u16],
+    pub(crate) values: &'a [T],
     /// Keys that are read after these values: memory is asked for them.
-    pub(crate) next: *const u16,
+    pub(crate) next: *const T,
     pub(crate) dim: usize,
     pub(crate) count: usize,
     /// First and one past the last position of the segment that each query sees.
     pub(crate) seen: [(usize, usize); MOST],
 }
 
-impl Tile<'_> {
+impl<T> Tile<'_, T> {
     /// From the first to the last position that any of some of its queries sees; empty where there are none.
     pub(crate) fn range(&self, queries: Range<usize>) -> Range<usize> {
         let seen = self.seen[queries].iter().filter(|(from, to)| from < to);
@@ -333,6 +364,36 @@ impl Buffers {
     }
 }
 
+/// Those for keys and values of 32 bits.
+#[derive(Debug, Default)]
+pub(crate) struct WideBuffers {
+    /// A segment's, as [`Tile`] has them.
+    pub(crate) keys: Aligned<f32>,
+    pub(crate) values: Aligned<f32>,
+    /// `[QUERIES][SEGMENT]`
+    pub(crate) scores: Aligned<f32>,
+    /// What a segment gave a tile.
+    pub(crate) next: Partial,
+    /// One a tile.
+    pub(crate) sums: Vec<Partial>,
+}
+
+impl WideBuffers {
+    pub(crate) fn fit(&mut self, (dim, width): (usize, usize), tiles: usize) {
+        self.keys.resize(SEGMENT * dim, 0.0);
+        self.values.resize(SEGMENT * width, 0.0);
+        self.scores.resize(QUERIES * SEGMENT, 0.0);
+        self.next.begin(QUERIES, width);
+        begin(&mut self.sums, tiles, (QUERIES, width));
+    }
+}
+
+/// Begins so many sums.
+fn begin(sums: &mut Vec<Partial>, count: usize, (queries, width): (usize, usize)) {
+    sums.resize_with(count.max(sums.len()), Partial::default);
+    sums.iter_mut().take(count).for_each(|sum| sum.begin(queries, width));
+}
+
 /// Those for bfloat16.
 #[derive(Debug, Default)]
 pub(crate) struct StripBuffers {
@@ -357,7 +418,6 @@ impl StripBuffers {
         self.queries.resize(MOST * dim, 0);
         self.scores.resize(2 * MOST * SEGMENT, 0.0);
         self.weights.resize(2 * MOST * SEGMENT, 0);
-        self.sums.resize_with(strips.max(self.sums.len()), || Partial::new(MOST, width));
-        self.sums.iter_mut().take(strips).for_each(|sum| sum.begin(MOST, width));
+        begin(&mut self.sums, strips, (MOST, width));
     }
 }

@@ -59,8 +59,12 @@ pub(crate) struct Table {
     /// 16-bit floats, as bits, for keys and values; equal lengths. What is too large for them becomes the largest, for an infinity
     /// would reach positions that do not see it; what is no number stays none.
     pub(crate) halve: unsafe fn(x: &[f32], out: &mut [u16]),
+    /// What `halve` has rounded, as 32-bit floats; equal lengths, whole vectors.
+    pub(crate) widen: unsafe fn(x: &[u16], out: &mut [f32]),
     /// Attention of one tile to one segment; `scores` is scratch for `[QUERIES][SEGMENT]`, `out` has a row a query.
     pub(crate) attend: unsafe fn(&Tile<'_>, scores: &mut [f32], out: &mut Partial),
+    /// The same where keys and values have been widened.
+    pub(crate) attend_wide: unsafe fn(&Tile<'_, f32>, scores: &mut [f32], out: &mut Partial),
 }
 
 /// Kernels of bfloat16, for [`Kind::Tiles`](crate::Kind::Tiles), and for codes in [`Phase::Prefill`](crate::Phase).

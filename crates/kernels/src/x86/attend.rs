@@ -12,7 +12,7 @@ use super::{
     vector::{LANES, Vector, prefetch, prefetch_far},
 };
 use crate::{
-    attention::{Partial, QUERIES, Tile, parts},
+    attention::{Number, Partial, QUERIES, Tile, parts},
     kv::{self, SEGMENT},
 };
 
@@ -23,25 +23,25 @@ const HALF: usize = QUERIES / 2;
 const FEW: usize = 4;
 
 #[inline(always)]
-pub(super) unsafe fn attend<V: Vector>(tile: &Tile<'_>, scores: &mut [f32], out: &mut Partial) {
+pub(super) unsafe fn attend<V: Vector, T: Number>(tile: &Tile<'_, T>, scores: &mut [f32], out: &mut Partial) {
     for (first, len) in parts(tile.count, V::ROOMY) {
         // SAFETY: handed on from the caller; the part lies within the tile.
         unsafe {
             match len {
-                12 => part::<V, 12>(tile, first, scores, out),
-                6 => part::<V, 6>(tile, first, scores, out),
-                4 => part::<V, 4>(tile, first, scores, out),
-                3 => part::<V, 3>(tile, first, scores, out),
-                2 => part::<V, 2>(tile, first, scores, out),
-                _ => part::<V, 1>(tile, first, scores, out),
+                12 => part::<V, T, 12>(tile, first, scores, out),
+                6 => part::<V, T, 6>(tile, first, scores, out),
+                4 => part::<V, T, 4>(tile, first, scores, out),
+                3 => part::<V, T, 3>(tile, first, scores, out),
+                2 => part::<V, T, 2>(tile, first, scores, out),
+                _ => part::<V, T, 1>(tile, first, scores, out),
             }
         }
     }
 }
 
 #[inline(always)]
-unsafe fn part<V: Vector, const N: usize>(
-    tile: &Tile<'_>,
+unsafe fn part<V: Vector, T: Number, const N: usize>(
+    tile: &Tile<'_, T>,
     first: usize,
     scores: &mut [f32],
     out: &mut Partial,
@@ -66,11 +66,11 @@ unsafe fn part<V: Vector, const N: usize>(
             let scaled = (tile.dim, V::splat(tile.scale));
             at += LANES
                 * if V::ROOMY && N <= HALF && high - at >= 4 * LANES {
-                    products::<V, 4, N>(&queries, (keys, next), scaled, to)
+                    products::<V, T, 4, N>(&queries, (keys, next), scaled, to)
                 } else if (V::ROOMY || N <= 3) && high - at >= 2 * LANES {
-                    products::<V, 2, N>(&queries, (keys, next), scaled, to)
+                    products::<V, T, 2, N>(&queries, (keys, next), scaled, to)
                 } else {
-                    products::<V, 1, N>(&queries, (keys, next), scaled, to)
+                    products::<V, T, 1, N>(&queries, (keys, next), scaled, to)
                 };
         }
         for (n, seen) in seen.iter().enumerate() {
@@ -83,11 +83,11 @@ unsafe fn part<V: Vector, const N: usize>(
             let (from, to) = ((tile.values.as_ptr().add(at), tile.next.wrapping_add(at)), values.add(at));
             at += LANES
                 * if V::ROOMY && N <= HALF && left >= 4 {
-                    weighted::<V, 4, N>(scores, from, width, low..high, to)
+                    weighted::<V, T, 4, N>(scores, from, width, low..high, to)
                 } else if (V::ROOMY || N <= 3) && left >= 2 {
-                    weighted::<V, 2, N>(scores, from, width, low..high, to)
+                    weighted::<V, T, 2, N>(scores, from, width, low..high, to)
                 } else {
-                    weighted::<V, 1, N>(scores, from, width, low..high, to)
+                    weighted::<V, T, 1, N>(scores, from, width, low..high, to)
                 };
         }
     }
@@ -95,9 +95,9 @@ unsafe fn part<V: Vector, const N: usize>(
 
 /// Scores of `M` vectors of positions: `[N][SEGMENT]`; returns `M`. Memory is asked for as much of what comes `next`.
 #[inline(always)]
-unsafe fn products<V: Vector, const M: usize, const N: usize>(
+unsafe fn products<V: Vector, T: Number, const M: usize, const N: usize>(
     queries: &[*const f32; N],
-    (keys, next): (*const u16, *const u16),
+    (keys, next): (*const T, *const T),
     (dim, scale): (usize, V),
     scores: *mut f32,
 ) -> usize {
@@ -113,7 +113,7 @@ unsafe fn products<V: Vector, const M: usize, const N: usize>(
                     }
                 }
                 if M > 1 || d % 2 == 0 {
-                    prefetch_far(next.wrapping_add(d * M * LANES).cast(), M * LANES * size_of::<u16>());
+                    prefetch_far(next.wrapping_add(d * M * LANES).cast(), M * LANES * size_of::<T>());
                 }
             }
             let mut at = *queries;
@@ -192,9 +192,9 @@ unsafe fn weights<V: Vector>(
 
 /// `D` vectors of the weighted values of `N` queries; returns `D`. Memory is asked for as much of what comes `next`.
 #[inline(always)]
-unsafe fn weighted<V: Vector, const D: usize, const N: usize>(
+unsafe fn weighted<V: Vector, T: Number, const D: usize, const N: usize>(
     weights: *const f32,
-    (values, next): (*const u16, *const u16),
+    (values, next): (*const T, *const T),
     width: usize,
     seen: std::ops::Range<usize>,
     out: *mut f32,
@@ -205,7 +205,7 @@ unsafe fn weighted<V: Vector, const D: usize, const N: usize>(
         for position in seen {
             let row = values.add(position * width);
             if N <= FEW {
-                prefetch_far(next.wrapping_add(position * width).cast(), D * LANES * size_of::<u16>());
+                prefetch_far(next.wrapping_add(position * width).cast(), D * LANES * size_of::<T>());
             }
             let mut at = [weights; N];
             for n in 0..N {

@@ -7,6 +7,7 @@ use super::{
     avx2_asm::{fma_six, multiply_four},
     vector::{Vector, add_all, bf16x8, exp2x8, fma_each, max8, sum8},
 };
+use crate::attention::Number;
 
 /// AVX2, FMA and F16C; with AVX-VNNI where `DOT`.
 #[derive(Clone, Copy)]
@@ -79,13 +80,14 @@ impl<const DOT: bool> Vector for Avx2<DOT> {
         unsafe { Self(_mm256_fmadd_ps(self.0, f.0, a.0), _mm256_fmadd_ps(self.1, f.1, a.1)) }
     }
     #[inline(always)]
-    unsafe fn fma_all<const M: usize, const N: usize>(
+    unsafe fn fma_all<T: Number, const M: usize, const N: usize>(
         sums: &mut [[Self; N]; M],
-        from: (*const u16, usize),
+        from: (*const T, usize),
         by: &[*const f32; N],
     ) {
         unsafe {
-            if M == 2 && N == 3 {
+            if M == 2 && N == 3 && size_of::<T>() == size_of::<u16>() {
+                let from = (from.0.cast(), from.1);
                 return fma_six::<DOT>(&mut *(&raw mut *sums).cast(), from, &*(&raw const *by).cast());
             }
             fma_each(sums, from, by)

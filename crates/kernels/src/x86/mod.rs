@@ -73,9 +73,19 @@ macro_rules! shells {
                 unsafe { rows::halve::<V>(x, out) }
             }
             #[target_feature(enable = $features)]
+            pub(super) unsafe fn widen(x: &[u16], out: &mut [f32]) {
+                // SAFETY: see above.
+                unsafe { rows::widen::<V>(x, out) }
+            }
+            #[target_feature(enable = $features)]
             pub(super) unsafe fn attend(tile: &Tile<'_>, scores: &mut [f32], out: &mut Partial) {
                 // SAFETY: see above.
-                unsafe { attend::attend::<V>(tile, scores, out) }
+                unsafe { attend::attend::<V, u16>(tile, scores, out) }
+            }
+            #[target_feature(enable = $features)]
+            pub(super) unsafe fn attend_wide(tile: &Tile<'_, f32>, scores: &mut [f32], out: &mut Partial) {
+                // SAFETY: see above.
+                unsafe { attend::attend::<V, f32>(tile, scores, out) }
             }
         }
 
@@ -88,7 +98,9 @@ macro_rules! shells {
             rms_norm: $module::rms_norm,
             swiglu: $module::swiglu,
             halve: $module::halve,
+            widen: $module::widen,
             attend: $module::attend,
+            attend_wide: $module::attend_wide,
         };
     };
 }

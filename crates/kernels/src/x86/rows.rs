@@ -117,6 +117,15 @@ pub(super) unsafe fn halve<V: Vector>(x: &[f32], out: &mut [u16]) {
     }
 }
 
+/// Sixteen-bit floats as 32-bit ones: whole vectors.
+#[inline(always)]
+pub(super) unsafe fn widen<V: Vector>(x: &[u16], out: &mut [f32]) {
+    for (x, out) in x.chunks_exact(LANES).zip(out.chunks_exact_mut(LANES)) {
+        // SAFETY: each chunk is sixteen values.
+        unsafe { V::load_f16(x.as_ptr()).store(out.as_mut_ptr()) };
+    }
+}
+
 /// What is no number stays none: minimum and maximum give their second operand then.
 #[inline(always)]
 unsafe fn within_f16<V: Vector>(x: V) -> V {

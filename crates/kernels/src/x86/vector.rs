@@ -13,6 +13,8 @@
 
 use std::arch::x86_64::*;
 
+use crate::attention::Number;
+
 /// Floats in one vector.
 pub(super) const LANES: usize = 16;
 
@@ -62,11 +64,11 @@ pub(super) trait Vector: Copy {
     unsafe fn div(self, other: Self) -> Self;
     /// `self · factor + addend`, rounded once.
     unsafe fn fma(self, factor: Self, addend: Self) -> Self;
-    /// `M` vectors of 16-bit floats, which lie `apart`, times each of `N` floats, added to their sums.
+    /// `M` vectors of numbers, which lie `apart`, times each of `N` floats, added to their sums.
     #[inline(always)]
-    unsafe fn fma_all<const M: usize, const N: usize>(
+    unsafe fn fma_all<T: Number, const M: usize, const N: usize>(
         sums: &mut [[Self; N]; M],
-        from: (*const u16, usize),
+        from: (*const T, usize),
         by: &[*const f32; N],
     ) {
         unsafe { fma_each(sums, from, by) }
@@ -139,17 +141,26 @@ pub(super) trait Vector: Copy {
     unsafe fn wide_sum(sum: Self::Wide) -> Self;
 }
 
+/// Sixteen numbers as floats.
+#[inline(always)]
+unsafe fn load_numbers<V: Vector, T: Number>(from: *const T) -> V {
+    // what is no 16-bit float is one of 32 bits, see `Number`
+    unsafe {
+        if size_of::<T>() == size_of::<u16>() { V::load_f16(from.cast()) } else { V::load(from.cast()) }
+    }
+}
+
 /// [`Vector::fma_all`], as a compiler makes it.
 #[inline(always)]
-pub(super) unsafe fn fma_each<V: Vector, const M: usize, const N: usize>(
+pub(super) unsafe fn fma_each<V: Vector, T: Number, const M: usize, const N: usize>(
     sums: &mut [[V; N]; M],
-    (from, apart): (*const u16, usize),
+    (from, apart): (*const T, usize),
     by: &[*const f32; N],
 ) {
     unsafe {
         let mut vectors = [V::splat(0.0); M];
         for m in 0..M {
-            vectors[m] = V::load_f16(from.add(m * apart));
+            vectors[m] = load_numbers(from.add(m * apart));
         }
         for n in 0..N {
             let factor = V::splat(*by[n]);
