@@ -19,7 +19,7 @@ const WORTH_WIDENING: usize = 48;
 
 thread_local! {
     /// What attention works in.
-    static BUFFERS: RefCell<Buffers> = RefCell::new(Buffers::new());
+    static BUFFERS: RefCell<Buffers> = RefCell::default();
     static WIDE_BUFFERS: RefCell<WideBuffers> = RefCell::default();
     static STRIP_BUFFERS: RefCell<StripBuffers> = RefCell::default();
     /// `[query][head_dim]`: what it gives.
