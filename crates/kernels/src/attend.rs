@@ -9,7 +9,7 @@ use crate::{
     compute::{Base, PIECES, WORTH_SHARING, head_of},
     kv::LANES,
     places::Blocks,
-    table::Bf16Table,
+    table::{Bf16Table, HalfWidthTable},
 };
 
 /// Multiplications that are worth waking another thread for: attention waits for keys and values from afar.
@@ -148,7 +148,7 @@ impl Compute {
     fn attend_widened(
         &self,
         job: &Attention<'_>,
-        (len, spans): (usize, &[Span]),
+        (kernels, len, spans): (&HalfWidthTable, usize, &[Span]),
         finish: impl Fn((Span, usize), &Partial) + Sync,
     ) {
         let (_, dim, width) = job.shape();
@@ -164,15 +164,15 @@ impl Compute {
                     let rows = low * width..high * width;
                     // SAFETY: `table_for` checked the instruction set; lengths are equal, and whole vectors.
                     unsafe {
-                        (self.table.widen)(&stored.keys[blocks.clone()], &mut keys[blocks]);
-                        (self.table.widen)(&stored.values[rows.clone()], &mut values[rows]);
+                        (kernels.widen)(&stored.keys[blocks.clone()], &mut keys[blocks]);
+                        (kernels.widen)(&stored.values[rows.clone()], &mut values[rows]);
                     }
                     for (n, part) in job.seeing(span, len, segment) {
                         let is_first = job.segments(part).start == segment;
                         let tile = job.tile(piece(part), (keys, values), keys.as_ptr());
                         let out = if is_first { &mut sums[n] } else { &mut *next };
                         // SAFETY: as above; the tile and the buffers have the table's lengths.
-                        unsafe { (self.table.attend_wide)(&tile, scores, out) };
+                        unsafe { (kernels.attend)(&tile, scores, out) };
                         if !is_first {
                             sums[n].join(next, part.count());
                         }
@@ -204,9 +204,11 @@ impl Compute {
         len: usize,
         finish: impl Fn((Span, usize), &Partial) + Sync,
     ) {
-        let spans = job.spans(job.together(len, self.threads() * PIECES));
-        if spans.iter().map(|span| span.count()).sum::<usize>() >= WORTH_WIDENING * spans.len() {
-            return self.attend_widened(job, (len, &spans), finish);
+        if let Some(kernels) = self.half_width {
+            let spans = job.spans(job.together(len, self.threads() * PIECES));
+            if spans.iter().map(|span| span.count()).sum::<usize>() >= WORTH_WIDENING * spans.len() {
+                return self.attend_widened(job, (kernels, len, &spans), finish);
+            }
         }
         let ((heads, _, width), spans) = (job.shape(), job.spans(len));
         let one = |piece: Piece, next: Option<Piece>, scores: &mut [f32], out: &mut Partial| {

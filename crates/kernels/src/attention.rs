@@ -11,7 +11,7 @@ mod tile;
 use std::ops::Range;
 
 pub(crate) use buffers::{Buffers, StripBuffers, WideBuffers};
-pub(crate) use tile::{Number, Partial, Stored, Tile, parts};
+pub(crate) use tile::{Partial, Stored, Tile, parts};
 
 use crate::{
     Phase,

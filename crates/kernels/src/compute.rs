@@ -9,7 +9,7 @@ use crate::{
     pack,
     packed::ROWS,
     pool::Pool,
-    table::{Bf16Table, Table, table_for},
+    table::{Bf16Table, HalfWidthTable, Table, is_half_width, table_for},
 };
 
 /// Work below this many multiplications is not worth waking another thread for.
@@ -24,6 +24,8 @@ const GROUPS_A_ROUND: usize = 8;
 /// Kernels of one instruction set, spread over a pool of threads.
 pub struct Compute {
     pub(crate) table: &'static Table,
+    /// The table's, where they are worth it.
+    pub(crate) half_width: Option<&'static HalfWidthTable>,
     pub(crate) pool: Pool,
 }
 
@@ -47,7 +49,17 @@ impl Compute {
         let isa = isa.unwrap_or_else(Isa::best);
         let table = table_for(isa).ok_or_else(|| UnavailableIsa { asked: isa.name().into() })?;
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-        Ok(Self { table, pool: Pool::new(if threads == 0 { cores() } else { threads }) })
+        let pool = Pool::new(if threads == 0 { cores() } else { threads });
+        Ok(Self { table, half_width: None, pool }.as_half_width(is_half_width()))
+    }
+
+    /// As on a processor whose vectors of 256 bits take two turns, or on one whose vectors do not: [`new`](Self::new) knows this
+    /// one, tests see both. The same bits.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn as_half_width(mut self, yes: bool) -> Self {
+        self.half_width = self.table.half_width.filter(|_| yes);
+        self
     }
 
     /// The instruction set in use.

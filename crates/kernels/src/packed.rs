@@ -109,6 +109,11 @@ impl Kind {
         }
     }
 
+    /// Whether many tokens may meet its weights spread: codes to a byte each, floats to 32 bits.
+    pub(crate) const fn spreads(self) -> bool {
+        matches!(self, Self::Codes(Layout { nibbles: true, .. }) | Self::F16 | Self::Bf16)
+    }
+
     /// Bytes that a matrix of this kind takes; `None` where the number overflows.
     pub fn bytes(self, rows: usize, cols: usize) -> Option<usize> {
         rows.checked_mul(cols)?.checked_mul(8)?;

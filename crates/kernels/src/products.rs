@@ -12,6 +12,8 @@ use crate::{
 
 /// Tokens per thread from which on threads share the tokens of a product, not its rows.
 const TOKENS: usize = 48;
+/// Tokens that weights are worth spreading for, see [`HalfWidthTable`](crate::table::HalfWidthTable).
+const WORTH_SPREADING: usize = 8;
 /// Pieces per thread that the tokens of a product are cut into: each reads all weights.
 const TILE_PIECES: usize = 2;
 /// Strips per thread from which on threads keep to their own.
@@ -117,8 +119,15 @@ impl Compute {
     ) {
         // SAFETY: `table_for` checked the instruction set; the rest is handed on from the caller.
         unsafe {
-            match &self.table.bf16 {
-                Some(bf16) if x.is_bf16_for(weights.kind) => (bf16.linear)(weights, groups, (x, strips), out),
+            match (&self.table.bf16, self.half_width) {
+                (Some(bf16), _) if x.is_bf16_for(weights.kind) => {
+                    (bf16.linear)(weights, groups, (x, strips), out)
+                }
+                (_, Some(kernels))
+                    if weights.kind.spreads() && x.tokens_in(tiles.clone()).len() >= WORTH_SPREADING =>
+                {
+                    (kernels.linear)(weights, groups, (x, tiles), out)
+                }
                 _ => (self.table.linear)(weights, groups, (x, tiles), out),
             }
         }

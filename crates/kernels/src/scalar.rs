@@ -8,7 +8,7 @@ use half::f16;
 use crate::{
     BLOCK, Isa, Packed,
     activations::{STEPS, TINY, Tile as TokenTile, Tiling, fact},
-    attention::{Number, Partial, Tile, parts},
+    attention::{Partial, Tile, parts},
     kv::LANES,
     packed::{Kind, Layout, ROWS, code, float, minimum, place, scale},
     places::{Blocks, Place, Places, write_facts},
@@ -24,9 +24,8 @@ pub(crate) static TABLE: Table = Table {
     rms_norm,
     swiglu,
     halve,
-    widen,
     attend,
-    attend_wide: attend,
+    half_width: None,
 };
 
 /// # Safety
@@ -153,14 +152,9 @@ fn halve(x: &[f32], out: &mut [u16]) {
     }
 }
 
-fn widen(x: &[u16], out: &mut [f32]) {
-    for (out, x) in out.iter_mut().zip(x) {
-        *out = x.get();
-    }
-}
-
-fn attend<T: Number>(tile: &Tile<'_, T>, scores: &mut [f32], out: &mut Partial) {
+fn attend(tile: &Tile<'_>, scores: &mut [f32], out: &mut Partial) {
     let (dim, width) = (tile.dim, tile.dim.next_multiple_of(LANES));
+    let half = |bits: u16| f64::from(f16::from_bits(bits).to_f32());
     for (first, len) in parts(tile.count, false) {
         for n in first..first + len {
             let seen = tile.seen[n].0..tile.seen[n].1.max(tile.seen[n].0);
@@ -168,7 +162,7 @@ fn attend<T: Number>(tile: &Tile<'_, T>, scores: &mut [f32], out: &mut Partial) 
             for (score, at) in scores.iter_mut().zip(seen.clone()) {
                 let dot = (0..dim).map(|d| {
                     let key = tile.keys[at / LANES * LANES * dim + d * LANES + at % LANES];
-                    f64::from(tile.queries[tile.at[n] + d] * tile.scale) * f64::from(key.get())
+                    f64::from(tile.queries[tile.at[n] + d] * tile.scale) * half(key)
                 });
                 *score = dot.sum::<f64>() as f32;
             }
@@ -177,7 +171,7 @@ fn attend<T: Number>(tile: &Tile<'_, T>, scores: &mut [f32], out: &mut Partial) 
             out.largest[n] = largest;
             out.total[n] = weights.iter().sum::<f64>() as f32;
             for (i, out) in out.values[n * width..][..dim].iter_mut().enumerate() {
-                let column = seen.clone().map(|at| f64::from(tile.values[at * width + i].get()));
+                let column = seen.clone().map(|at| half(tile.values[at * width + i]));
                 *out = weights.iter().zip(column).map(|(weight, v)| weight * v).sum::<f64>() as f32;
             }
         }

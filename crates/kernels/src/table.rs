@@ -59,12 +59,24 @@ pub(crate) struct Table {
     /// 16-bit floats, as bits, for keys and values; equal lengths. What is too large for them becomes the largest, for an infinity
     /// would reach positions that do not see it; what is no number stays none.
     pub(crate) halve: unsafe fn(x: &[f32], out: &mut [u16]),
-    /// What `halve` has rounded, as 32-bit floats; equal lengths, whole vectors.
-    pub(crate) widen: unsafe fn(x: &[u16], out: &mut [f32]),
     /// Attention of one tile to one segment; `scores` is scratch for `[QUERIES][SEGMENT]`, `out` has a row a query.
     pub(crate) attend: unsafe fn(&Tile<'_>, scores: &mut [f32], out: &mut Partial),
-    /// The same where keys and values have been widened.
-    pub(crate) attend_wide: unsafe fn(&Tile<'_, f32>, scores: &mut [f32], out: &mut Partial),
+    /// What is done otherwise on processors that [take two turns](is_half_width) for a vector.
+    pub(crate) half_width: Option<&'static HalfWidthTable>,
+}
+
+/// Kernels of 256 bits for processors that take two turns for as many, where conversions count as much as products: weights, keys
+/// and values are made ready once for many tokens.
+///
+/// # Safety
+/// As for [`Table`].
+pub(crate) struct HalfWidthTable {
+    /// [`Table::linear`] for weights that [spread](crate::Kind::spreads).
+    pub(crate) linear: unsafe fn(&Packed, Range<usize>, Tiles<'_>, Out),
+    /// What `halve` has rounded, as 32-bit floats; equal lengths, whole vectors.
+    pub(crate) widen: unsafe fn(x: &[u16], out: &mut [f32]),
+    /// [`Table::attend`] where keys and values have been widened.
+    pub(crate) attend: unsafe fn(&Tile<'_, f32>, scores: &mut [f32], out: &mut Partial),
 }
 
 /// Kernels of bfloat16, for [`Kind::Tiles`](crate::Kind::Tiles), and for codes in [`Phase::Prefill`](crate::Phase).
@@ -86,6 +98,14 @@ pub(crate) struct Bf16Table {
     pub(crate) attend: for<'a> unsafe fn(&mut dyn Iterator<Item = (usize, Tile<'a>)>, &mut StripBuffers),
     /// What is left to do for the n-th query of a sum: its `dim` values by the sum of their weights, from a column of a token on.
     pub(crate) finish: unsafe fn(&Partial, n: usize, dim: usize, to: (&Places, usize, usize)),
+}
+
+/// Whether this machine is one for [`HalfWidthTable`].
+pub(crate) fn is_half_width() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return crate::x86::is_half_width();
+    #[cfg(not(target_arch = "x86_64"))]
+    false
 }
 
 /// The largest 16-bit float.

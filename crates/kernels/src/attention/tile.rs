@@ -2,8 +2,6 @@
 
 use std::ops::Range;
 
-use half::f16;
-
 use super::{MOST, QUERIES};
 use crate::Aligned;
 
@@ -34,24 +32,8 @@ pub(crate) fn parts(count: usize, roomy: bool) -> impl Iterator<Item = (usize, u
     })
 }
 
-/// A number of keys or values: a 16-bit float, as the cache has it, or one of 32 bits.
-pub(crate) trait Number: Copy {
-    fn get(self) -> f32;
-}
-
-impl Number for u16 {
-    fn get(self) -> f32 {
-        f16::from_bits(self).to_f32()
-    }
-}
-
-impl Number for f32 {
-    fn get(self) -> f32 {
-        self
-    }
-}
-
 /// What the kernels get: some queries and one head of one segment.
+/// Its numbers are 16-bit floats as their bits, as the cache has them, or `f32`.
 pub(crate) struct Tile<'a, T = u16> {
     /// Those of the tile begin at `at`, `dim` values each.
     pub(crate) queries: &'a [f32],

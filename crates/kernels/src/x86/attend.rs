@@ -9,10 +9,10 @@
 
 use super::{
     rows::exp,
-    vector::{LANES, Vector, prefetch, prefetch_far},
+    vector::{LANES, Number, Vector, prefetch, prefetch_far},
 };
 use crate::{
-    attention::{Number, Partial, QUERIES, Tile, parts},
+    attention::{Partial, QUERIES, Tile, parts},
     kv::{self, SEGMENT},
 };
 

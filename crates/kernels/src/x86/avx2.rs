@@ -5,9 +5,8 @@ use std::arch::x86_64::*;
 
 use super::{
     avx2_asm::{fma_six, multiply_four},
-    vector::{Vector, add_all, bf16x8, exp2x8, fma_each, max8, sum8},
+    vector::{Number, Vector, add_all, bf16x8, exp2x8, fma_each, max8, sum8},
 };
-use crate::attention::Number;
 
 /// AVX2, FMA and F16C; with AVX-VNNI where `DOT`.
 #[derive(Clone, Copy)]
@@ -20,7 +19,6 @@ impl<const DOT: bool> Vector for Avx2<DOT> {
     type Wide = (__m256i, __m256i);
     const TILES: &[usize] = if DOT { &[6, 4, 2, 1] } else { &[4, 3, 2, 1] };
     const ROOMY: bool = false;
-    const SPREAD_FROM: usize = 8;
 
     #[inline(always)]
     unsafe fn splat(value: f32) -> Self {

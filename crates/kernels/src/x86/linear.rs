@@ -10,7 +10,6 @@ use std::ops::Range;
 
 use super::{
     panel::{Codes, Panel},
-    spread,
     vector::{LANES, Vector, prefetch_write},
 };
 use crate::{
@@ -30,16 +29,11 @@ const CACHED: usize = 256 << 10;
 /// As `Table::linear` says, on a machine that has `V`.
 #[inline(always)]
 pub(super) unsafe fn linear<V: Vector>(w: &Packed, groups: Range<usize>, x: Tiles<'_>, out: Out) {
-    let spreads = V::SPREAD_FROM < usize::MAX && x.0.tokens_in(x.1.clone()).len() >= V::SPREAD_FROM;
     macro_rules! by_layout {
         ($layout:expr, $(($nibbles:literal $halves:literal $minima:literal $wide:literal))*) => {
             match ($layout.nibbles, $layout.halves, $layout.minima, $layout.wide) {
                 $(($nibbles, $halves, $minima, $wide) => {
-                    if $nibbles && spreads {
-                        spread::panels::<V, Codes<true, $halves, $minima, true, true>>(w, groups, x, out)
-                    } else {
-                        panels::<V, Codes<$nibbles, $halves, $minima, $wide>>(w, groups, x, out)
-                    }
+                    panels::<V, Codes<$nibbles, $halves, $minima, $wide>>(w, groups, x, out)
                 })*
             }
         };
@@ -54,7 +48,6 @@ pub(super) unsafe fn linear<V: Vector>(w: &Packed, groups: Range<usize>, x: Tile
                 (true true false false) (true true false true) (true true true false) (true true true true)
             ),
             Kind::F32 => panels::<V, f32>(w, groups, x, out),
-            Kind::F16 | Kind::Bf16 if spreads => spread::panels::<V, f32>(w, groups, x, out),
             Kind::F16 => panels::<V, half::f16>(w, groups, x, out),
             Kind::Bf16 => panels::<V, half::bf16>(w, groups, x, out),
             Kind::Tiles => unreachable!("they meet bfloat16, see `Bf16Table`"),

@@ -12,6 +12,7 @@ mod bf16_unit;
 mod bf16_weights;
 mod dots;
 mod gated;
+mod half_width;
 mod linear;
 mod pace;
 mod panel;
@@ -35,11 +36,12 @@ use crate::{
     table::{Bf16Table, Norm, Out, Table, Tiles},
 };
 pub(crate) use amx::is_available as has_amx;
+pub(crate) use half_width::is_half_width;
 use vector::Vector;
 pub(crate) use vector::{prefetch_far, prefetch_write};
 
 macro_rules! shells {
-    ($module:ident, $vector:ty, $table:ident, $isa:ident, $features:literal) => {
+    ($module:ident, $vector:ty, $table:ident, $isa:ident, $features:literal, $half_width:expr) => {
         mod $module {
             use super::*;
 
@@ -73,19 +75,9 @@ macro_rules! shells {
                 unsafe { rows::halve::<V>(x, out) }
             }
             #[target_feature(enable = $features)]
-            pub(super) unsafe fn widen(x: &[u16], out: &mut [f32]) {
-                // SAFETY: see above.
-                unsafe { rows::widen::<V>(x, out) }
-            }
-            #[target_feature(enable = $features)]
             pub(super) unsafe fn attend(tile: &Tile<'_>, scores: &mut [f32], out: &mut Partial) {
                 // SAFETY: see above.
                 unsafe { attend::attend::<V, u16>(tile, scores, out) }
-            }
-            #[target_feature(enable = $features)]
-            pub(super) unsafe fn attend_wide(tile: &Tile<'_, f32>, scores: &mut [f32], out: &mut Partial) {
-                // SAFETY: see above.
-                unsafe { attend::attend::<V, f32>(tile, scores, out) }
             }
         }
 
@@ -98,22 +90,29 @@ macro_rules! shells {
             rms_norm: $module::rms_norm,
             swiglu: $module::swiglu,
             halve: $module::halve,
-            widen: $module::widen,
             attend: $module::attend,
-            attend_wide: $module::attend_wide,
+            half_width: $half_width,
         };
     };
 }
 
-shells!(avx2_shells, avx2::Avx2<false>, AVX2, Avx2, "avx2,fma,f16c");
-shells!(avx_vnni_shells, avx2::Avx2<true>, AVX_VNNI, AvxVnni, "avx2,fma,f16c,avxvnni");
-shells!(avx512_shells, avx512::Avx512<false>, AVX512, Avx512, "avx2,fma,f16c,avx512f,avx512bw,avx512vl");
+shells!(avx2_shells, avx2::Avx2<false>, AVX2, Avx2, "avx2,fma,f16c", Some(&half_width::TABLE));
+shells!(avx_vnni_shells, avx2::Avx2<true>, AVX_VNNI, AvxVnni, "avx2,fma,f16c,avxvnni", None);
+shells!(
+    avx512_shells,
+    avx512::Avx512<false>,
+    AVX512,
+    Avx512,
+    "avx2,fma,f16c,avx512f,avx512bw,avx512vl",
+    None
+);
 shells!(
     avx512_vnni_shells,
     avx512::Avx512<true>,
     AVX512_VNNI,
     Avx512Vnni,
-    "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512vnni"
+    "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512vnni",
+    None
 );
 
 /// What its tiles are not made for is done by the vectors of AVX-512.

@@ -1,4 +1,4 @@
-//! Products of 4-bit codes and 16-bit floats with many tokens where registers are few: a group's codes are spread to bytes, and
+//! Products of 4-bit codes and 16-bit floats with many tokens where registers are few and conversions dear: a group's codes are spread to bytes, and
 //! what belongs to them to 32-bit floats, as floats themselves are, once for all tiles, so that these are small without unpacking
 //! anew for each.
 //!
@@ -9,7 +9,7 @@ use std::{cell::RefCell, ops::Range};
 use super::{
     dots::line,
     linear::single,
-    panel::{Panel, reals},
+    panel::{Codes, Panel, reals},
     vector::{LANES, Vector, prefetch_ahead},
 };
 use crate::{
@@ -23,17 +23,32 @@ thread_local! {
     static SPREAD: RefCell<Aligned<u8>> = RefCell::default();
 }
 
-/// Some groups of 4-bit codes or 16-bit floats times some tiles of activations; `P` is what they are spread to.
+/// Groups `groups` of `weights` times some tiles of activations.
 ///
 /// # Safety
-/// As for `linear`; codes are nibbles.
+/// As `Table::linear` says, on a machine that has `V`; the weights [spread](Kind::spreads).
 #[inline(always)]
-pub(super) unsafe fn panels<V: Vector, P: Panel>(
-    w: &Packed,
-    groups: Range<usize>,
-    (x, tiles): Tiles<'_>,
-    out: Out,
-) {
+pub(super) unsafe fn linear<V: Vector>(w: &Packed, groups: Range<usize>, x: Tiles<'_>, out: Out) {
+    // SAFETY: handed on from the caller.
+    unsafe {
+        match w.kind {
+            Kind::Codes(Layout { halves, minima, .. }) => match (halves, minima) {
+                (false, false) => panels::<V, Codes<true, false, false, true, true>>(w, groups, x, out),
+                (false, true) => panels::<V, Codes<true, false, true, true, true>>(w, groups, x, out),
+                (true, false) => panels::<V, Codes<true, true, false, true, true>>(w, groups, x, out),
+                (true, true) => panels::<V, Codes<true, true, true, true, true>>(w, groups, x, out),
+            },
+            _ => panels::<V, f32>(w, groups, x, out),
+        }
+    }
+}
+
+/// The same; `P` is what they are spread to.
+///
+/// # Safety
+/// As for [`linear`].
+#[inline(always)]
+unsafe fn panels<V: Vector, P: Panel>(w: &Packed, groups: Range<usize>, (x, tiles): Tiles<'_>, out: Out) {
     let len = spread(w.kind).group_bytes(w.cols);
     let to = SPREAD.with_borrow_mut(|room| std::ptr::from_mut(room.room(len)));
     for group in groups {

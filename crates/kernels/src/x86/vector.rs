@@ -13,8 +13,6 @@
 
 use std::arch::x86_64::*;
 
-use crate::attention::Number;
-
 /// Floats in one vector.
 pub(super) const LANES: usize = 16;
 
@@ -45,8 +43,6 @@ pub(super) trait Vector: Copy {
     const TILES: &[usize];
     /// Whether there are 32 registers of a whole vector each, not 16 of half of one.
     const ROOMY: bool;
-    /// Tokens from which on 4-bit codes and 16-bit floats are spread before they meet them, see [`super::spread`].
-    const SPREAD_FROM: usize = usize::MAX;
     /// How far ahead of their use weights are asked for, in bytes: into the first-level cache, and into the second where
     /// that is farther. Measured, see docs/performance.md.
     const AHEAD: [usize; 2] = [8192, 8192];
@@ -141,12 +137,23 @@ pub(super) trait Vector: Copy {
     unsafe fn wide_sum(sum: Self::Wide) -> Self;
 }
 
-/// Sixteen numbers as floats.
-#[inline(always)]
-unsafe fn load_numbers<V: Vector, T: Number>(from: *const T) -> V {
-    // what is no 16-bit float is one of 32 bits, see `Number`
-    unsafe {
-        if size_of::<T>() == size_of::<u16>() { V::load_f16(from.cast()) } else { V::load(from.cast()) }
+/// What keys and values are: 16-bit floats as their bits, or 32-bit ones.
+pub(super) trait Number: Copy {
+    /// Sixteen of them.
+    unsafe fn load<V: Vector>(from: *const Self) -> V;
+}
+
+impl Number for u16 {
+    #[inline(always)]
+    unsafe fn load<V: Vector>(from: *const Self) -> V {
+        unsafe { V::load_f16(from) }
+    }
+}
+
+impl Number for f32 {
+    #[inline(always)]
+    unsafe fn load<V: Vector>(from: *const Self) -> V {
+        unsafe { V::load(from) }
     }
 }
 
@@ -160,7 +167,7 @@ pub(super) unsafe fn fma_each<V: Vector, T: Number, const M: usize, const N: usi
     unsafe {
         let mut vectors = [V::splat(0.0); M];
         for m in 0..M {
-            vectors[m] = load_numbers(from.add(m * apart));
+            vectors[m] = T::load(from.add(m * apart));
         }
         for n in 0..N {
             let factor = V::splat(*by[n]);

@@ -25,9 +25,18 @@ impl Noise {
     }
 }
 
+/// One for each instruction set, and for processors of either width where it makes a difference.
 pub fn machines(threads: usize) -> Vec<Compute> {
-    let available = Isa::ALL.into_iter().filter(|isa| isa.is_available());
-    available.map(|isa| Compute::new(Some(isa), threads).expect("the instruction set is available")).collect()
+    let cases = Isa::ALL.into_iter().flat_map(|isa| [(isa, false), (isa, true)]);
+    let available =
+        cases.filter(|(isa, half_width)| isa.is_available() && (*isa == Isa::Avx2 || !half_width));
+    available
+        .map(|(isa, half_width)| {
+            Compute::new(Some(isa), threads)
+                .expect("the instruction set is available")
+                .as_half_width(half_width)
+        })
+        .collect()
 }
 
 /// Machines, each in both phases where these differ.
