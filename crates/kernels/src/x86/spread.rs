@@ -1,6 +1,6 @@
-//! Products of 4-bit codes and 16-bit floats with many tokens where registers are few and conversions dear: a group's codes are spread to bytes, and
-//! what belongs to them to 32-bit floats, as floats themselves are, once for all tiles, so that these are small without unpacking
-//! anew for each.
+//! Products of 4-bit codes and 16-bit floats with many tokens where registers are few and conversions dear: a group's codes are
+//! spread to bytes, and what belongs to them to 32-bit floats, as floats themselves are, once for all tiles, so that these are
+//! small without unpacking anew for each.
 //!
 //! A spread block has the columns' quads in order, a byte a code, then scales, then minima: [`Layout`] without nibbles, wide.
 
