@@ -1,6 +1,6 @@
 // Runs the peers and our engine alternately on the same files and prints one table: medians of RUNS, ratios, goals, limits.
 // usage: node scripts/bench-peers.mjs [--runs N] [--only TEXT] [--record]
-import { writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
 import { besides, folder, llama, models, node, oursIn, peers, wall } from './peers.mjs';
@@ -142,9 +142,20 @@ const lines = taken.map(({ each: { limit, less }, cells, ours }) => {
   const share = less ? limit() / ours : ours / limit();
   return `| ${[...cells, figure(limit()), `${(share * 100).toFixed(0)} %`].join(' | ')} |`;
 });
+
+/** Its family and model beside the name, which virtual machines cut short: three kinds of `AMD EPYC` have been lent. */
+function processorName() {
+  const about = existsSync('/proc/cpuinfo') ? readFileSync('/proc/cpuinfo', 'utf8') : '';
+  const [family, model] = ['cpu family', 'model'].map(
+    (field) => new RegExp(`^${field}\\s*: (\\d+)$`, 'm').exec(about)?.[1],
+  );
+  return cpus()[0].model + (family && model ? ` (family ${family}, model ${model})` : '');
+}
+
+const processor = processorName();
 const date = new Date().toISOString().slice(0, 10);
 const load = loadavg().map((value) => value.toFixed(1));
-const text = `# ${date}, ${cpus()[0].model} × ${cpus().length}
+const text = `# ${date}, ${processor} × ${cpus().length}
 
 Medians of ${runs} alternating runs, tokens a second unless said otherwise, 2 threads unless said otherwise; load average
 ${load.join(', ')}. The peer is llama.cpp, built for this processor, unless said otherwise.
@@ -159,9 +170,9 @@ Not measured: transformers.js, whose ONNX weights only the hub has.
 `;
 console.log(text);
 if (values.record) {
-  const processor = cpus()[0]
-    .model.toLowerCase()
+  const name = processor
+    .toLowerCase()
     .replace(/[^a-z0-9]+/g, '-')
     .replace(/-+$/, '');
-  writeFileSync(`benchmarks/record/${date}-${processor}-${cpus().length}vcpu-peers.md`, text);
+  writeFileSync(`benchmarks/record/${date}-${name}-${cpus().length}vcpu-peers.md`, text);
 }
