@@ -14,7 +14,7 @@ use crate::{
 
 /// Multiplications that are worth waking another thread for: attention waits for keys and values from afar.
 const WORTH_SHARING_MEMORY: usize = WORTH_SHARING / 16;
-/// Queries that are worth widening keys and values to 32 bits for.
+/// Queries of a span that are worth widening keys and values to 32 bits for.
 const WORTH_WIDENING: usize = 48;
 
 thread_local! {
@@ -204,9 +204,11 @@ impl Compute {
         len: usize,
         finish: impl Fn((Span, usize), &Partial) + Sync,
     ) {
-        if let Some(kernels) = self.half_width {
+        if let Some(kernels) = self.half_width
+            && job.queries_a_head() >= WORTH_WIDENING
+        {
             let spans = job.spans(job.together(len, self.threads() * PIECES));
-            if spans.iter().map(|span| span.count()).sum::<usize>() >= WORTH_WIDENING * spans.len() {
+            if job.queries_a_head() >= WORTH_WIDENING * spans.len() {
                 return self.attend_widened(job, (kernels, len, &spans), finish);
             }
         }

@@ -115,8 +115,13 @@ impl Attention<'_> {
     /// How many queries keys and values are made ready for together, so that there are `pieces` of all heads: tiles of `len`.
     pub(crate) fn together(&self, len: usize, pieces: usize) -> usize {
         let (heads, ..) = self.shape();
-        let each = (self.lanes.len() * self.group()).div_ceil(pieces.div_ceil(heads));
+        let each = self.queries_a_head().div_ceil(pieces.div_ceil(heads));
         each.next_multiple_of(len).min(TILES * len)
+    }
+
+    /// Queries that each key/value head has, of all lanes.
+    pub(crate) fn queries_a_head(&self) -> usize {
+        self.lanes.len() * self.group()
     }
 
     /// Cuts the lanes into runs of neighbours and those into spans of `len` queries.

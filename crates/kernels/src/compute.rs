@@ -50,11 +50,11 @@ impl Compute {
         let table = table_for(isa).ok_or_else(|| UnavailableIsa { asked: isa.name().into() })?;
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         let pool = Pool::new(if threads == 0 { cores() } else { threads });
-        Ok(Self { table, half_width: None, pool }.as_half_width(is_half_width()))
+        Ok(Self { table, half_width: table.half_width.filter(|_| is_half_width()), pool })
     }
 
-    /// As on a processor whose vectors of 256 bits take two turns, or on one whose vectors do not: [`new`](Self::new) knows this
-    /// one, tests see both. The same bits.
+    /// As on a processor whose vectors of 256 bits take two turns, or on one whose vectors do not, with the same bits: tests see
+    /// both, [`new`](Self::new) knows which this one is.
     #[doc(hidden)]
     #[must_use]
     pub fn as_half_width(mut self, yes: bool) -> Self {

@@ -23,7 +23,7 @@ impl Buffers {
 /// Those for keys and values of 32 bits.
 #[derive(Debug, Default)]
 pub(crate) struct WideBuffers {
-    /// A segment's, as [`Tile`] has them.
+    /// A segment's, as [`Tile`](super::Tile) has them.
     pub(crate) keys: Aligned<f32>,
     pub(crate) values: Aligned<f32>,
     /// `[QUERIES][SEGMENT]`

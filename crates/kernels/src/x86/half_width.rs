@@ -23,8 +23,8 @@ unsafe fn linear(w: &Packed, range: Range<usize>, x: Tiles<'_>, out: Out) {
 
 #[target_feature(enable = "avx2,fma,f16c")]
 unsafe fn widen(x: &[u16], out: &mut [f32]) {
-    // SAFETY: see above.
-    unsafe { rows::widen::<V>(x, out) }
+    // SAFETY: see above; lengths are equal, and whole vectors.
+    unsafe { rows::widen::<V>(false, x.as_ptr(), x.len(), out.as_mut_ptr()) }
 }
 
 #[target_feature(enable = "avx2,fma,f16c")]

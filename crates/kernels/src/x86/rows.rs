@@ -117,12 +117,18 @@ pub(super) unsafe fn halve<V: Vector>(x: &[f32], out: &mut [u16]) {
     }
 }
 
-/// Sixteen-bit floats as 32-bit ones: whole vectors.
+/// 16-bit floats, bfloat16 where `bf16`, as 32-bit ones.
+///
+/// # Safety
+/// There are `len` of them, whole vectors, and room for as many.
 #[inline(always)]
-pub(super) unsafe fn widen<V: Vector>(x: &[u16], out: &mut [f32]) {
-    for (x, out) in x.chunks_exact(LANES).zip(out.chunks_exact_mut(LANES)) {
-        // SAFETY: each chunk is sixteen values.
-        unsafe { V::load_f16(x.as_ptr()).store(out.as_mut_ptr()) };
+pub(super) unsafe fn widen<V: Vector>(bf16: bool, from: *const u16, len: usize, to: *mut f32) {
+    for at in (0..len).step_by(LANES) {
+        // SAFETY: a vector of values, and room for it.
+        unsafe {
+            let from = from.add(at);
+            (if bf16 { V::load_bf16(from) } else { V::load_f16(from) }).store(to.add(at));
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use super::{
     dots::line,
     linear::single,
     panel::{Codes, Panel, reals},
+    rows,
     vector::{LANES, Vector, prefetch_ahead},
 };
 use crate::{
@@ -59,7 +60,10 @@ unsafe fn panels<V: Vector, P: Panel>(w: &Packed, groups: Range<usize>, (x, tile
             let start = (*to).as_mut_ptr();
             match w.kind {
                 Kind::Codes(layout) => unpack::<V>(layout, panel, start),
-                kind => widen::<V>(kind == Kind::Bf16, panel, start.cast()),
+                kind => {
+                    let (from, len) = (panel.as_ptr().cast(), panel.len() / size_of::<u16>());
+                    rows::widen::<V>(kind == Kind::Bf16, from, len, start.cast());
+                }
             }
             for tile in x.tiles_in(tiles.clone()) {
                 single::<V, P>(w, group, &*to, x, &tile, out);
@@ -78,19 +82,6 @@ const fn spread(kind: Kind) -> Kind {
 
 const fn to_bytes(layout: Layout) -> Layout {
     Layout { nibbles: false, wide: true, ..layout }
-}
-
-/// Widens a group of 16-bit floats.
-///
-/// # Safety
-/// There is room for its values.
-#[inline(always)]
-unsafe fn widen<V: Vector>(bf16: bool, panel: &[u8], to: *mut f32) {
-    for (column, values) in panel.chunks_exact(LANES * size_of::<u16>()).enumerate() {
-        let from = values.as_ptr().cast();
-        // SAFETY: a vector of values, and room for it.
-        unsafe { (if bf16 { V::load_bf16(from) } else { V::load_f16(from) }).store(to.add(column * LANES)) };
-    }
 }
 
 /// Spreads a group of codes.
