@@ -22,7 +22,7 @@ pub(crate) mod fact {
     pub(crate) const SCALE: usize = 0;
     /// Scale × sum of the codes: meets the minima, f32.
     pub(crate) const SUM: usize = 1;
-    /// -8 × sum of the codes: what unsigned 4-bit codes give too much, i32.
+    /// -8 × sum of the codes: what unsigned 4-bit codes give too much, i32; its low half alone for sums of 16 bits, two a row.
     pub(crate) const NIBBLES: usize = 2;
     /// -128 × sum of the codes, for unsigned 8-bit codes, i32.
     pub(crate) const BYTES: usize = 3;

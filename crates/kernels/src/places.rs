@@ -112,23 +112,26 @@ impl Place {
 }
 
 /// Writes the facts of the blocks of `places`: their scales and the sums of the first and the last sixteen codes of each,
-/// which are whole numbers.
+/// which are whole numbers. Sums of 4-bit codes have 16 bits where `narrow`.
 ///
 /// # Safety
 /// As for the codes; there are at most `N` places, of the same activations.
 #[inline(always)]
 pub(crate) unsafe fn write_facts<const N: usize>(
+    narrow: bool,
     places: &[Place],
     scales: &[f32; N],
     [low, high]: [&[f32; N]; 2],
 ) {
     // fact by fact for all blocks, which a compiler turns into vectors
     let mut facts = [[0.0; N]; fact::ALL];
+    let kept = if narrow { 0xffff } else { u32::MAX };
+    let nibbles = |sum: f32| f32::from_bits(whole(-8.0 * sum).to_bits() & kept);
     for n in 0..N {
         let sum = low[n] + high[n];
         facts[fact::SCALE][n] = scales[n];
         facts[fact::SUM][n] = scales[n] * sum;
-        facts[fact::NIBBLES][n] = whole(-8.0 * sum);
+        facts[fact::NIBBLES][n] = nibbles(sum);
         facts[fact::BYTES][n] = whole(-128.0 * sum);
     }
     let facts_len = places.first().map_or(0, |place| place.facts_len);
@@ -136,7 +139,7 @@ pub(crate) unsafe fn write_facts<const N: usize>(
         for (half, sums) in [low, high].into_iter().enumerate() {
             for n in 0..N {
                 facts[fact::HALF_SUMS + half][n] = scales[n] * sums[n];
-                facts[fact::HALF_NIBBLES + half][n] = whole(-8.0 * sums[n]);
+                facts[fact::HALF_NIBBLES + half][n] = nibbles(sums[n]);
                 facts[fact::HALF_BYTES + half][n] = whole(-128.0 * sums[n]);
             }
         }
@@ -181,7 +184,7 @@ mod tests {
                     // SAFETY: one thread, and each place once.
                     unsafe {
                         place[0].write_codes(&codes);
-                        write_facts(&place, &[token as f32], [&[0.0], &[0.0]]);
+                        write_facts(false, &place, &[token as f32], [&[0.0], &[0.0]]);
                     }
                 }
             }

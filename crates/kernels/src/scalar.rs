@@ -57,7 +57,7 @@ unsafe fn quantise(values: &[f32], (to, of): (&Places, Blocks)) {
         // SAFETY: handed on from the caller.
         unsafe {
             place[0].write_codes(&codes);
-            write_facts(&place, &[scale], [&low, &high]);
+            write_facts(false, &place, &[scale], [&low, &high]);
         }
     }
 }

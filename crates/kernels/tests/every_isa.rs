@@ -95,25 +95,25 @@ fn products_agree_with_the_oracle_for_every_format_tail_and_tile() {
 
 #[test]
 fn extreme_codes_do_not_saturate() {
-    // -128 as a weight and ±127 as activations: the largest sums that the 16-bit steps of AVX2 meet
+    // ±127 as activations, of one sign or of one for each pair: the largest sums that 16 bits meet without dot products
     let cols = 64;
-    for code in [0x80u8, 0x7f, 0xff] {
-        let mut bytes = Vec::new();
-        for _ in 0..cols / 32 {
-            bytes.extend(f16::ONE.to_le_bytes());
-            bytes.extend([code; 32]);
-        }
-        let weights = Matrix::new(Format::Q8_0, 1, cols, &bytes).unwrap();
-        for sign in [1.0, -1.0] {
-            let x = vec![sign * 127.0; cols];
-            let want = sign * 127.0 * 64.0 * f32::from(code.cast_signed());
+    let signs = [[1.0; 4], [-1.0; 4], [1.0, 1.0, -1.0, -1.0], [-1.0, -1.0, 1.0, 1.0]];
+    let bytes = [0x80u8, 0x7f, 0xff].map(|byte| (Format::Q8_0, byte));
+    let nibbles = [0x00, 0xff, 0x0f, 0xf0].map(|byte| (Format::Q4_0, byte));
+    for (format, byte) in bytes.into_iter().chain(nibbles) {
+        let block = [&f16::ONE.to_le_bytes()[..], &vec![byte; format.block_bytes() - 2]].concat();
+        let data = block.repeat(cols / 32);
+        let weights = Matrix::new(format, 1, cols, &data).unwrap();
+        for signs in signs {
+            let x: Vec<f32> = (0..cols).map(|n| signs[n % 4] * 127.0).collect();
+            let code = |n: usize| match format {
+                Format::Q4_0 => f32::from(if n % 32 < 16 { byte & 15 } else { byte >> 4 }) - 8.0,
+                _ => f32::from(byte.cast_signed()),
+            };
+            let want: f32 = x.iter().enumerate().map(|(n, x)| code(n) * x).sum();
             for machine in machines(1) {
-                assert_eq!(
-                    product(&machine, Phase::Decode, weights, &x),
-                    [want],
-                    "{} code {code}",
-                    machine.isa()
-                );
+                let got = product(&machine, Phase::Decode, weights, &x);
+                assert_eq!(got, [want], "{} {format:?} {byte} {signs:?}", machine.isa());
             }
         }
     }

@@ -18,6 +18,7 @@ impl<const DOT: bool> Vector for Avx2<DOT> {
     type Bytes = (Self::Codes, Self::Codes);
     type Wide = (__m256i, __m256i);
     const TILES: &[usize] = if DOT { &[6, 4, 2, 1] } else { &[4, 3, 2, 1] };
+    const WORDS: bool = !DOT;
     const ROOMY: bool = false;
 
     #[inline(always)]
@@ -162,9 +163,9 @@ impl<const DOT: bool> Vector for Avx2<DOT> {
         }
     }
     #[inline(always)]
-    unsafe fn narrow(offset: i32) -> Self::Narrow {
+    unsafe fn narrow(start: i32) -> Self::Narrow {
         unsafe {
-            let start = if DOT { _mm256_set1_epi32(offset) } else { _mm256_setzero_si256() };
+            let start = _mm256_set1_epi32(start);
             (start, start)
         }
     }
@@ -175,7 +176,7 @@ impl<const DOT: bool> Vector for Avx2<DOT> {
                 let a = _mm256_dpbusd_avx_epi32(sum.0, weights.0, quad.0);
                 return (a, _mm256_dpbusd_avx_epi32(sum.1, weights.1, quad.1));
             }
-            // eight of these stay below 8 · 2 · 15 · 127 = 30,480
+            // [`Vector::WORDS`] tells why 16 bits are enough
             let a = _mm256_add_epi16(sum.0, _mm256_maddubs_epi16(weights.0, quad.0));
             (a, _mm256_add_epi16(sum.1, _mm256_maddubs_epi16(weights.1, quad.1)))
         }
@@ -194,14 +195,13 @@ impl<const DOT: bool> Vector for Avx2<DOT> {
         }
     }
     #[inline(always)]
-    unsafe fn narrow_sum(sum: Self::Narrow, offset: i32) -> Self {
+    unsafe fn narrow_sum(sum: Self::Narrow) -> Self {
         unsafe {
             if DOT {
                 return Self(_mm256_cvtepi32_ps(sum.0), _mm256_cvtepi32_ps(sum.1));
             }
-            let (ones, offset) = (_mm256_set1_epi16(1), _mm256_set1_epi32(offset));
+            let ones = _mm256_set1_epi16(1);
             let (a, b) = (_mm256_madd_epi16(sum.0, ones), _mm256_madd_epi16(sum.1, ones));
-            let (a, b) = (_mm256_add_epi32(a, offset), _mm256_add_epi32(b, offset));
             Self(_mm256_cvtepi32_ps(a), _mm256_cvtepi32_ps(b))
         }
     }

@@ -46,6 +46,7 @@ impl<const DOT: bool, const FAR: bool> Vector for Avx512<DOT, FAR> {
     type Bytes = (__m512i, __m512i);
     type Wide = __m512i;
     const TILES: &[usize] = &[12, 8, 4, 2, 1];
+    const WORDS: bool = !DOT;
     const ROOMY: bool = true;
     const AHEAD: [usize; 2] = if FAR { [1024, 16384] } else { [8192, 8192] };
 
@@ -166,8 +167,8 @@ impl<const DOT: bool, const FAR: bool> Vector for Avx512<DOT, FAR> {
         unsafe { _mm512_set1_epi32(from.cast::<i32>().read_unaligned()) }
     }
     #[inline(always)]
-    unsafe fn narrow(offset: i32) -> Self::Narrow {
-        unsafe { if DOT { _mm512_set1_epi32(offset) } else { _mm512_setzero_si512() } }
+    unsafe fn narrow(start: i32) -> Self::Narrow {
+        unsafe { _mm512_set1_epi32(start) }
     }
     #[inline(always)]
     unsafe fn narrow_add(sum: Self::Narrow, weights: Self::Codes, quad: Self::Codes) -> Self::Narrow {
@@ -175,7 +176,7 @@ impl<const DOT: bool, const FAR: bool> Vector for Avx512<DOT, FAR> {
             if DOT {
                 _mm512_dpbusd_epi32(sum, weights, quad)
             } else {
-                // eight of these stay below 8 · 2 · 15 · 127 = 30,480
+                // [`Vector::WORDS`] tells why 16 bits are enough
                 _mm512_add_epi16(sum, _mm512_maddubs_epi16(weights, quad))
             }
         }
@@ -194,13 +195,9 @@ impl<const DOT: bool, const FAR: bool> Vector for Avx512<DOT, FAR> {
         }
     }
     #[inline(always)]
-    unsafe fn narrow_sum(sum: Self::Narrow, offset: i32) -> Self {
+    unsafe fn narrow_sum(sum: Self::Narrow) -> Self {
         unsafe {
-            let sum = if DOT {
-                sum
-            } else {
-                _mm512_add_epi32(_mm512_madd_epi16(sum, _mm512_set1_epi16(1)), _mm512_set1_epi32(offset))
-            };
+            let sum = if DOT { sum } else { _mm512_madd_epi16(sum, _mm512_set1_epi16(1)) };
             Self(_mm512_cvtepi32_ps(sum))
         }
     }

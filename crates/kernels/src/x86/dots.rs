@@ -52,11 +52,11 @@ pub(super) unsafe fn nibble_dots<
 ) -> [[[V; N]; G]; 2] {
     // SAFETY: the caller gives blocks, and codes and facts of as many columns of `N` tokens.
     unsafe {
-        let offset = |half: usize, n: usize| {
+        let start = |half: usize, n: usize| {
             let of = if HALVES { fact::HALF_NIBBLES + half } else { fact::NIBBLES };
             if MINIMA { 0 } else { facts.add(of * width + n).cast::<i32>().read() }
         };
-        let mut sums = for_each!(V::narrow(0), |half, g, n| V::narrow(offset(half, n)));
+        let mut sums = for_each!(V::narrow(0), |half, g, n| V::narrow(start(half, n)));
         let high_sum = usize::from(HALVES);
         if SPREAD {
             for quad in 0..BLOCK / 4 {
@@ -67,7 +67,7 @@ pub(super) unsafe fn nibble_dots<
                 let half = if HALVES { quad / (BLOCK / 8) } else { 0 };
                 V::narrow_add_all(&mut sums[half], &weights, codes.add(quad * width * 4));
             }
-            return for_each!(V::splat(0.0), |half, g, n| V::narrow_sum(sums[half][g][n], offset(half, n)));
+            return for_each!(V::splat(0.0), |half, g, n| V::narrow_sum(sums[half][g][n]));
         }
         for quad in 0..BLOCK / 8 {
             let mut low = [V::codes(blocks[0]); G];
@@ -78,7 +78,7 @@ pub(super) unsafe fn nibble_dots<
             V::narrow_add_all(&mut sums[0], &low, codes.add(quad * width * 4));
             V::narrow_add_all(&mut sums[high_sum], &high, codes.add((quad + BLOCK / 8) * width * 4));
         }
-        for_each!(V::splat(0.0), |half, g, n| V::narrow_sum(sums[half][g][n], offset(half, n)))
+        for_each!(V::splat(0.0), |half, g, n| V::narrow_sum(sums[half][g][n]))
     }
 }
 

@@ -87,7 +87,7 @@ unsafe fn blocks<V: Vector>(values: *const f32, places: &[Place]) {
             places[n].write_codes(&codes);
             [low[n], high[n], ..] = V::sums([a, b, V::splat(0.0), V::splat(0.0)]);
         }
-        write_facts(places, &scales, [&low, &high]);
+        write_facts(V::WORDS, places, &scales, [&low, &high]);
     }
 }
 

@@ -33,7 +33,7 @@ pub(super) use add_all;
 pub(super) trait Vector: Copy {
     /// 64 codes: four of each of sixteen rows.
     type Codes: Copy;
-    /// Sums of products of 4-bit codes, a row a lane (or two lanes).
+    /// Sums of products of 4-bit codes, a row a lane, or two of 16 bits where `WORDS`.
     type Narrow: Copy;
     /// 64 signed codes made ready.
     type Bytes: Copy;
@@ -41,6 +41,12 @@ pub(super) trait Vector: Copy {
     type Wide: Copy;
     /// Tokens that share one unpacking of the weights, most first: as many as the registers hold sums for.
     const TILES: &[usize];
+    /// Whether sums of products of 4-bit codes have 16 bits, two a row, each for half of a block's columns.
+    ///
+    /// That is enough: where codes count from 0, 16 · 15 · 127 is 30,480. Where they count from -8, one of the two begins with -8
+    /// times the sum of all activations: it ends with what its own columns give, 16 · 8 · 127 at most, and -8 times the sum of
+    /// the others, as much again, 32,512 in all. What overflows on the way there comes back.
+    const WORDS: bool;
     /// Whether there are 32 registers of a whole vector each, not 16 of half of one.
     const ROOMY: bool;
     /// How far ahead of their use weights are asked for, in bytes: into the first-level cache, and into the second where
@@ -103,8 +109,8 @@ pub(super) trait Vector: Copy {
     unsafe fn nibbles(packed: Self::Codes) -> (Self::Codes, Self::Codes);
     /// The same four activations for all rows.
     unsafe fn quad(from: *const i8) -> Self::Codes;
-    /// An empty sum of products of 4-bit codes; `offset` is added to every row's.
-    unsafe fn narrow(offset: i32) -> Self::Narrow;
+    /// What sums of products of 4-bit codes begin with: nothing, or a [fact](crate::activations::fact) of the activations.
+    unsafe fn narrow(start: i32) -> Self::Narrow;
     /// Adds four products a row; up to eight times.
     unsafe fn narrow_add(sum: Self::Narrow, weights: Self::Codes, quad: Self::Codes) -> Self::Narrow;
     /// The same for `G` groups of rows and `N` tokens, whose quads follow each other from `quads` on.
@@ -116,8 +122,8 @@ pub(super) trait Vector: Copy {
     ) {
         unsafe { add_all!(Self::narrow_add, sums, weights, quads) }
     }
-    /// The rows' sums; `offset` is the one given to `narrow`.
-    unsafe fn narrow_sum(sum: Self::Narrow, offset: i32) -> Self;
+    /// The rows' sums.
+    unsafe fn narrow_sum(sum: Self::Narrow) -> Self;
     /// Signed 8-bit codes, made ready for `wide_add`.
     unsafe fn bytes(codes: Self::Codes) -> Self::Bytes;
     /// An empty sum of products of 8-bit codes; `offset` is -128 × the sum of the activations that will meet them.
