@@ -9,7 +9,7 @@ use std::{
 
 use engine::{Embeddings, EmbeddingsError};
 use half::f16;
-use test_support::memory::{Counting, peak};
+use test_support::memory::{Counting, alone, peak};
 use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
 #[global_allocator]
@@ -63,6 +63,7 @@ fn opened(path: &Path, bytes: &[u8], case: &str) -> Option<EmbeddingsError> {
 
 #[test]
 fn truncated_at_every_byte_it_is_refused() {
+    let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("embeddings.npz");
     let bytes = sound(&path);
@@ -75,6 +76,7 @@ fn truncated_at_every_byte_it_is_refused() {
 
 #[test]
 fn with_any_bit_flipped_it_is_an_error_or_other_rows() {
+    let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("embeddings.npz");
     let mut bytes = sound(&path);
@@ -120,6 +122,7 @@ fn archive(rows: Vec<u8>, vocab_size: i64) -> Vec<u8> {
 
 #[test]
 fn what_is_made_to_harm_is_refused_in_little_memory() {
+    let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("embeddings.npz");
     let rows = |dtype: &str, shape: &str, data: &[u8]| npy(&header(dtype, shape), data);
@@ -148,6 +151,7 @@ fn what_is_made_to_harm_is_refused_in_little_memory() {
 
 #[test]
 fn a_large_one_is_opened_in_little_memory() {
+    let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("embeddings.npz");
     let mut state = 1_u32;
@@ -170,6 +174,7 @@ fn a_large_one_is_opened_in_little_memory() {
 
 #[test]
 fn numbers_that_are_not_those_of_the_checksum_are_refused() {
+    let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("embeddings.npz");
     let bytes = sound(&path);

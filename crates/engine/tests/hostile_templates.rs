@@ -49,6 +49,7 @@ fn bounded(template: &str) -> Result<String, PromptError> {
 
 #[test]
 fn lists_and_texts_that_double_are_errors_before_they_are_made() {
+    let _alone = memory::alone();
     let loops = |start: &str, step: &str, end: &str| {
         format!(
             "{{% set ns = namespace(x={start}) %}}{{% for i in range(64) %}}{{% set ns.x = {step} %}}{{% endfor %}}{{{{ {end} }}}}"
@@ -80,6 +81,7 @@ fn lists_and_texts_that_double_are_errors_before_they_are_made() {
 /// Long texts that are made by whatever makes one, and all kept; and lists of lists, and everything that pads or repeats.
 #[test]
 fn many_long_texts_and_lists_stay_within_bounds() {
+    let _alone = memory::alone();
     let long = "{% set ns = namespace(x='x', all=[]) %}{% for i in range(21) %}{% set ns.x = ns.x + ns.x %}{% endfor %}";
     let kept = |make: &str| {
         format!(
@@ -171,6 +173,7 @@ fn many_long_texts_and_lists_stay_within_bounds() {
 
 #[test]
 fn sums_of_real_templates_work() {
+    let _alone = memory::alone();
     assert_eq!(render("{{ 1 + 2 }}|{{ 1.5 + 1 }}|{{ 'a' + 'b' }}").unwrap(), "3|2.5|ab");
     let lists = "{{ (messages[1:] + [messages[0]])[2].content + ([1] + [2, 3]) | length | string }}";
     assert_eq!(render(lists).unwrap(), "hi3");
@@ -180,6 +183,7 @@ fn sums_of_real_templates_work() {
 
 #[test]
 fn nothing_outside_is_read_and_nothing_endless_runs() {
+    let _alone = memory::alone();
     let secret = tempfile::NamedTempFile::new().unwrap();
     fs::write(secret.path(), "a secret of the machine").unwrap();
     let path = secret.path().display();
@@ -246,6 +250,7 @@ fn nothing_outside_is_read_and_nothing_endless_runs() {
 
 #[test]
 fn a_template_cut_or_damaged_anywhere_never_panics() {
+    let _alone = memory::alone();
     let config: serde_json::Value =
         serde_json::from_slice(&fs::read(fixtures().join("llama3/tokenizer_config.json")).unwrap()).unwrap();
     let source = config["chat_template"].as_str().unwrap();
@@ -270,6 +275,7 @@ fn a_template_cut_or_damaged_anywhere_never_panics() {
 
 #[test]
 fn what_is_said_never_becomes_a_control_token() {
+    let _alone = memory::alone();
     for name in ["llama3", "smollm2", "qwen2", "qwen3", "gpt2", "tekken", "mistral", "phi3", "metaspace"] {
         let tokenizer = Arc::new(Tokenizer::from_dir(&fixtures().join(name)).unwrap());
         let builder = PromptBuilder::new(Arc::clone(&tokenizer), name).unwrap();

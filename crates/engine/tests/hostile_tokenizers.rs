@@ -47,6 +47,7 @@ fn spoilt(change: impl FnOnce(&mut Value)) -> Result<Tokenizer, TokenizerError> 
 
 #[test]
 fn the_sound_one_works() {
+    let _alone = memory::alone();
     let folder = folder(&sound());
     let config = json!({"eos_token": {"content": "<|e|>"}, "chat_template": [{"name": "tool", "template": "t"}, {"name": "default", "template": "d"}]});
     write(folder.path().join("tokenizer_config.json"), config.to_string()).unwrap();
@@ -65,6 +66,7 @@ fn the_sound_one_works() {
 
 #[test]
 fn spoilt_files_are_errors() {
+    let _alone = memory::alone();
     type Change = fn(&mut Value);
     let cases: [(&str, Change); 11] = [
         ("id 2^31", |t| t["model"]["vocab"]["a"] = json!(1_u64 << 31)),
@@ -96,6 +98,7 @@ fn spoilt_files_are_errors() {
 
 #[test]
 fn merges_cannot_make_a_control_token() {
+    let _alone = memory::alone();
     let result = spoilt(|t| {
         t["model"]["vocab"]["<|e|>"] = json!(11);
         t["model"]["vocab"]["<|"] = json!(12);
@@ -110,6 +113,7 @@ fn merges_cannot_make_a_control_token() {
 
 #[test]
 fn an_exponential_regex_ends() {
+    let _alone = memory::alone();
     let tokenizer = spoilt(|t| {
         t["pre_tokenizer"] = json!({"type": "Sequence", "pretokenizers": [
             {"type": "Split", "pattern": {"Regex": "(?=((a+)+)+$)b|(a|aa)+(?!a)c"}, "behavior": "Isolated", "invert": false},
@@ -123,6 +127,7 @@ fn an_exponential_regex_ends() {
 
 #[test]
 fn ids_outside_the_vocabulary_are_refused() {
+    let _alone = memory::alone();
     let folder = folder(&sound());
     write(folder.path().join("generation_config.json"), r#"{"eos_token_id": [1, 99]}"#).unwrap();
     let error = Tokenizer::from_dir(folder.path()).unwrap_err();
@@ -134,6 +139,7 @@ fn ids_outside_the_vocabulary_are_refused() {
 
 #[test]
 fn a_folder_without_a_tokenizer_says_so() {
+    let _alone = memory::alone();
     let folder = tempfile::tempdir().unwrap();
     let error = Tokenizer::from_dir(folder.path()).unwrap_err();
     assert_eq!(error.code(), "tokenizer_unreadable");
@@ -145,6 +151,7 @@ fn a_folder_without_a_tokenizer_says_so() {
 #[cfg(unix)]
 #[test]
 fn a_link_out_of_the_folder_is_refused() {
+    let _alone = memory::alone();
     let secret = tempfile::tempdir().unwrap();
     write(secret.path().join("passwd"), "root").unwrap();
     let folder = folder(&sound());
@@ -158,6 +165,7 @@ fn a_link_out_of_the_folder_is_refused() {
 #[cfg(unix)]
 #[test]
 fn links_of_a_snapshot_lead_to_its_own_blobs_and_nowhere_else() {
+    let _alone = memory::alone();
     let home = tempfile::tempdir().unwrap();
     let (blobs, snapshot) = (home.path().join("blobs"), home.path().join("snapshots/c0ffee"));
     for dir in [&blobs, &snapshot] {
@@ -199,6 +207,7 @@ fn survives(size: usize, case: &str, load: impl Fn() -> Result<Tokenizer, Tokeni
 
 #[test]
 fn a_tokenizer_file_cut_at_any_byte_is_an_error() {
+    let _alone = memory::alone();
     for name in ["llama3", "smollm2", "qwen2", "qwen3", "gpt2", "tekken", "mistral", "phi3", "metaspace"] {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("tokenizer.json");
@@ -216,6 +225,7 @@ fn a_tokenizer_file_cut_at_any_byte_is_an_error() {
 
 #[test]
 fn a_damaged_tokenizer_file_never_panics() {
+    let _alone = memory::alone();
     for (name, file, step) in [
         ("gpt2", "tokenizer.json", 1),
         ("phi3", "tokenizer.json", 5),
@@ -239,6 +249,7 @@ fn a_damaged_tokenizer_file_never_panics() {
 
 #[test]
 fn damaged_tokenizer_metadata_never_panics() {
+    let _alone = memory::alone();
     for (name, step) in [("smollm2", 1), ("mistral", 5)] {
         let bytes = std::fs::read(fixtures().join(format!("{name}.gguf"))).unwrap();
         let file = tempfile::NamedTempFile::new().unwrap();
@@ -265,6 +276,7 @@ fn damaged_tokenizer_metadata_never_panics() {
 
 #[test]
 fn long_and_odd_texts_are_encoded_in_time() {
+    let _alone = memory::alone();
     let texts = [
         "a".repeat(1_000_000),
         "\u{1f468}\u{200d}".repeat(100_000),

@@ -4,7 +4,7 @@
 use std::{
     alloc::{GlobalAlloc, Layout, System},
     sync::{
-        Mutex, PoisonError,
+        Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
 };
@@ -12,6 +12,7 @@ use std::{
 static NOW: AtomicUsize = AtomicUsize::new(0);
 static PEAK: AtomicUsize = AtomicUsize::new(0);
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+static ONE_TEST: Mutex<()> = Mutex::new(());
 
 /// The system's allocator, counted; a test makes it its `#[global_allocator]`.
 #[derive(Debug)]
@@ -48,6 +49,11 @@ unsafe impl GlobalAlloc for Counting {
         // SAFETY: handed on.
         unsafe { System.realloc(at, layout, size) }
     }
+}
+
+/// Keeps the other tests of this process waiting that ask for it, too: what they are made of would count in [`peak`].
+pub fn alone() -> MutexGuard<'static, ()> {
+    ONE_TEST.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What `run` gives, and the most bytes that were allocated during it, by all threads. One measurement runs at a time.

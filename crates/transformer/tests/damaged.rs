@@ -68,6 +68,7 @@ fn flip(file: &Path, range: std::ops::Range<usize>, masks: &[u8], model: &Path) 
 
 #[test]
 fn a_gguf_file_cut_at_any_byte_is_an_error() {
+    let _alone = memory::alone();
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("m.gguf");
     fs::copy(family_gguf("phi3-long"), &file).expect("room for a tiny model");
@@ -76,6 +77,7 @@ fn a_gguf_file_cut_at_any_byte_is_an_error() {
 
 #[test]
 fn a_flipped_byte_of_a_gguf_header_never_panics() {
+    let _alone = memory::alone();
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("m.gguf");
     for (name, masks) in [("phi3-long", &[0x01, 0x80][..]), ("qwen2", &[0xff])] {
@@ -100,6 +102,7 @@ fn gguf_header(file: &Path) -> usize {
 
 #[test]
 fn a_safetensors_file_cut_at_any_byte_is_an_error() {
+    let _alone = memory::alone();
     let folder = copy("phi3-long");
     let file = folder.path().join("model.safetensors");
     cut(&file, || matches!(catch_unwind(|| Checkpoint::open(folder.path()).is_ok()), Ok(true)));
@@ -107,6 +110,7 @@ fn a_safetensors_file_cut_at_any_byte_is_an_error() {
 
 #[test]
 fn a_flipped_byte_of_a_safetensors_header_never_panics() {
+    let _alone = memory::alone();
     for name in ["phi3-long", "qwen3"] {
         let folder = copy(name);
         let file = folder.path().join("model.safetensors");
@@ -119,6 +123,7 @@ fn a_flipped_byte_of_a_safetensors_header_never_panics() {
 
 #[test]
 fn a_damaged_configuration_never_panics() {
+    let _alone = memory::alone();
     for name in ["phi3-long", "llama3", "qwen2"] {
         let folder = copy(name);
         let file = folder.path().join("config.json");
@@ -139,6 +144,7 @@ fn message(folder: &Path) -> String {
 
 #[test]
 fn shards_are_one_model_and_their_index_names_no_other_folder() {
+    let _alone = memory::alone();
     let folder = copy("qwen3");
     let path = |name: &str| folder.path().join(name);
     fs::rename(path("model.safetensors"), path("model-00001-of-00001.safetensors"))
@@ -162,6 +168,7 @@ fn shards_are_one_model_and_their_index_names_no_other_folder() {
 
 #[test]
 fn what_no_decoder_here_runs_is_named() {
+    let _alone = memory::alone();
     let folder = copy("llama3");
     let file = folder.path().join("config.json");
     let text = fs::read_to_string(&file).expect("the copy is there");
@@ -184,6 +191,7 @@ fn what_no_decoder_here_runs_is_named() {
 
 #[test]
 fn rounded_weights_are_kept_and_a_damaged_copy_is_made_anew() {
+    let _alone = memory::alone();
     let (folder, cache) = (copy("qwen2"), tempfile::tempdir().expect("a temporary folder"));
     let run = |dtype| {
         let options = LoadOptions {
