@@ -1,4 +1,4 @@
-//! One choice over Llama 3's vocabulary, from quantised scores.
+//! One choice over Llama 3's vocabulary, from quantised scores and from floats.
 
 use criterion::{Criterion, Throughput, criterion_group};
 use engine::{Logits, Sampler, SamplerOptions};
@@ -16,6 +16,7 @@ fn sample(criterion: &mut Criterion) {
         (0..VOCABULARY).map(|_| ((next() + next() + next() + next()) / 5) as i8).collect();
     values[VOCABULARY / 2] = 127;
     let logits = Logits::I8 { values: &values, scale: 0.12, zero_point: -4 };
+    let floats: Vec<f32> = values.iter().map(|value| f32::from(*value) * 0.12).collect();
     let recent: Vec<u32> = (0..64).collect();
 
     let base = SamplerOptions { seed: Some(1), ..SamplerOptions::default() };
@@ -30,10 +31,12 @@ fn sample(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("sample");
     group.throughput(Throughput::Elements(VOCABULARY as u64));
     for (name, options) in cases {
-        let mut sampler = Sampler::new(options).expect("options within their ranges");
-        group.bench_function(name, |bencher| {
-            bencher.iter(|| sampler.sample(logits, &recent).expect("valid scores"));
-        });
+        for (kind, logits) in [("", logits), (", floats", Logits::F32(&floats))] {
+            let mut sampler = Sampler::new(options.clone()).expect("options within their ranges");
+            group.bench_function(format!("{name}{kind}"), |bencher| {
+                bencher.iter(|| sampler.sample(logits, &recent).expect("valid scores"));
+            });
+        }
     }
 }
 

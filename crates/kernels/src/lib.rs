@@ -30,6 +30,7 @@ mod products;
 mod quantise;
 mod scalar;
 mod table;
+mod weigh;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
@@ -47,3 +48,4 @@ pub use pack::RowCodes;
 pub use packed::{Kind, Layout, Packed};
 pub use phase::Phase;
 pub use products::Linear;
+pub use weigh::weigh;

@@ -12,7 +12,7 @@ use crate::{
     kv::LANES,
     packed::{Kind, Layout, ROWS, code, float, minimum, place, scale},
     places::{Blocks, Place, Places, write_facts},
-    table::{F16_MAX, Norm, Out, Table, Tiles},
+    table::{F16_MAX, Norm, Out, Softmax, Table, Tiles},
 };
 
 pub(crate) static TABLE: Table = Table {
@@ -23,6 +23,7 @@ pub(crate) static TABLE: Table = Table {
     linear,
     rms_norm,
     swiglu,
+    weigh,
     halve,
     attend,
     half_width: None,
@@ -144,6 +145,13 @@ fn swiglu(gate: &[f32], up: &[f32], out: &mut [f32]) {
         let g = f64::from(*gate);
         *out = (g / (1.0 + (-g).exp())) as f32 * up;
     }
+}
+
+fn weigh(scores: &[f32], (largest, temperature): Softmax, weights: &mut [f32]) -> f32 {
+    for (weight, score) in weights.iter_mut().zip(scores) {
+        *weight = f64::from((score - largest) / temperature).exp() as f32;
+    }
+    weights.iter().map(|weight| f64::from(*weight)).sum::<f64>() as f32
 }
 
 fn halve(x: &[f32], out: &mut [u16]) {

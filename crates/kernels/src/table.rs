@@ -29,6 +29,9 @@ impl Out {
 /// The weights of a norm and its ε.
 pub(crate) type Norm<'a> = (&'a [f32], f32);
 
+/// The largest score, and the temperature.
+pub(crate) type Softmax = (f32, f32);
+
 /// Some of the strips of activations.
 pub(crate) type Strips<'a> = (&'a Activations, Range<usize>);
 
@@ -56,6 +59,8 @@ pub(crate) struct Table {
     pub(crate) rms_norm: unsafe fn(x: &[f32], norm: Norm<'_>, columns: Range<usize>, out: &mut [f32]),
     /// `out = silu(gate) · up`; equal lengths.
     pub(crate) swiglu: unsafe fn(gate: &[f32], up: &[f32], out: &mut [f32]),
+    /// `exp((score − largest) / temperature)` of each score, which is no larger; gives their sum. Equal lengths.
+    pub(crate) weigh: unsafe fn(scores: &[f32], of: Softmax, weights: &mut [f32]) -> f32,
     /// 16-bit floats, as bits, for keys and values; equal lengths. What is too large for them becomes the largest, for an infinity
     /// would reach positions that do not see it; what is no number stays none.
     pub(crate) halve: unsafe fn(x: &[f32], out: &mut [u16]),

@@ -25,7 +25,7 @@ pub use config::{Config, LongRope, Pooling, RopeScaling};
 pub use dtype::{Dtype, UnknownDtype};
 pub use error::{ForwardError, LoadError};
 pub use gguf::{Gguf, GgufError};
-pub use kernels::{Isa, Phase, UnavailableIsa};
+pub use kernels::{Isa, Phase, UnavailableIsa, weigh};
 pub use logits::quantise_logits;
 pub use mapped::Mapped;
 pub use model::{Input, LoadOptions, Model};

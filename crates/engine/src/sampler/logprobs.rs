@@ -1,10 +1,10 @@
 //! How likely the model itself takes its tokens to be.
 
-use super::Logits;
+use super::{Logits, candidates::Candidates, scores::Scores};
 
-/// Natural logarithms of probabilities at one position, by the scores as the model gives them.
+/// Natural logarithms of probabilities at one position, by the scores as the model gives them, in which there is a best.
 pub(crate) struct Likelihood {
-    scores: Vec<f64>,
+    scores: Scores,
     /// log Σ exp over the whole vocabulary.
     total: f64,
 }
@@ -12,28 +12,24 @@ pub(crate) struct Likelihood {
 impl Likelihood {
     /// Reads all scores.
     pub(crate) fn of(logits: Logits<'_>) -> Self {
-        let scores: Vec<f64> = logits.scores().collect();
-        let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let total = largest + scores.iter().map(|score| (score - largest).exp()).sum::<f64>().ln();
+        let mut scores = Scores::default();
+        scores.read(logits);
+        let best = scores.best().and_then(|best| scores.get(best)).unwrap_or(f32::NAN);
+        let total = f64::from(best) + scores.total(1.0).ln();
         Self { scores, total }
     }
 
     /// Of one token; of none that there is, -inf.
     pub(crate) fn logprob(&self, token: u32) -> f64 {
-        self.scores.get(token as usize).map_or(f64::NEG_INFINITY, |score| score - self.total)
+        self.scores.get(token).map_or(f64::NEG_INFINITY, |score| f64::from(score) - self.total)
     }
 
     /// The `count` likeliest tokens, the best first; of equal ones the lowest id.
     pub(crate) fn top(&self, count: usize) -> Vec<u32> {
-        let by_rank = |a: &u32, b: &u32| self.logprob(*b).total_cmp(&self.logprob(*a)).then(a.cmp(b));
-        let mut ids: Vec<u32> = (0..self.scores.len() as u32).collect();
-        let count = count.min(ids.len());
-        if count > 0 && count < ids.len() {
-            ids.select_nth_unstable_by(count - 1, by_rank);
-        }
-        ids.truncate(count);
-        ids.sort_unstable_by(by_rank);
-        ids
+        let mut candidates = Candidates::default();
+        candidates.fill(self.scores.at_least(self.scores.kth(count)));
+        candidates.keep_top_k(count);
+        candidates.ranked()
     }
 }
 
@@ -46,7 +42,7 @@ mod tests {
         let scores = [1.0_f32, 3.0, 3.0, -2.0, 500.0f32.ln()];
         let likelihood = Likelihood::of(Logits::F32(&scores));
         let sum: f64 = (0..5).map(|id| likelihood.logprob(id).exp()).sum();
-        assert!((sum - 1.0).abs() < 1e-12, "{sum}");
+        assert!((sum - 1.0).abs() < 1e-6, "{sum}");
         assert_eq!(likelihood.top(3), [4, 1, 2]);
         assert!(likelihood.top(0).is_empty());
         assert_eq!(likelihood.top(99), [4, 1, 2, 0, 3]);

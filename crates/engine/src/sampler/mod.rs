@@ -5,6 +5,7 @@ mod candidates;
 mod error;
 mod logprobs;
 mod options;
+mod scores;
 
 pub use error::SamplerError;
 pub use options::SamplerOptions;
@@ -14,6 +15,7 @@ pub(crate) use logprobs::Likelihood;
 use candidates::Candidates;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use scores::Scores;
 
 /// Scores of the whole vocabulary, as a backend answers them.
 #[derive(Debug, Clone, Copy)]
@@ -45,16 +47,6 @@ impl Logits<'_> {
         self.len() == 0
     }
 
-    /// The scores as numbers.
-    fn scores(&self) -> Box<dyn Iterator<Item = f64> + '_> {
-        match self {
-            Self::F32(values) => Box::new(values.iter().map(|&value| f64::from(value))),
-            Self::I8 { values, scale, zero_point } => {
-                Box::new(values.iter().map(move |&value| (f64::from(value) - f64::from(*zero_point)) * scale))
-            }
-        }
-    }
-
     fn check(&self) -> Result<(), SamplerError> {
         match self {
             _ if self.is_empty() => Err(SamplerError::NoScores),
@@ -75,6 +67,7 @@ pub struct Sampler {
     options: SamplerOptions,
     seed: u64,
     random: ChaCha8Rng,
+    scores: Scores,
     candidates: Candidates,
 }
 
@@ -84,7 +77,7 @@ impl Sampler {
         options.check()?;
         let seed = options.seed.unwrap_or_else(rand::random);
         let random = ChaCha8Rng::seed_from_u64(seed);
-        Ok(Self { options, seed, random, candidates: Candidates::default() })
+        Ok(Self { options, seed, random, scores: Scores::default(), candidates: Candidates::default() })
     }
 
     /// The seed in use, given or drawn.
@@ -111,20 +104,40 @@ impl Sampler {
             };
             return place.map(|place| place as u32).ok_or(SamplerError::InvalidScores);
         }
-        self.candidates.fill(logits);
-        self.candidates.bias(&self.options.bias);
+        let Self { options, scores, candidates, .. } = self;
+        scores.read(logits);
+        scores.bias(&options.bias);
         if penalised {
-            self.candidates.penalise(&self.options, recent);
+            scores.penalise(options, recent);
         }
-        if self.options.temperature == 0.0 {
-            return self.candidates.best();
+        let best = scores.best().ok_or(SamplerError::InvalidScores)?;
+        if options.temperature == 0.0 {
+            return Ok(best);
         }
-        self.candidates.check()?;
-        self.candidates.keep_top_k(self.options.top_k);
-        self.candidates.keep_top_p(self.options.top_p);
-        self.candidates.keep_min_p(self.options.min_p);
-        let total = self.candidates.weigh(self.options.temperature);
-        Ok(self.candidates.draw(self.random.random::<f64>() * total))
+        let chance = self.random.random::<f64>();
+        let cuts_at_k = (1..scores.len()).contains(&options.top_k);
+        let mut total = None;
+        // only what can be left by the first cut is looked at one by one
+        let least = if cuts_at_k {
+            scores.kth(options.top_k)
+        } else if options.top_p < 1.0 {
+            let all = scores.total(1.0);
+            total = Some(all);
+            scores.nucleus(options.top_p, all)
+        } else if options.min_p > 0.0 {
+            scores.share(options.min_p)
+        } else {
+            let total = scores.total(options.temperature);
+            return Ok(scores.draw(chance * total));
+        };
+        candidates.fill(scores.at_least(least));
+        if cuts_at_k {
+            candidates.keep_top_k(options.top_k);
+        }
+        candidates.keep_top_p(options.top_p, total);
+        candidates.keep_at_least(scores.share(options.min_p));
+        let total = candidates.weigh(options.temperature);
+        Ok(candidates.draw(chance * total))
     }
 }
 

@@ -191,3 +191,76 @@ fn a_bias_moves_scores_before_anything_else_looks_at_them() {
     let mut sampler = Sampler::new(biased(&[(0, 2.5)], greedy())).unwrap();
     assert_eq!(sampler.sample(quantised, &[]), Ok(0));
 }
+
+/// What is left of `scores` by cuts that look at every token in order, and its share of all that is left, best first.
+fn kept_of_all(scores: &[f32], options: &SamplerOptions) -> Vec<(u32, f64)> {
+    let mut left: Vec<(u32, f64)> = (0..).zip(scores.iter().map(|score| f64::from(*score))).collect();
+    left.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    if options.top_k > 0 {
+        left.truncate(options.top_k);
+    }
+    let largest = left[0].1;
+    if options.top_p < 1.0 {
+        let total: f64 = left.iter().map(|(_, score)| (score - largest).exp()).sum();
+        let mut sum = 0.0;
+        let enough = left.iter().position(|(_, score)| {
+            sum += (score - largest).exp();
+            sum >= total * f64::from(options.top_p)
+        });
+        left.truncate(enough.map_or(left.len(), |at| at + 1));
+    }
+    left.retain(|(_, score)| score - largest >= f64::from(options.min_p).ln());
+    let total: f64 =
+        left.iter().map(|(_, score)| ((score - largest) / f64::from(options.temperature)).exp()).sum();
+    left.into_iter()
+        .map(|(id, score)| (id, ((score - largest) / f64::from(options.temperature)).exp() / total))
+        .collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(3_000))]
+    #[test]
+    fn cuts_leave_what_they_leave_of_all_tokens_in_order(
+        // of few values, so that some are equal, or of many
+        scores in prop_oneof![
+            prop::collection::vec((-60..60_i8).prop_map(|score| f32::from(score) / 3.0), 1..3_000),
+            prop::collection::vec(-20.0_f32..20.0, 1..3_000),
+            prop::collection::vec(prop_oneof![9 => -3.0_f32..3.0, 1 => Just(f32::NEG_INFINITY)], 1..300),
+        ],
+        temperature in 0.3_f32..3.0,
+        top_k in prop_oneof![Just(0_usize), 1..60_usize, 1..3_000_usize],
+        top_p in prop_oneof![Just(1.0), Just(0.0), 0.5_f32..1.0],
+        min_p in prop_oneof![Just(0.0), Just(1.0), 0.0_f32..0.3],
+    ) {
+        prop_assume!(scores.iter().any(|score| score.is_finite()));
+        let options = SamplerOptions { top_k, top_p, min_p, ..at(temperature) };
+        // a sum or a logarithm may be rounded to either side of the bound
+        let nearly = |options: &SamplerOptions, by: f32| SamplerOptions {
+            top_p: (options.top_p * by).min(1.0), min_p: options.min_p / by, ..options.clone()
+        };
+        let most = kept_of_all(&scores, &nearly(&options, 1.000_01));
+        let least = kept_of_all(&scores, &nearly(&options, 0.999_99)).len();
+        let mut sampler = Sampler::new(options.clone()).unwrap();
+        for _ in 0..3 {
+            let id = sampler.sample(Logits::F32(&scores), &[]).unwrap();
+            let place = most.iter().position(|(kept, _)| *kept == id);
+            prop_assert!(place.is_some_and(|place| most[place].1 > 0.0), "{id} was cut off");
+        }
+        if (1..scores.len()).contains(&top_k) || top_p < 1.0 || min_p > 0.0 {
+            let got: std::collections::HashSet<u32> = sampler.candidates.clone().ranked().into_iter().collect();
+            prop_assert!(most[..least].iter().all(|(id, _)| got.contains(id)), "{} of {least}", got.len());
+            prop_assert!(got.len() <= most.len(), "{} of {}", got.len(), most.len());
+            prop_assert!(got.iter().all(|id| most.iter().any(|(kept, _)| kept == id)));
+        } else {
+            let total = sampler.scores.total(temperature);
+            let mut sum = 0.0;
+            for id in 0..scores.len() as u32 {
+                let share = most.iter().find(|(kept, _)| *kept == id).map_or(0.0, |(_, share)| *share);
+                // the middle of a token's own piece of the line, and no token where there is none
+                let point = (sum + share / 2.0) * total;
+                prop_assert!(share * f64::from(u32::MAX) < 1e6 || sampler.scores.draw(point) == id);
+                sum += share;
+            }
+        }
+    }
+}

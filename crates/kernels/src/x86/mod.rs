@@ -33,7 +33,7 @@ use crate::{
     activations::Tiling,
     attention::{Partial, Tile},
     places::{Blocks, Places},
-    table::{Bf16Table, Norm, Out, Table, Tiles},
+    table::{Bf16Table, Norm, Out, Softmax, Table, Tiles},
 };
 pub(crate) use amx::is_available as has_amx;
 pub(crate) use half_width::is_half_width;
@@ -70,6 +70,11 @@ macro_rules! shells {
                 unsafe { rows::swiglu::<V>(gate, up, out) }
             }
             #[target_feature(enable = $features)]
+            pub(super) unsafe fn weigh(scores: &[f32], of: Softmax, weights: &mut [f32]) -> f32 {
+                // SAFETY: see above.
+                unsafe { rows::weigh::<V>(scores, of, weights) }
+            }
+            #[target_feature(enable = $features)]
             pub(super) unsafe fn halve(x: &[f32], out: &mut [u16]) {
                 // SAFETY: see above.
                 unsafe { rows::halve::<V>(x, out) }
@@ -89,6 +94,7 @@ macro_rules! shells {
             linear: $module::linear,
             rms_norm: $module::rms_norm,
             swiglu: $module::swiglu,
+            weigh: $module::weigh,
             halve: $module::halve,
             attend: $module::attend,
             half_width: $half_width,

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::vector::{LANES, Vector};
-use crate::table::{F16_MAX, Norm};
+use crate::table::{F16_MAX, Norm, Softmax};
 
 /// An operation on sixteen values of two slices; a trait, since closures do not inherit target features.
 trait Zip {
@@ -96,6 +96,41 @@ pub(super) unsafe fn rms_norm<V: Vector>(
 pub(super) unsafe fn swiglu<V: Vector>(gate: &[f32], up: &[f32], out: &mut [f32]) {
     // SAFETY: handed on from the caller.
     unsafe { zip::<V>(gate, up, out, SiluTimes) }
+}
+
+#[inline(always)]
+pub(super) unsafe fn weigh<V: Vector>(scores: &[f32], of: Softmax, weights: &mut [f32]) -> f32 {
+    let chunks = scores.chunks_exact(LANES);
+    let rest = chunks.remainder();
+    let mut weight_chunks = weights.chunks_exact_mut(LANES);
+    // SAFETY: each chunk, and each padded buffer, is sixteen floats.
+    unsafe {
+        let mut sum = V::splat(0.0);
+        for (scores, weights) in chunks.zip(weight_chunks.by_ref()) {
+            let weight = weight(V::load(scores.as_ptr()), of);
+            weight.store(weights.as_mut_ptr());
+            sum = sum.add(weight);
+        }
+        if !rest.is_empty() {
+            let mut values = [f32::NEG_INFINITY; LANES];
+            values[..rest.len()].copy_from_slice(rest);
+            let weight = weight(V::load(values.as_ptr()), of);
+            weight.store(values.as_mut_ptr());
+            sum = sum.add(weight);
+            weight_chunks.into_remainder().copy_from_slice(&values[..rest.len()]);
+        }
+        sum.sum()
+    }
+}
+
+/// What sixteen scores weigh; nothing from where [`exp`] clamps on.
+#[inline(always)]
+unsafe fn weight<V: Vector>(scores: V, (largest, temperature): Softmax) -> V {
+    // SAFETY: only arithmetic.
+    unsafe {
+        let least = exp(V::splat(f32::NEG_INFINITY));
+        exp(scores.sub(V::splat(largest)).div(V::splat(temperature))).sub(least)
+    }
 }
 
 #[inline(always)]
