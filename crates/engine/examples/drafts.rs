@@ -1,10 +1,10 @@
-//! What guessing ahead brings: `drafts FILE [RUNS]` answers tasks of three kinds with and without, turn about, and prints
+//! What guessing ahead brings: `drafts FILE [RUNS [TEMPERATURE]]` answers tasks of three kinds with and without, turn about, and prints
 //! for each kind the medians, and the median of the ratios of neighbours.
 #![allow(clippy::print_stdout, clippy::unwrap_used)] // a measuring program
 
 use std::{ops::ControlFlow, path::PathBuf, sync::Arc, time::Instant};
 
-use engine::{Cancel, LoadOptions, Message, Model, ModelOptions, Request, Source};
+use engine::{Cancel, LoadOptions, Message, Model, ModelOptions, Request, SamplerOptions, Source};
 
 const ARTICLE: &str = "The octopus is a soft-bodied mollusc with eight limbs. About three hundred species are known. \
 It has two eyes and a beaked mouth at the centre of its limbs, and can change its shape to squeeze through small gaps. \
@@ -40,6 +40,7 @@ fn main() {
     let mut args = std::env::args().skip(1);
     let weights = PathBuf::from(args.next().unwrap());
     let runs: usize = args.next().map_or(5, |arg| arg.parse().unwrap());
+    let temperature = args.next().map_or(0.0, |arg| arg.parse().unwrap());
     let source = Source::Cpu { weights, context_length: Some(2048), options: LoadOptions::default() };
     let model = Model::open(&ModelOptions { source, tokenizer: None, min_response_space: None }).unwrap();
     let tasks = [
@@ -52,9 +53,10 @@ fn main() {
     ];
     for (name, tasks) in tasks {
         let (mut rates, mut ratios) = ([Vec::new(), Vec::new()], Vec::new());
-        for _ in 0..runs {
+        for run in 0..runs {
+            let sampler = SamplerOptions { temperature, seed: Some(run as u64), ..SamplerOptions::default() };
             for task in &tasks {
-                let [without, with] = [true, false].map(|no_drafts| rate(&model, task, no_drafts));
+                let [without, with] = [true, false].map(|no_drafts| rate(&model, task, &sampler, no_drafts));
                 rates[0].push(without);
                 rates[1].push(with);
                 ratios.push(with / without);
@@ -71,8 +73,9 @@ fn median(mut values: Vec<f64>) -> f64 {
 }
 
 /// Tokens a second after the first.
-fn rate(model: &Arc<Model>, task: &str, no_drafts: bool) -> f64 {
-    let request = Request { no_drafts, max_tokens: Some(160), ..Request::default() };
+fn rate(model: &Arc<Model>, task: &str, sampler: &SamplerOptions, no_drafts: bool) -> f64 {
+    let sampler = sampler.clone();
+    let request = Request { no_drafts, sampler, max_tokens: Some(160), ..Request::default() };
     let mut first = None;
     let messages = [Message::user(task)];
     let reply = model.session().reply(&messages, &request, &Cancel::default(), &mut |_| {

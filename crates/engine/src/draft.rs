@@ -1,7 +1,7 @@
 //! Guessing ahead: what followed the last few tokens when they stood in the text before.
 //!
 //! A guess is run together with the token before it in one pass over the weights, and each of its tokens counts only
-//! where the model itself chooses it: the reply is the same. Passes of several tokens take longer, so a guess must first
+//! where the sampler chooses it by the model's own scores: the reply is the same, greedy or drawn. Passes of several tokens take longer, so a guess must first
 //! have been right without being run: what it would have brought is credit, and only credit is ever risked. Text that
 //! repeats nothing costs nothing that way.
 
@@ -49,7 +49,7 @@ pub(crate) struct Drafter {
 }
 
 impl Drafter {
-    /// For a reply that is chosen greedily, on a cache that can take back what it has read.
+    /// For a reply on a cache that can take back what it has read.
     pub(crate) fn new(enabled: bool) -> Self {
         Self {
             enabled,

@@ -5,8 +5,7 @@ use crate::{Overflow, SamplerOptions};
 /// Parameters of one reply.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Request {
-    /// Never guess ahead: greedy replies on the CPU are the same without, only slower where they repeat themselves or
-    /// the prompt.
+    /// Never guess ahead: replies on the CPU are the same without, only slower where they repeat themselves or the prompt.
     pub no_drafts: bool,
     /// How tokens are chosen.
     pub sampler: SamplerOptions,

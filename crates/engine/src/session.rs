@@ -134,7 +134,7 @@ impl Session {
 
         let mut text = Text::new(&request.stop, &self.model, emit);
         let mut seen = prompt.ids;
-        let mut drafter = Drafter::new(!request.no_drafts && sampler.is_greedy() && device.0.takes_back());
+        let mut drafter = Drafter::new(!request.no_drafts && device.0.takes_back());
         let mut generate = || {
             loop {
                 if cancel.is_set() {

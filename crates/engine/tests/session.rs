@@ -74,8 +74,15 @@ fn guessing_ahead_changes_no_reply_and_no_cache() {
     ];
     for task in tasks {
         let messages = vec![Message::user(task)];
-        for stop in [vec![], vec![" the".to_owned()]] {
-            let plain = Request { no_drafts: true, stop, ..most(70) };
+        let drawn =
+            SamplerOptions { temperature: 0.7, top_p: 0.9, seed: Some(3), ..SamplerOptions::default() };
+        let cases = [
+            (vec![], SamplerOptions::default()),
+            (vec![" the".to_owned()], SamplerOptions::default()),
+            (vec![], drawn),
+        ];
+        for (stop, sampler) in cases {
+            let plain = Request { no_drafts: true, stop, sampler, ..most(70) };
             let ahead = Request { no_drafts: false, ..plain.clone() };
             let (mut one, mut other) = (MODEL.session(), MODEL.session());
             let (want, got) = (say(&mut one, &messages, &plain), say(&mut other, &messages, &ahead));

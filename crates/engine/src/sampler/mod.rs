@@ -85,11 +85,6 @@ impl Sampler {
         self.seed
     }
 
-    /// Whether the next token is the best one, whatever was drawn before.
-    pub fn is_greedy(&self) -> bool {
-        self.options.temperature == 0.0
-    }
-
     /// The next token. `recent` are the tokens that the penalties count.
     ///
     /// At temperature 0 the largest score wins, of equal ones the lowest id, and nothing is drawn.
