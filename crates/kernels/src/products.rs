@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use crate::{
-    Activations, Compute, Packed,
+    Activations, Compute, Kind, Packed,
     compute::{PIECES, WORTH_SHARING},
     packed::ROWS,
     table::Out,
@@ -12,8 +12,10 @@ use crate::{
 
 /// Tokens per thread from which on threads share the tokens of a product, not its rows.
 const TOKENS: usize = 48;
-/// Tokens that weights are worth spreading for, see [`HalfWidthTable`](crate::table::HalfWidthTable).
-const WORTH_SPREADING: usize = 8;
+/// Tokens that codes are worth spreading for; of what converts dearly all [that spreads](Kind::spreads), see
+/// [`HalfWidthTable`](crate::table::HalfWidthTable).
+const WORTH_SPREADING: usize = 96;
+const WORTH_SPREADING_HALF_WIDTH: usize = 8;
 /// Pieces per thread that the tokens of a product are cut into: each reads all weights.
 const TILE_PIECES: usize = 2;
 /// Strips per thread from which on threads keep to their own.
@@ -119,17 +121,25 @@ impl Compute {
     ) {
         // SAFETY: `table_for` checked the instruction set; the rest is handed on from the caller.
         unsafe {
-            match (&self.table.bf16, self.half_width) {
+            match (&self.table.bf16, self.table.spread) {
                 (Some(bf16), _) if x.is_bf16_for(weights.kind) => {
                     (bf16.linear)(weights, groups, (x, strips), out)
                 }
-                (_, Some(kernels))
-                    if weights.kind.spreads() && x.tokens_in(tiles.clone()).len() >= WORTH_SPREADING =>
+                (_, Some(spread))
+                    if self.is_worth_spreading(weights.kind, x.tokens_in(tiles.clone()).len()) =>
                 {
-                    (kernels.linear)(weights, groups, (x, tiles), out)
+                    spread(weights, groups, (x, tiles), out)
                 }
                 _ => (self.table.linear)(weights, groups, (x, tiles), out),
             }
+        }
+    }
+
+    /// Whether weights are to be spread for so many tokens.
+    fn is_worth_spreading(&self, kind: Kind, tokens: usize) -> bool {
+        match self.half_width {
+            Some(_) => kind.spreads() && tokens >= WORTH_SPREADING_HALF_WIDTH,
+            None => kind.spreads() && kind.is_quantised() && tokens >= WORTH_SPREADING,
         }
     }
 

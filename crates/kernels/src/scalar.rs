@@ -21,6 +21,7 @@ pub(crate) static TABLE: Table = Table {
     quantise,
     bf16: None,
     linear,
+    spread: None,
     rms_norm,
     swiglu,
     weigh,

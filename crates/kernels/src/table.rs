@@ -38,6 +38,9 @@ pub(crate) type Strips<'a> = (&'a Activations, Range<usize>);
 /// Some of the tiles of activations.
 pub(crate) type Tiles<'a> = (&'a Activations, Range<usize>);
 
+/// Product of some groups of rows of the weights with some tiles of tokens.
+pub(crate) type Product = unsafe fn(&Packed, Range<usize>, Tiles<'_>, Out);
+
 /// One instruction set's kernels.
 ///
 /// # Safety
@@ -53,8 +56,9 @@ pub(crate) struct Table {
     pub(crate) quantise: unsafe fn(&[f32], (&Places, Blocks)),
     /// What multiplies bfloat16, where there is such a thing.
     pub(crate) bf16: Option<Bf16Table>,
-    /// Product of some groups of rows of the weights with some tiles of tokens.
-    pub(crate) linear: unsafe fn(&Packed, Range<usize>, Tiles<'_>, Out),
+    pub(crate) linear: Product,
+    /// The same for weights that [spread](crate::Kind::spreads), which are spread once for all tiles; where that may pay.
+    pub(crate) spread: Option<Product>,
     /// Some columns of `x / rms(x) · weight`; equal lengths.
     pub(crate) rms_norm: unsafe fn(x: &[f32], norm: Norm<'_>, columns: Range<usize>, out: &mut [f32]),
     /// `out = silu(gate) · up`; equal lengths.
@@ -70,14 +74,12 @@ pub(crate) struct Table {
     pub(crate) half_width: Option<&'static HalfWidthTable>,
 }
 
-/// Kernels of 256 bits for processors that take two turns for as many, where conversions count as much as products: weights, keys
-/// and values are made ready once for many tokens.
+/// Kernels of 256 bits for processors that take two turns for as many, where conversions count as much as products: keys and values
+/// are made ready once for many tokens.
 ///
 /// # Safety
 /// As for [`Table`].
 pub(crate) struct HalfWidthTable {
-    /// [`Table::linear`] for weights that [spread](crate::Kind::spreads).
-    pub(crate) linear: unsafe fn(&Packed, Range<usize>, Tiles<'_>, Out),
     /// What `halve` has rounded, as 32-bit floats; equal lengths, whole vectors.
     pub(crate) widen: unsafe fn(x: &[u16], out: &mut [f32]),
     /// [`Table::attend`] where keys and values have been widened.

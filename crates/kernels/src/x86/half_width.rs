@@ -1,26 +1,19 @@
-//! AVX2 on processors that take two turns for 256 bits: where a conversion costs as much as a product, weights, keys and values are
-//! converted once for many tokens.
+//! AVX2 on processors that take two turns for 256 bits: where a conversion costs as much as a product, keys and values are converted
+//! once for many tokens.
 
-use std::{arch::x86_64::__cpuid, ops::Range};
+use std::arch::x86_64::__cpuid;
 
-use super::{attend, avx2::Avx2, rows, spread};
+use super::{attend, avx2::Avx2, rows};
 use crate::{
-    Packed,
     attention::{Partial, Tile},
-    table::{HalfWidthTable, Out, Tiles},
+    table::HalfWidthTable,
 };
 
 type V = Avx2<false>;
 
-pub(super) static TABLE: HalfWidthTable = HalfWidthTable { linear, widen, attend };
+pub(super) static TABLE: HalfWidthTable = HalfWidthTable { widen, attend };
 
 // SAFETY (all of them): the table of AVX2 hands them out, on the terms of its own.
-#[target_feature(enable = "avx2,fma,f16c")]
-unsafe fn linear(w: &Packed, range: Range<usize>, x: Tiles<'_>, out: Out) {
-    // SAFETY: see above.
-    unsafe { spread::linear::<V>(w, range, x, out) }
-}
-
 #[target_feature(enable = "avx2,fma,f16c")]
 unsafe fn widen(x: &[u16], out: &mut [f32]) {
     // SAFETY: see above; lengths are equal, and whole vectors.

@@ -41,7 +41,7 @@ use vector::Vector;
 pub(crate) use vector::{prefetch_far, prefetch_write};
 
 macro_rules! shells {
-    ($module:ident, $vector:ty, $table:ident, $isa:ident, $features:literal, $half_width:expr) => {
+    ($module:ident, $vector:ty, $table:ident, $isa:ident, $features:literal, $spread:expr, $half_width:expr) => {
         mod $module {
             use super::*;
 
@@ -92,6 +92,7 @@ macro_rules! shells {
             quantise: $module::quantise,
             bf16: None,
             linear: $module::linear,
+            spread: $spread,
             rms_norm: $module::rms_norm,
             swiglu: $module::swiglu,
             weigh: $module::weigh,
@@ -102,14 +103,23 @@ macro_rules! shells {
     };
 }
 
-shells!(avx2_shells, avx2::Avx2<false>, AVX2, Avx2, "avx2,fma,f16c", Some(&half_width::TABLE));
-shells!(avx_vnni_shells, avx2::Avx2<true>, AVX_VNNI, AvxVnni, "avx2,fma,f16c,avxvnni", None);
+shells!(
+    avx2_shells,
+    avx2::Avx2<false>,
+    AVX2,
+    Avx2,
+    "avx2,fma,f16c",
+    Some(spread::avx2),
+    Some(&half_width::TABLE)
+);
+shells!(avx_vnni_shells, avx2::Avx2<true>, AVX_VNNI, AvxVnni, "avx2,fma,f16c,avxvnni", None, None);
 shells!(
     avx512_shells,
     avx512::Avx512<false>,
     AVX512,
     Avx512,
     "avx2,fma,f16c,avx512f,avx512bw,avx512vl",
+    None,
     None
 );
 shells!(
@@ -118,6 +128,7 @@ shells!(
     AVX512_VNNI,
     Avx512Vnni,
     "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512vnni",
+    None,
     None
 );
 

@@ -1,4 +1,4 @@
-//! Products of 4-bit codes and 16-bit floats with many tokens where registers are few and conversions dear: a group's codes are
+//! Products of 4-bit codes and 16-bit floats with many tokens where registers are few, or conversions dear: a group's codes are
 //! spread to bytes, and what belongs to them to 32-bit floats, as floats themselves are, once for all tiles, so that these are
 //! small without unpacking anew for each.
 //!
@@ -7,6 +7,7 @@
 use std::{cell::RefCell, ops::Range};
 
 use super::{
+    avx2::Avx2,
     dots::line,
     linear::single,
     panel::{Codes, Panel, reals},
@@ -24,12 +25,22 @@ thread_local! {
     static SPREAD: RefCell<Aligned<u8>> = RefCell::default();
 }
 
+/// [`linear`] for AVX2 without dot products, whose tiles are small.
+///
+/// # Safety
+/// As for [`linear`].
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(super) unsafe fn avx2(w: &Packed, groups: Range<usize>, x: Tiles<'_>, out: Out) {
+    // SAFETY: handed on from the caller.
+    unsafe { linear::<Avx2<false>>(w, groups, x, out) }
+}
+
 /// Groups `groups` of `weights` times some tiles of activations.
 ///
 /// # Safety
 /// As `Table::linear` says, on a machine that has `V`; the weights [spread](Kind::spreads).
 #[inline(always)]
-pub(super) unsafe fn linear<V: Vector>(w: &Packed, groups: Range<usize>, x: Tiles<'_>, out: Out) {
+unsafe fn linear<V: Vector>(w: &Packed, groups: Range<usize>, x: Tiles<'_>, out: Out) {
     // SAFETY: handed on from the caller.
     unsafe {
         match w.kind {
