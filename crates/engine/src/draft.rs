@@ -1,9 +1,9 @@
 //! Guessing ahead: what followed the last few tokens when they stood in the text before.
 //!
 //! A guess is run together with the token before it in one pass over the weights, and each of its tokens counts only
-//! where the sampler chooses it by the model's own scores: the reply is the same, greedy or drawn. Passes of several tokens take longer, so a guess must first
-//! have been right without being run: what it would have brought is credit, and only credit is ever risked. Text that
-//! repeats nothing costs nothing that way.
+//! where the sampler chooses it by the model's own scores: the reply is the same, greedy or drawn. Passes of several tokens
+//! take longer, so a guess must first have been right without being run: what it would have brought is credit, and only
+//! credit is ever risked. Text that repeats nothing costs nothing that way.
 
 use std::{
     collections::HashMap,

@@ -26,6 +26,9 @@ impl Likelihood {
 
     /// The `count` likeliest tokens, the best first; of equal ones the lowest id.
     pub(crate) fn top(&self, count: usize) -> Vec<u32> {
+        if count == 0 {
+            return Vec::new();
+        }
         let mut candidates = Candidates::default();
         candidates.fill(self.scores.at_least(self.scores.kth(count)));
         candidates.keep_top_k(count);
