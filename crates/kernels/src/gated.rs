@@ -8,8 +8,9 @@ use crate::{
     products::Tokens, table::Out,
 };
 
-/// Bytes of both matrices that are multiplied before what they gave is gated: half of a small second-level cache.
-const CACHED: usize = 256 << 10;
+/// Bytes of both matrices that are multiplied before what they gave is gated: a quarter of a small second-level cache, whose rest is
+/// for that.
+const CACHED: usize = 128 << 10;
 
 thread_local! {
     /// `[tokens][rows]` of a part: products with gate and up, and what is made of them.

@@ -16,8 +16,6 @@ const TOKENS: usize = 48;
 /// [`HalfWidthTable`](crate::table::HalfWidthTable).
 const WORTH_SPREADING: usize = 96;
 const WORTH_SPREADING_HALF_WIDTH: usize = 8;
-/// Pieces per thread that the tokens of a product are cut into: each reads all weights.
-const TILE_PIECES: usize = 2;
 /// Strips per thread from which on threads keep to their own.
 const STRIPS: usize = 12;
 
@@ -76,9 +74,9 @@ impl Compute {
             body(0..count, (0..tiles, 0..strips));
         } else if strips > 0 {
             let owners = if own { self.owners(strips) } else { 1 };
-            self.striped(owners, count, strips, |part, strips| body(part, (0..tiles, strips)));
+            self.owned(owners, count, (strips, 2), |part, strips| body(part, (0..tiles, strips)));
         } else if x.tokens() >= self.threads() * TOKENS {
-            self.shared(tiles, TILE_PIECES, |tiles| body(0..count, (tiles, 0..0)));
+            self.owned(self.threads(), count, (tiles, 1), |part, tiles| body(part, (tiles, 0..0)));
         } else {
             self.shared(count, PIECES, |part| body(part, (0..tiles, 0..0)));
         }
@@ -149,20 +147,20 @@ impl Compute {
         if strips >= self.threads() * STRIPS { self.threads() } else { 1 }
     }
 
-    /// Calls `body(part, strips)` for parts of `0..count` and the strips of each owner.
-    fn striped(
+    /// Calls `body(part, own)` for parts of `0..count` and each owner's of some strips or tiles, of which so many stay `together`.
+    fn owned(
         &self,
         owners: usize,
         count: usize,
-        strips: usize,
+        (all, together): (usize, usize),
         body: impl Fn(Range<usize>, Range<usize>) + Sync,
     ) {
         let pieces = (self.threads() * PIECES / owners).min(count);
-        let pairs = strips.div_ceil(2);
+        let units = all.div_ceil(together);
         self.pool.run(owners * pieces, &|n| {
             let (owner, piece) = (n / pieces, n % pieces);
-            let strips = pairs * owner / owners * 2..strips.min(pairs * (owner + 1) / owners * 2);
-            body(count * piece / pieces..count * (piece + 1) / pieces, strips);
+            let own = units * owner / owners * together..all.min(units * (owner + 1) / owners * together);
+            body(count * piece / pieces..count * (piece + 1) / pieces, own);
         });
     }
 }
