@@ -8,8 +8,8 @@ use crate::{
     products::Tokens, table::Out,
 };
 
-/// Bytes of both matrices that are multiplied before what they gave is gated: a quarter of a small second-level cache, whose rest is
-/// for that.
+/// Bytes of both matrices that are multiplied before what they gave is gated: a quarter of a small second-level cache, for
+/// what they give has to find room beside them.
 const CACHED: usize = 128 << 10;
 
 thread_local! {
