@@ -1,5 +1,5 @@
-//! What guessing ahead brings: `drafts FILE [RUNS [TEMPERATURE]]` answers tasks of three kinds with and without, turn about, and prints
-//! for each kind the medians, and the median of the ratios of neighbours.
+//! What guessing ahead brings: `drafts FILE [RUNS [TEMPERATURE]]` answers tasks of three kinds with and without, turn
+//! about, and prints for each kind the medians, and the median of the ratios of neighbours.
 #![allow(clippy::print_stdout, clippy::unwrap_used)] // a measuring program
 
 use std::{ops::ControlFlow, path::PathBuf, sync::Arc, time::Instant};

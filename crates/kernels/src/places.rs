@@ -112,20 +112,20 @@ impl Place {
 }
 
 /// Writes the facts of the blocks of `places`: their scales and the sums of the first and the last sixteen codes of each,
-/// which are whole numbers. Sums of 4-bit codes have 16 bits where `narrow`.
+/// which are whole numbers. Sums of 4-bit codes have 16 bits where `words`.
 ///
 /// # Safety
 /// As for the codes; there are at most `N` places, of the same activations.
 #[inline(always)]
 pub(crate) unsafe fn write_facts<const N: usize>(
-    narrow: bool,
+    words: bool,
     places: &[Place],
     scales: &[f32; N],
     [low, high]: [&[f32; N]; 2],
 ) {
     // fact by fact for all blocks, which a compiler turns into vectors
     let mut facts = [[0.0; N]; fact::ALL];
-    let kept = if narrow { 0xffff } else { u32::MAX };
+    let kept = if words { 0xffff } else { u32::MAX };
     let nibbles = |sum: f32| f32::from_bits(whole(-8.0 * sum).to_bits() & kept);
     for n in 0..N {
         let sum = low[n] + high[n];

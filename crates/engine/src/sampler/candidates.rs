@@ -2,6 +2,8 @@
 
 use std::cmp::Ordering;
 
+use super::scores::place_of;
+
 #[derive(Debug, Clone, Copy)]
 struct Candidate {
     id: u32,
@@ -94,17 +96,7 @@ impl Candidates {
 
     /// The token at `point` of the line on which the weights lie end to end.
     pub fn draw(&self, point: f64) -> u32 {
-        let mut sum = 0.0;
-        let mut last = 0;
-        for (candidate, &weight) in self.list.iter().zip(&self.weights) {
-            if weight > 0.0 {
-                sum += f64::from(weight);
-                last = candidate.id;
-                if point < sum {
-                    break;
-                }
-            }
-        }
-        last
+        let (place, _) = place_of(point, self.weights.iter().copied().map(f64::from));
+        self.list[place].id
     }
 }

@@ -108,23 +108,9 @@ impl Scores {
 
     /// The token at `point` of the line on which the weights that [`total`](Self::total) has added lie end to end.
     pub fn draw(&mut self, point: f64) -> u32 {
-        let (mut rest, mut part) = (point, 0);
-        for (n, sum) in self.sums.iter().enumerate().filter(|(_, sum)| **sum > 0.0) {
-            part = n;
-            if rest < *sum {
-                break;
-            }
-            rest -= sum;
-        }
+        let (part, rest) = place_of(point, self.sums.iter().copied());
         self.weigh(part);
-        let mut place = 0;
-        for (n, weight) in self.weights.iter().enumerate().filter(|(_, weight)| **weight > 0.0) {
-            place = n;
-            if rest < f64::from(*weight) {
-                break;
-            }
-            rest -= f64::from(*weight);
-        }
+        let (place, _) = place_of(rest, self.weights.iter().copied().map(f64::from));
         (part * PART + place) as u32
     }
 
@@ -159,6 +145,20 @@ impl Scores {
         })
         .filter(move |(_, score)| *score >= least)
     }
+}
+
+/// Which of some weights that lie end to end on a line `point` falls on, and how far into it; the last that is any, where all end
+/// before.
+pub(super) fn place_of(point: f64, weights: impl Iterator<Item = f64>) -> (usize, f64) {
+    let (mut place, mut rest) = (0, point);
+    for (n, weight) in weights.enumerate().filter(|(_, weight)| *weight > 0.0) {
+        place = n;
+        if rest < weight {
+            break;
+        }
+        rest -= weight;
+    }
+    (place, rest)
 }
 
 /// As a 32-bit float, which is finite where the score is.
