@@ -20,6 +20,7 @@ mod quantise;
 mod rows;
 mod softmax;
 mod spread;
+mod spread_asm;
 mod strips;
 mod tiles;
 mod turn;

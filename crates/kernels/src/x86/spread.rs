@@ -9,13 +9,15 @@ use std::{cell::RefCell, ops::Range};
 use super::{
     avx2::Avx2,
     dots::line,
-    linear::single,
+    linear::{single, store},
     panel::{Codes, Panel, reals},
     rows,
-    vector::{LANES, Vector, prefetch_ahead},
+    spread_asm::{TOKENS, four},
+    vector::{LANES, Vector, prefetch_ahead, prefetch_write},
 };
 use crate::{
     Aligned, BLOCK, Packed,
+    activations::Tile,
     packed::{Kind, Layout, ROWS},
     table::{Out, Tiles},
 };
@@ -77,9 +79,30 @@ unsafe fn panels<V: Vector, P: Panel>(w: &Packed, groups: Range<usize>, (x, tile
                 }
             }
             for tile in x.tiles_in(tiles.clone()) {
-                single::<V, P>(w, group, &*to, x, &tile, out);
+                match w.kind {
+                    Kind::Codes(Layout { halves: false, minima: true, .. }) if tile.len == TOKENS => {
+                        meet(w, group, &*to, &tile, out);
+                    }
+                    _ => single::<V, P>(w, group, &*to, x, &tile, out),
+                }
             }
         }
+    }
+}
+
+/// A group's spread codes with minima times a tile of [`four`].
+///
+/// # Safety
+/// As for [`linear`].
+#[inline(always)]
+unsafe fn meet(w: &Packed, group: usize, panel: &[u8], tile: &Tile, out: Out) {
+    // SAFETY: handed on from the caller; the panel begins with a cache line, and a matrix has columns.
+    unsafe {
+        for n in 0..tile.len {
+            prefetch_write(out.at(tile.first + n, group * ROWS).cast(), ROWS * size_of::<f32>());
+        }
+        let sums = four(panel, w.cols.div_ceil(BLOCK), tile).map(|[a, b]| Avx2::<false>(a, b));
+        store(w, group, tile, &[sums], out);
     }
 }
 
