@@ -6,15 +6,16 @@ use std::ops::Range;
 use crate::{
     Activations, Compute, Kind, Packed,
     compute::{PIECES, WORTH_SHARING},
-    packed::ROWS,
+    packed::{Layout, ROWS},
     table::Out,
 };
 
 /// Tokens per thread from which on threads share the tokens of a product, not its rows.
 const TOKENS: usize = 48;
-/// Tokens that codes are worth spreading for; of what converts dearly all [that spreads](Kind::spreads), see
-/// [`HalfWidthTable`](crate::table::HalfWidthTable).
+/// Tokens that codes are worth spreading for, without and with minima; of what converts dearly all [that spreads](Kind::spreads),
+/// see [`HalfWidthTable`](crate::table::HalfWidthTable).
 const WORTH_SPREADING: usize = 96;
+const WORTH_SPREADING_MINIMA: usize = 48;
 const WORTH_SPREADING_HALF_WIDTH: usize = 8;
 /// Strips per thread from which on threads keep to their own.
 const STRIPS: usize = 12;
@@ -135,10 +136,13 @@ impl Compute {
 
     /// Whether weights are to be spread for so many tokens.
     fn is_worth_spreading(&self, kind: Kind, tokens: usize) -> bool {
-        match self.half_width {
-            Some(_) => kind.spreads() && tokens >= WORTH_SPREADING_HALF_WIDTH,
-            None => kind.spreads() && kind.is_quantised() && tokens >= WORTH_SPREADING,
-        }
+        let enough = match (self.half_width, kind) {
+            (Some(_), _) => WORTH_SPREADING_HALF_WIDTH,
+            (None, Kind::Codes(Layout { minima: true, .. })) => WORTH_SPREADING_MINIMA,
+            (None, Kind::Codes(_)) => WORTH_SPREADING,
+            (None, _) => return false,
+        };
+        kind.spreads() && tokens >= enough
     }
 
     /// How many threads keep to strips of their own: where these are many, a thread had better meet what it wrote itself, although
