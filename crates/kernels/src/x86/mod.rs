@@ -110,7 +110,7 @@ shells!(
     AVX2,
     Avx2,
     "avx2,fma,f16c",
-    Some(spread::avx2),
+    Some(spread::linear),
     Some(&half_width::TABLE)
 );
 shells!(avx_vnni_shells, avx2::Avx2<true>, AVX_VNNI, AvxVnni, "avx2,fma,f16c,avxvnni", None, None);

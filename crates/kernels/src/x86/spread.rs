@@ -22,37 +22,30 @@ use crate::{
     table::{Out, Tiles},
 };
 
+/// AVX2 without dot products.
+type V = Avx2<false>;
+
 thread_local! {
     /// A group, spread.
     static SPREAD: RefCell<Aligned<u8>> = RefCell::default();
 }
 
-/// [`linear`] for AVX2 without dot products, whose tiles are small.
-///
-/// # Safety
-/// As for [`linear`].
-#[target_feature(enable = "avx2,fma,f16c")]
-pub(super) unsafe fn avx2(w: &Packed, groups: Range<usize>, x: Tiles<'_>, out: Out) {
-    // SAFETY: handed on from the caller.
-    unsafe { linear::<Avx2<false>>(w, groups, x, out) }
-}
-
 /// Groups `groups` of `weights` times some tiles of activations.
 ///
 /// # Safety
-/// As `Table::linear` says, on a machine that has `V`; the weights [spread](Kind::spreads).
-#[inline(always)]
-unsafe fn linear<V: Vector>(w: &Packed, groups: Range<usize>, x: Tiles<'_>, out: Out) {
+/// As `Table::linear` says, on a machine that has [`V`]; the weights [spread](Kind::spreads).
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(super) unsafe fn linear(w: &Packed, groups: Range<usize>, x: Tiles<'_>, out: Out) {
     // SAFETY: handed on from the caller.
     unsafe {
         match w.kind {
             Kind::Codes(Layout { halves, minima, .. }) => match (halves, minima) {
-                (false, false) => panels::<V, Codes<true, false, false, true, true>>(w, groups, x, out),
-                (false, true) => panels::<V, Codes<true, false, true, true, true>>(w, groups, x, out),
-                (true, false) => panels::<V, Codes<true, true, false, true, true>>(w, groups, x, out),
-                (true, true) => panels::<V, Codes<true, true, true, true, true>>(w, groups, x, out),
+                (false, false) => panels::<Codes<true, false, false, true, true>>(w, groups, x, out),
+                (false, true) => panels::<Codes<true, false, true, true, true>>(w, groups, x, out),
+                (true, false) => panels::<Codes<true, true, false, true, true>>(w, groups, x, out),
+                (true, true) => panels::<Codes<true, true, true, true, true>>(w, groups, x, out),
             },
-            _ => panels::<V, f32>(w, groups, x, out),
+            _ => panels::<f32>(w, groups, x, out),
         }
     }
 }
@@ -62,7 +55,7 @@ unsafe fn linear<V: Vector>(w: &Packed, groups: Range<usize>, x: Tiles<'_>, out:
 /// # Safety
 /// As for [`linear`].
 #[inline(always)]
-unsafe fn panels<V: Vector, P: Panel>(w: &Packed, groups: Range<usize>, (x, tiles): Tiles<'_>, out: Out) {
+unsafe fn panels<P: Panel>(w: &Packed, groups: Range<usize>, (x, tiles): Tiles<'_>, out: Out) {
     let len = spread(w.kind).group_bytes(w.cols);
     let to = SPREAD.with_borrow_mut(|room| std::ptr::from_mut(room.room(len)));
     for group in groups {
@@ -72,7 +65,7 @@ unsafe fn panels<V: Vector, P: Panel>(w: &Packed, groups: Range<usize>, (x, tile
         unsafe {
             let start = (*to).as_mut_ptr();
             match w.kind {
-                Kind::Codes(layout) => unpack::<V>(layout, panel, start),
+                Kind::Codes(layout) => unpack(layout, panel, start),
                 kind => {
                     let (from, len) = (panel.as_ptr().cast(), panel.len() / size_of::<u16>());
                     rows::widen::<V>(kind == Kind::Bf16, from, len, start.cast());
@@ -123,7 +116,7 @@ const fn to_bytes(layout: Layout) -> Layout {
 /// # Safety
 /// There is room for its blocks.
 #[inline(always)]
-unsafe fn unpack<V: Vector>(layout: Layout, panel: &[u8], mut to: *mut u8) {
+unsafe fn unpack(layout: Layout, panel: &[u8], mut to: *mut u8) {
     let count = layout.scales() * if layout.minima { 2 } else { 1 };
     for block in panel.chunks_exact(layout.block_bytes()) {
         // SAFETY: the block has a line for every other quad, and `count` vectors of floats; so has what it is spread to.
