@@ -9,15 +9,14 @@ use std::{cell::RefCell, ops::Range};
 use super::{
     avx2::Avx2,
     dots::line,
-    linear::{single, store},
+    linear::single,
     panel::{Codes, Panel, reals},
     rows,
-    spread_asm::{TOKENS, four},
-    vector::{LANES, Vector, prefetch_ahead, prefetch_write},
+    spread_asm::Minima,
+    vector::{LANES, Vector, prefetch_ahead},
 };
 use crate::{
     Aligned, BLOCK, Packed,
-    activations::Tile,
     packed::{Kind, Layout, ROWS},
     table::{Out, Tiles},
 };
@@ -41,7 +40,7 @@ pub(super) unsafe fn linear(w: &Packed, groups: Range<usize>, x: Tiles<'_>, out:
         match w.kind {
             Kind::Codes(Layout { halves, minima, .. }) => match (halves, minima) {
                 (false, false) => panels::<Codes<true, false, false, true, true>>(w, groups, x, out),
-                (false, true) => panels::<Codes<true, false, true, true, true>>(w, groups, x, out),
+                (false, true) => panels::<Minima>(w, groups, x, out),
                 (true, false) => panels::<Codes<true, true, false, true, true>>(w, groups, x, out),
                 (true, true) => panels::<Codes<true, true, true, true, true>>(w, groups, x, out),
             },
@@ -72,30 +71,9 @@ unsafe fn panels<P: Panel>(w: &Packed, groups: Range<usize>, (x, tiles): Tiles<'
                 }
             }
             for tile in x.tiles_in(tiles.clone()) {
-                match w.kind {
-                    Kind::Codes(Layout { halves: false, minima: true, .. }) if tile.len == TOKENS => {
-                        meet(w, group, &*to, &tile, out);
-                    }
-                    _ => single::<V, P>(w, group, &*to, x, &tile, out),
-                }
+                single::<V, P>(w, group, &*to, x, &tile, out);
             }
         }
-    }
-}
-
-/// A group's spread codes with minima times a tile of [`four`].
-///
-/// # Safety
-/// As for [`linear`].
-#[inline(always)]
-unsafe fn meet(w: &Packed, group: usize, panel: &[u8], tile: &Tile, out: Out) {
-    // SAFETY: handed on from the caller; the panel begins with a cache line, and a matrix has columns.
-    unsafe {
-        for n in 0..tile.len {
-            prefetch_write(out.at(tile.first + n, group * ROWS).cast(), ROWS * size_of::<f32>());
-        }
-        let sums = four(panel, w.cols.div_ceil(BLOCK), tile).map(|[a, b]| Avx2::<false>(a, b));
-        store(w, group, tile, &[sums], out);
     }
 }
 

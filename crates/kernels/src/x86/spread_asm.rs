@@ -1,16 +1,20 @@
 //! Spread codes with minima times four tokens on AVX2, in assembler: eight sums of whole numbers and as many of floats are more
 //! than sixteen registers hold, and compiled, the same operations take a tenth longer. (Without minima they take no longer.)
 
-use std::arch::x86_64::*;
+use std::arch::x86_64::_mm256_set1_epi16;
 
+use super::{
+    panel::{Codes, Panel},
+    vector::{LANES, Vector},
+};
 use crate::{
-    BLOCK,
+    Activations, BLOCK,
     activations::{Tile, fact},
     packed::ROWS,
 };
 
 /// Tokens that it takes at once.
-pub(super) const TOKENS: usize = 4;
+const TOKENS: usize = 4;
 /// Bytes of a fact of that many.
 const FACT: usize = TOKENS * size_of::<f32>();
 /// Where a block's scales lie, and its minima; bytes of a block.
@@ -82,16 +86,50 @@ macro_rules! end {
     ) };
 }
 
-/// A spread group with minima times the `TOKENS` tokens of a tile: `[token][row]`, the bits that
-/// [`Panel::dot`](super::panel::Panel::dot) gives.
+/// Spread codes with minima.
+pub(super) struct Minima;
+
+impl Panel for Minima {
+    const PAIRS: bool = Compiled::PAIRS;
+
+    #[inline(always)]
+    unsafe fn dot<V: Vector, const G: usize, const N: usize>(
+        panels: [&[u8]; G],
+        x: &Activations,
+        tile: &Tile,
+    ) -> [[V; N]; G] {
+        // SAFETY: handed on from the caller, who spreads for AVX2 alone, to where a cache line begins; a vector is a token's sums.
+        unsafe {
+            if G != 1 || N != TOKENS {
+                return Compiled::dot::<V, G, N>(panels, x, tile);
+            }
+            let from = four(panels[0], x.blocks(), tile);
+            let mut sums = [[V::splat(0.0); N]; G];
+            for (sum, from) in sums[0].iter_mut().zip(&from) {
+                *sum = V::load(from.0.as_ptr());
+            }
+            sums
+        }
+    }
+}
+
+/// The same as a compiler makes it, for all other tiles.
+type Compiled = Codes<true, false, true, true, true>;
+
+/// Sums of a token.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+struct Sums([f32; LANES]);
+
+/// A spread group with minima times the `TOKENS` tokens of a tile, the bits that [`Compiled`] gives.
 ///
 /// # Safety
 /// The panel is aligned as vectors are and has `blocks` blocks, one or more, as has the tile; the machine has AVX2 and FMA.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-pub(super) unsafe fn four(panel: &[u8], blocks: usize, tile: &Tile) -> [[__m256; 2]; TOKENS] {
+unsafe fn four(panel: &[u8], blocks: usize, tile: &Tile) -> [Sums; TOKENS] {
     assert!(blocks > 0 && panel.len() >= blocks * BYTES, "a panel of {blocks} blocks");
-    let mut sums = [[_mm256_setzero_ps(); 2]; TOKENS];
+    let mut sums = [Sums([0.0; LANES]); TOKENS];
     // SAFETY: reads the blocks of the panel and of the tile, and writes the sums.
     unsafe {
         std::arch::asm!(
