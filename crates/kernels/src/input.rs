@@ -65,10 +65,11 @@ impl Compute {
     }
 }
 
-/// How many rows of so many blocks are quantised together, so that few steps of the kernel are short of blocks.
+/// How many rows of so many blocks are quantised together, so that few steps of the kernel are short of blocks, and tiles of four
+/// tokens are whole.
 fn together(blocks: usize) -> usize {
     let whole = STEP >> blocks.trailing_zeros().min(STEP.trailing_zeros());
-    whole.min(MANY / blocks).max(1)
+    whole.min(MANY / blocks).max(4)
 }
 
 /// Activations that are being written.

@@ -58,6 +58,27 @@ impl Places {
         }
     }
 
+    /// How many of `tokens` tokens from `first` on lie in whole tiles of four, in fours, from the first on; their blocks lie quad by
+    /// quad.
+    pub(crate) fn fours(&self, first: usize, tokens: usize) -> usize {
+        let lies_in_four = |n: &usize| {
+            let token = first + n * 4;
+            self.tiling.tile_of(self.tokens, token) == (token, 4)
+        };
+        if self.tiling.rows_from <= 4 { 0 } else { (0..tokens / 4).take_while(lies_in_four).count() }
+    }
+
+    /// The place of a block of one of those.
+    pub(crate) fn four(&self, first: usize, block: usize) -> Four {
+        assert!(first + 4 <= self.tokens && block < self.blocks);
+        let at = first * self.blocks + block * 4;
+        Four {
+            codes: self.codes.wrapping_add(at * BLOCK),
+            facts: self.facts.wrapping_add(at * self.facts_len),
+            has_halves: self.facts_len == fact::ALL,
+        }
+    }
+
     /// Where the bfloat16 of a token's block go: `BLOCK` of them, which begin with a cache line.
     ///
     /// # Safety
@@ -72,6 +93,17 @@ impl Places {
     pub(crate) fn strip_len(&self) -> usize {
         self.blocks * STRIP_BLOCK
     }
+}
+
+/// Where the codes and facts of one block of a tile of four go.
+#[derive(Clone, Copy)]
+pub(crate) struct Four {
+    /// `[quad][4][4]`
+    pub(crate) codes: *mut i8,
+    /// `[fact][4]`
+    pub(crate) facts: *mut f32,
+    /// Whether there are facts of halves of blocks.
+    pub(crate) has_halves: bool,
 }
 
 /// Where the codes and facts of one block of one token go.
@@ -134,18 +166,29 @@ pub(crate) unsafe fn write_facts<const N: usize>(
         facts[fact::NIBBLES][n] = nibbles(sum);
         facts[fact::BYTES][n] = whole(-128.0 * sum);
     }
-    let facts_len = places.first().map_or(0, |place| place.facts_len);
-    if facts_len == fact::ALL {
-        for (half, sums) in [low, high].into_iter().enumerate() {
-            for n in 0..N {
-                facts[fact::HALF_SUMS + half][n] = scales[n] * sums[n];
-                facts[fact::HALF_NIBBLES + half][n] = nibbles(sums[n]);
-                facts[fact::HALF_BYTES + half][n] = whole(-128.0 * sums[n]);
-            }
+    if places.first().is_none_or(|place| place.facts_len == fact::FEW) {
+        // SAFETY: handed on from the caller.
+        return unsafe { scatter::<{ fact::FEW }, N>(places, facts.first_chunk().expect("fewer")) };
+    }
+    for (half, sums) in [low, high].into_iter().enumerate() {
+        for n in 0..N {
+            facts[fact::HALF_SUMS + half][n] = scales[n] * sums[n];
+            facts[fact::HALF_NIBBLES + half][n] = nibbles(sums[n]);
+            facts[fact::HALF_BYTES + half][n] = whole(-128.0 * sums[n]);
         }
     }
+    // SAFETY: handed on from the caller.
+    unsafe { scatter(places, &facts) };
+}
+
+/// Writes facts to places which have as many.
+///
+/// # Safety
+/// As for [`write_facts`].
+#[inline(always)]
+unsafe fn scatter<const FACTS: usize, const N: usize>(places: &[Place], facts: &[[f32; N]; FACTS]) {
     for (n, place) in places.iter().enumerate() {
-        for (fact, values) in facts[..facts_len].iter().enumerate() {
+        for (fact, values) in facts.iter().enumerate() {
             // SAFETY: a block's facts lie `len` apart.
             unsafe { place.facts.add(fact * place.len).write(values[n]) };
         }

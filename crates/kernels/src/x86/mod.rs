@@ -17,6 +17,7 @@ mod linear;
 mod pace;
 mod panel;
 mod quantise;
+mod quantise_fours;
 mod rows;
 mod softmax;
 mod spread;

@@ -3,7 +3,10 @@
 //! Sixteen blocks go through each step together, so that scales are divided a vector at a time and no block waits for
 //! its own reductions. Each block gets the bits that it would get alone.
 
-use super::vector::{LANES, Vector};
+use super::{
+    quantise_fours,
+    vector::{LANES, Vector},
+};
 use crate::{
     BLOCK,
     activations::{STEPS, TINY},
@@ -16,6 +19,13 @@ const TOGETHER: usize = LANES;
 /// Whole blocks of some tokens.
 #[inline(always)]
 pub(super) unsafe fn quantise<V: Vector>(values: &[f32], (to, of): (&Places, Blocks)) {
+    let (mut values, mut of) = (values, of);
+    if const { V::TILES[0] == 4 } {
+        // SAFETY: handed on from the caller; whoever has a `Vector` has AVX2.
+        let tokens = unsafe { quantise_fours::quantise(values, (to, of), V::WORDS) };
+        values = &values[tokens * of.each * BLOCK..];
+        of.token += tokens;
+    }
     for (n, values) in values.chunks(TOGETHER * BLOCK).enumerate() {
         let mut places = [Place::NOWHERE; TOGETHER];
         let places = &mut places[..values.len() / BLOCK];
@@ -49,13 +59,11 @@ unsafe fn blocks<V: Vector>(values: *const f32, places: &[Place]) {
         let mut errors = [[0.0; TOGETHER]; STEPS.len()];
         for n in 0..count {
             let (a, b) = block::<V>(values, n);
-            let mut squares = [V::splat(0.0); 4];
-            for (square, (up, down)) in squares.iter_mut().zip(&factors) {
-                let (up, down) = (V::splat(up[n]), V::splat(down[n]));
-                let (a_error, b_error) = (a.mul(up).round().fma(down, a), b.mul(up).round().fma(down, b));
-                *square = a_error.fma(a_error, b_error.mul(b_error));
+            let mut errors_of = [V::splat(0.0); 4];
+            for (error, (up, down)) in errors_of.iter_mut().zip(&factors) {
+                *error = squares::<V>((a, b), (up[n], down[n]));
             }
-            for (errors, sum) in errors.iter_mut().zip(V::sums(squares)) {
+            for (errors, sum) in errors.iter_mut().zip(V::sums(errors_of)) {
                 errors[n] = sum;
             }
         }
@@ -88,6 +96,17 @@ unsafe fn blocks<V: Vector>(values: *const f32, places: &[Place]) {
             [low[n], high[n], ..] = V::sums([a, b, V::splat(0.0), V::splat(0.0)]);
         }
         write_facts(V::WORDS, places, &scales, [&low, &high]);
+    }
+}
+
+/// Of two columns a lane, error² of their codes, added: `up` is the factor to codes, `down` that back with the sign changed.
+#[inline(always)]
+pub(super) unsafe fn squares<V: Vector>((a, b): (V, V), (up, down): (f32, f32)) -> V {
+    // SAFETY: only arithmetic.
+    unsafe {
+        let (up, down) = (V::splat(up), V::splat(down));
+        let (a_error, b_error) = (a.mul(up).round().fma(down, a), b.mul(up).round().fma(down, b));
+        a_error.fma(a_error, b_error.mul(b_error))
     }
 }
 
