@@ -20,10 +20,17 @@ fn weights(noise: &mut Noise, format: Format, len: usize) -> Vec<u8> {
             _ => bytes.extend((0..format.block_bytes()).map(|_| noise.bits() as u8)),
         }
         for at in reals(format) {
-            bytes[start + at..][..2].copy_from_slice(&f16::from_f32(noise.float()).to_le_bytes());
+            bytes[start + at..][..2].copy_from_slice(&real(noise).to_le_bytes());
         }
     }
     bytes
+}
+
+/// A scale or a minimum: from 1/4 to 1, or seldom, any up to that. Groups of some hundred blocks come with such and without.
+fn real(noise: &mut Noise) -> f16 {
+    let value = noise.float();
+    let is_any = noise.bits().is_multiple_of(512);
+    f16::from_f32(if is_any { value } else { value.mul_add(0.75, 0.25_f32.copysign(value)) })
 }
 
 /// Where a block's half floats lie.
@@ -184,6 +191,43 @@ fn batches_threads_and_pieces_do_not_change_a_bit() {
 }
 
 #[test]
+fn scales_of_any_size_give_many_tokens_the_bits_that_one_gets() {
+    let mut noise = Noise(31);
+    let (rows, cols, tokens) = (16, 256, 101);
+    let x = noise.floats(tokens * cols);
+    // what lies 2¹⁵ apart at most can be whole numbers, and what does not, cannot: 11 bits and four exponents, or one more
+    let sets: [&[f32]; 8] = [
+        &[0.0],
+        &[1.0, -0.0],
+        &[2047.0, -128.0, 128.125, -2047.0 / 16.0],
+        &[2047.0, -128.0, 127.937_5],
+        &[65504.0, 4096.0, -2049.0],
+        &[65504.0, 1.0],
+        &[5.960_464_5e-8, -1.192_092_9e-7, 0.001],
+        &[5.960_464_5e-8, 1.9e-6, 0.0],
+    ];
+    let special = [f32::INFINITY, f32::NEG_INFINITY, f32::NAN].map(|value| [1.0, value]);
+    for (format, set) in [Format::Q4_0, Format::Q4_1].into_iter().flat_map(|format| {
+        sets.into_iter().chain(special.iter().map(|set| &set[..])).map(move |s| (format, s))
+    }) {
+        let mut bytes = weights(&mut noise, format, rows * cols);
+        for block in bytes.chunks_exact_mut(format.block_bytes()) {
+            let scale = f16::from_f32(set[noise.bits() as usize % set.len()]);
+            block[..2].copy_from_slice(&scale.to_le_bytes());
+        }
+        let weights = Matrix::new(format, rows, cols, &bytes).unwrap();
+        for (machine, phase) in phases(&machines(1)) {
+            let together = product(machine, phase, weights, &x);
+            let alone = x.chunks(cols).flat_map(|x| product(machine, phase, weights, x));
+            for (n, (together, alone)) in together.iter().zip(alone).enumerate() {
+                let same = together.to_bits() == alone.to_bits() || together.is_nan() && alone.is_nan();
+                assert!(same, "{format:?} {set:?} {}, {phase:?}, {n}: {together} {alone}", machine.isa());
+            }
+        }
+    }
+}
+
+#[test]
 fn several_matrices_in_one_loop_give_what_they_give_alone() {
     let mut noise = Noise(5);
     let cols = 576;
@@ -241,8 +285,8 @@ fn every_layout_agrees_with_the_oracle_and_decodes_to_what_was_packed() {
                 codes: (0..cols)
                     .map(|_| (lowest + (noise.bits() % if nibbles { 16 } else { 256 }) as i16) as i8)
                     .collect(),
-                scales: (0..128 / width).map(|_| f16::from_f32(noise.float()).to_f32()).collect(),
-                minima: (0..128 / width).map(|_| f16::from_f32(noise.float()).to_f32()).collect(),
+                scales: (0..128 / width).map(|_| real(&mut noise).to_f32()).collect(),
+                minima: (0..128 / width).map(|_| real(&mut noise).to_f32()).collect(),
             })
             .collect();
         let fill = |row: usize, out: &mut RowCodes| {

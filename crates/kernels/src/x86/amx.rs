@@ -167,7 +167,7 @@ macro_rules! eight {
     (@ $n:literal $text:literal $($rest:tt)*) => { concat!($text, eight!(@ $n $($rest)*)) };
 }
 
-/// `totals[token] += (scale · facts[token]) · sums[token]`, a row a lane. A compiler keeps all factors in registers, of which
+/// `totals[token] += (scale · sums[token]) · facts[token]`, a row a lane. A compiler keeps all factors in registers, of which
 /// there are not enough.
 ///
 /// # Safety
@@ -180,19 +180,18 @@ pub(super) unsafe fn add_scaled(
     facts: *const f32,
     scale: __m512,
 ) {
-    let (_floats, _factors): (__m512, __m512);
+    let _floats: __m512;
     // SAFETY: handed on from the caller.
     unsafe {
         eight!(
             totals,
             ["vcvtdq2ps {floats}, zmmword ptr [{sums} + 64*" n "]\n"
-             "vmulps {factors}, {scale}, dword ptr [{facts} + 4*" n "]{{1to16}}\n"
-             "vfmadd231ps {s" n "}, {floats}, {factors}"],
+             "vmulps {floats}, {floats}, {scale}\n"
+             "vfmadd231ps {s" n "}, {floats}, dword ptr [{facts} + 4*" n "]{{1to16}}"],
             sums = in(reg) sums,
             facts = in(reg) facts,
             scale = in(zmm_reg) scale,
-            floats = out(zmm_reg) _floats,
-            factors = out(zmm_reg) _factors
+            floats = out(zmm_reg) _floats
         );
     }
 }

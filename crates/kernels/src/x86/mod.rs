@@ -11,6 +11,7 @@ mod bf16_rows;
 mod bf16_unit;
 mod bf16_weights;
 mod dots;
+mod four_asm;
 mod gated;
 mod half_width;
 mod linear;
@@ -21,12 +22,12 @@ mod quantise_fours;
 mod rows;
 mod softmax;
 mod spread;
-mod spread_asm;
 mod strips;
 mod tiles;
 mod turn;
 mod unpack;
 mod vector;
+mod whole;
 
 use std::ops::Range;
 

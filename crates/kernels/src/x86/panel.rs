@@ -3,6 +3,7 @@
 
 use super::{
     dots::{byte_dots, nibble_dots},
+    four_asm,
     vector::{Vector, prefetch_ahead},
 };
 use crate::{
@@ -65,6 +66,10 @@ impl<const NIBBLES: bool, const HALVES: bool, const MINIMA: bool, const WIDE: bo
         x: &Activations,
         tile: &Tile,
     ) -> [[V; N]; G] {
+        if const { V::WORDS && NIBBLES && !HALVES && !WIDE && !SPREAD && G == 1 && N == four_asm::TOKENS } {
+            // SAFETY: handed on from the caller; sums of 16 bits are those of AVX2 without dot products.
+            return [unsafe { four_asm::dot_packed::<V, N, MINIMA>(panels[0], x, tile) }; G];
+        }
         let bytes = Self::LAYOUT.block_bytes();
         let width = if G == 1 { N } else { tile.width };
         // SAFETY: the panels hold `x.blocks()` blocks of this layout, the tile as many of codes and facts.
@@ -88,11 +93,6 @@ impl<const NIBBLES: bool, const HALVES: bool, const MINIMA: bool, const WIDE: bo
                         prefetch_ahead::<V>(from, bytes - Self::LAYOUT.code_bytes());
                     }
                     for half in 0..Self::LAYOUT.scales() {
-                        let scale = reals::<V>(Self::LAYOUT, from, half);
-                        for n in 0..N {
-                            let of = V::splat(*facts.add(fact::SCALE * width + n));
-                            sums[g][n] = dots[half][g][n].fma(scale.mul(of), sums[g][n]);
-                        }
                         if MINIMA {
                             let minimum =
                                 reals::<V>(Self::LAYOUT, from.add(Self::LAYOUT.scale_bytes()), half);
@@ -101,6 +101,11 @@ impl<const NIBBLES: bool, const HALVES: bool, const MINIMA: bool, const WIDE: bo
                                 let of = V::splat(*facts.add(sum * width + n));
                                 sums[g][n] = minimum.fma(of, sums[g][n]);
                             }
+                        }
+                        let scale = reals::<V>(Self::LAYOUT, from, half);
+                        for n in 0..N {
+                            let of = V::splat(*facts.add(fact::SCALE * width + n));
+                            sums[g][n] = dots[half][g][n].mul(scale).fma(of, sums[g][n]);
                         }
                     }
                 }

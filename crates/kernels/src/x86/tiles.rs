@@ -230,16 +230,16 @@ unsafe fn add<const QUADS: usize, const MINIMA: bool>(
             ahead.ask(at);
             let dots = buffers[at % 2].0.as_ptr();
             let facts = tile.facts.add((first + at / halves) * tile.facts_len * TOKENS);
-            let scale = _mm512_load_ps(step.scales.as_ptr());
-            for (n, sums) in sums.iter_mut().enumerate() {
-                amx::add_scaled(sums, dots.add(n * 8), facts.add(fact::SCALE * TOKENS + n * 8), scale);
-            }
             if MINIMA {
                 let sum = if halves == 2 { fact::HALF_SUMS + at % halves } else { fact::SUM };
                 let minimum = _mm512_load_ps(step.minima.as_ptr());
                 for (n, sums) in sums.iter_mut().enumerate() {
                     amx::add_minima(sums, facts.add(sum * TOKENS + n * 8), minimum);
                 }
+            }
+            let scale = _mm512_load_ps(step.scales.as_ptr());
+            for (n, sums) in sums.iter_mut().enumerate() {
+                amx::add_scaled(sums, dots.add(n * 8), facts.add(fact::SCALE * TOKENS + n * 8), scale);
             }
         }
     }

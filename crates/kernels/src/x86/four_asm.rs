@@ -1,0 +1,351 @@
+//! 4-bit codes times four tokens on AVX2, in assembler: eight sums of whole numbers and as many of floats are more than sixteen
+//! registers hold. Those of floats alone go to memory and come back; compiled, the same operations take a tenth longer.
+//!
+//! Sums of tokens are `ymm0` to `ymm3` (rows 0–7) and `ymm4` to `ymm7`; a quad of all rows is in `ymm8` and `ymm9`, as are the
+//! scales in the end.
+
+use super::{
+    vector::{LANES, Vector},
+    whole,
+};
+use crate::{
+    Activations, BLOCK,
+    activations::{Tile, fact},
+    packed::Layout,
+};
+
+/// Tokens that it takes at once.
+pub(super) const TOKENS: usize = 4;
+/// Bytes of a fact of that many.
+const FACT: usize = TOKENS * size_of::<f32>();
+
+/// Sums of a token.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct Sums([f32; LANES]);
+
+/// What is read from memory: codes that are taken out of bytes, and ones.
+#[repr(C, align(64))]
+struct Constants([u8; 32], [u16; 16]);
+static CONSTANTS: Constants = Constants([15; 32], [1; 16]);
+
+/// Quad `$quad` times token `$n`: `$code` is what becomes of the products `$x` and `$y`.
+#[rustfmt::skip] // a line an instruction, here and below
+macro_rules! multiply {
+    ($quad:literal, $n:literal, $x:literal, $y:literal, $with:literal) => { concat!(
+        "vpbroadcastd ", $with, ", dword ptr [{codes} + 16 * ", $quad, " + 4 * ", $n, "]\n",
+        "vpmaddubsw ", $x, ", ymm8, ", $with, "\n",
+        "vpmaddubsw ", $y, ", ymm9, ", $with, "\n",
+    ) };
+}
+
+/// The same, added to the sums.
+#[rustfmt::skip]
+macro_rules! add {
+    ($quad:literal, $n:literal, $a:literal, $b:literal, $x:literal, $y:literal) => { concat!(
+        multiply!($quad, $n, $x, $y, $y),
+        "vpaddw ", $a, ", ", $a, ", ", $x, "\n",
+        "vpaddw ", $b, ", ", $b, ", ", $y, "\n",
+    ) };
+}
+
+/// Quad `$quad` times all tokens.
+#[rustfmt::skip]
+macro_rules! add_all {
+    ($quad:literal) => { concat!(
+        add!($quad, 0, "ymm0", "ymm4", "ymm10", "ymm11"),
+        add!($quad, 1, "ymm1", "ymm5", "ymm12", "ymm13"),
+        add!($quad, 2, "ymm2", "ymm6", "ymm10", "ymm11"),
+        add!($quad, 3, "ymm3", "ymm7", "ymm12", "ymm13"),
+    ) };
+}
+
+/// Quad 0 times all tokens: the products are the first sums.
+#[rustfmt::skip]
+macro_rules! begin {
+    () => { concat!(
+        multiply!(0, 0, "ymm0", "ymm4", "ymm10"),
+        multiply!(0, 1, "ymm1", "ymm5", "ymm11"),
+        multiply!(0, 2, "ymm2", "ymm6", "ymm12"),
+        multiply!(0, 3, "ymm3", "ymm7", "ymm13"),
+    ) };
+}
+
+/// The same where codes have an offset: the sums begin with what it makes of the activations.
+#[rustfmt::skip]
+macro_rules! begin_less {
+    () => { concat!(
+        begin_less!(0, "ymm0", "ymm4"),
+        begin_less!(1, "ymm1", "ymm5"),
+        begin_less!(2, "ymm2", "ymm6"),
+        begin_less!(3, "ymm3", "ymm7"),
+        add_all!(0),
+    ) };
+    ($n:literal, $a:literal, $b:literal) => { concat!(
+        "vpbroadcastd ", $a, ", dword ptr [{facts} + {start} + 4 * ", $n, "]\n",
+        "vmovdqa ", $b, ", ", $a, "\n",
+    ) };
+}
+
+/// Spread quad `$quad`.
+#[rustfmt::skip]
+macro_rules! load {
+    ($quad:literal) => { concat!(
+        "vmovdqa ymm8, ymmword ptr [{panel} + 64 * ", $quad, "]\n",
+        "vmovdqa ymm9, ymmword ptr [{panel} + 64 * ", $quad, " + 32]\n",
+    ) };
+}
+
+/// Low nibbles of line `$line`: the quad of that number. The line that comes some way ahead is asked for.
+#[rustfmt::skip]
+macro_rules! low {
+    ($line:literal) => { concat!(
+        "prefetcht0 byte ptr [{panel} + {ahead} + 64 * ", $line, "]\n",
+        "vpand ymm8, ymm14, ymmword ptr [{panel} + 64 * ", $line, "]\n",
+        "vpand ymm9, ymm14, ymmword ptr [{panel} + 64 * ", $line, " + 32]\n",
+    ) };
+}
+
+/// High nibbles: four quads on.
+#[rustfmt::skip]
+macro_rules! high {
+    ($line:literal) => { concat!(
+        "vmovdqu ymm8, ymmword ptr [{panel} + 64 * ", $line, "]\n",
+        "vmovdqu ymm9, ymmword ptr [{panel} + 64 * ", $line, " + 32]\n",
+        "vpsrlw ymm8, ymm8, 4\n",
+        "vpsrlw ymm9, ymm9, 4\n",
+        "vpand ymm8, ymm14, ymm8\n",
+        "vpand ymm9, ymm14, ymm9\n",
+    ) };
+}
+
+/// The sums of a block of `$a` and `$b` by whole scales; by floats.
+#[rustfmt::skip]
+macro_rules! scale {
+    (whole, $a:literal, $b:literal) => { concat!(
+        "vpmaddwd ", $a, ", ", $a, ", ymm8\n",
+        "vpmaddwd ", $b, ", ", $b, ", ymm9\n",
+        "vcvtdq2ps ", $a, ", ", $a, "\n",
+        "vcvtdq2ps ", $b, ", ", $b, "\n",
+    ) };
+    (float, $a:literal, $b:literal) => { concat!(
+        "vpmaddwd ", $a, ", ", $a, ", ymm15\n",
+        "vpmaddwd ", $b, ", ", $b, ", ymm15\n",
+        "vcvtdq2ps ", $a, ", ", $a, "\n",
+        "vcvtdq2ps ", $b, ", ", $b, "\n",
+        "vmulps ", $a, ", ", $a, ", ymm8\n",
+        "vmulps ", $b, ", ", $b, ", ymm9\n",
+    ) };
+}
+
+/// What a block gives: minima in `ymm14` and `$high` and its scaled sums are added to the float sums.
+#[rustfmt::skip]
+macro_rules! end {
+    ($scale:ident, $high:literal) => { concat!(
+        end!($scale, $high, 0, "ymm0", "ymm4"),
+        end!($scale, $high, 1, "ymm1", "ymm5"),
+        end!($scale, $high, 2, "ymm2", "ymm6"),
+        end!($scale, $high, 3, "ymm3", "ymm7"),
+    ) };
+    ($scale:ident, $high:literal, $n:literal, $a:literal, $b:literal) => { concat!(
+        scale!($scale, $a, $b),
+        "vbroadcastss ymm10, dword ptr [{facts} + {sum} + 4 * ", $n, "]\n",
+        "vmovaps ymm12, ymmword ptr [{sums} + 64 * ", $n, "]\n",
+        "vmovaps ymm13, ymmword ptr [{sums} + 64 * ", $n, " + 32]\n",
+        "vfmadd231ps ymm12, ymm14, ymm10\n",
+        "vfmadd231ps ymm13, ", $high, ", ymm10\n",
+        "vbroadcastss ymm10, dword ptr [{facts} + {scale} + 4 * ", $n, "]\n",
+        "vfmadd231ps ymm12, ", $a, ", ymm10\n",
+        "vfmadd231ps ymm13, ", $b, ", ymm10\n",
+        "vmovaps ymmword ptr [{sums} + 64 * ", $n, "], ymm12\n",
+        "vmovaps ymmword ptr [{sums} + 64 * ", $n, " + 32], ymm13\n",
+    ) };
+}
+
+/// The same without minima.
+#[rustfmt::skip]
+macro_rules! end_less {
+    ($scale:ident) => { concat!(
+        end_less!($scale, 0, "ymm0", "ymm4"),
+        end_less!($scale, 1, "ymm1", "ymm5"),
+        end_less!($scale, 2, "ymm2", "ymm6"),
+        end_less!($scale, 3, "ymm3", "ymm7"),
+    ) };
+    ($scale:ident, $n:literal, $a:literal, $b:literal) => { concat!(
+        scale!($scale, $a, $b),
+        "vbroadcastss ymm10, dword ptr [{facts} + {scale} + 4 * ", $n, "]\n",
+        "vfmadd213ps ", $a, ", ymm10, ymmword ptr [{sums} + 64 * ", $n, "]\n",
+        "vfmadd213ps ", $b, ", ymm10, ymmword ptr [{sums} + 64 * ", $n, " + 32]\n",
+        "vmovaps ymmword ptr [{sums} + 64 * ", $n, "], ", $a, "\n",
+        "vmovaps ymmword ptr [{sums} + 64 * ", $n, " + 32], ", $b, "\n",
+    ) };
+}
+
+/// A loop over the blocks of a panel, which has `$bytes` bytes a block.
+macro_rules! four {
+    ($(#[$doc:meta])* $name:ident, $bytes:expr, [$($line:expr),* $(,)?], $($operand:tt)*) => {
+        $(#[$doc])*
+        ///
+        /// # Safety
+        /// The panel and the tile have `blocks` blocks, one or more; the machine has AVX2, FMA and F16C.
+        #[inline]
+        #[target_feature(enable = "avx2,fma,f16c")]
+        unsafe fn $name(panel: *const u8, blocks: usize, tile: &Tile, sums: &mut [Sums; TOKENS]) {
+            // SAFETY: reads the blocks of the panel and of the tile, and some constants; writes the sums.
+            unsafe {
+                std::arch::asm!(
+                    "2:",
+                    $($line,)*
+                    "add {panel}, {bytes}",
+                    "add {codes}, {codes_bytes}",
+                    "add {facts}, {facts_bytes}",
+                    "dec {blocks}",
+                    "jnz 2b",
+                    panel = inout(reg) panel => _,
+                    codes = inout(reg) tile.codes => _,
+                    facts = inout(reg) tile.facts => _,
+                    blocks = inout(reg) blocks => _,
+                    sums = in(reg) sums,
+                    facts_bytes = in(reg) tile.facts_len * FACT,
+                    codes_bytes = const BLOCK * TOKENS,
+                    bytes = const $bytes,
+                    scale = const fact::SCALE * FACT,
+                    $($operand)*
+                    in("rax") &raw const CONSTANTS,
+                    out("ymm0") _, out("ymm1") _, out("ymm2") _, out("ymm3") _,
+                    out("ymm4") _, out("ymm5") _, out("ymm6") _, out("ymm7") _,
+                    out("ymm8") _, out("ymm9") _, out("ymm10") _, out("ymm11") _,
+                    out("ymm12") _, out("ymm13") _, out("ymm14") _, out("ymm15") _,
+                    options(nostack)
+                );
+            }
+        }
+    };
+}
+
+four!(
+    /// Spread codes with minima, [`whole`] scales.
+    spread_with_minima,
+    whole::layout(true).block_bytes(),
+    [
+        load!(0), begin!(), load!(1), add_all!(1), load!(2), add_all!(2), load!(3), add_all!(3),
+        load!(4), add_all!(4), load!(5), add_all!(5), load!(6), add_all!(6), load!(7), add_all!(7),
+        load!(8), // the scales
+        "vmovaps ymm14, ymmword ptr [{panel} + 64 * 9]",
+        "vmovaps ymm15, ymmword ptr [{panel} + 64 * 9 + 32]",
+        end!(whole, "ymm15"),
+    ],
+    sum = const fact::SUM * FACT,
+);
+four!(
+    /// Spread codes without minima, [`whole`] scales.
+    spread,
+    whole::layout(false).block_bytes(),
+    [
+        load!(0), begin_less!(), load!(1), add_all!(1), load!(2), add_all!(2), load!(3), add_all!(3),
+        load!(4), add_all!(4), load!(5), add_all!(5), load!(6), add_all!(6), load!(7), add_all!(7),
+        load!(8),
+        end_less!(whole),
+    ],
+    start = const fact::NIBBLES * FACT,
+);
+four!(
+    /// Codes with minima as they are packed, 16-bit scales.
+    packed_with_minima,
+    packed_layout(true).block_bytes(),
+    [
+        "vmovdqa ymm14, ymmword ptr [rax]",
+        "vmovdqa ymm15, ymmword ptr [rax + 32]",
+        low!(0), begin!(), high!(0), add_all!(4), low!(1), add_all!(1), high!(1), add_all!(5),
+        low!(2), add_all!(2), high!(2), add_all!(6), low!(3), add_all!(3), high!(3), add_all!(7),
+        "prefetcht0 byte ptr [{panel} + {ahead} + 64 * 4]",
+        "vcvtph2ps ymm8, xmmword ptr [{panel} + 64 * 4]",
+        "vcvtph2ps ymm9, xmmword ptr [{panel} + 64 * 4 + 16]",
+        "vcvtph2ps ymm14, xmmword ptr [{panel} + 64 * 4 + 32]",
+        "vcvtph2ps ymm11, xmmword ptr [{panel} + 64 * 4 + 48]",
+        end!(float, "ymm11"),
+    ],
+    sum = const fact::SUM * FACT,
+    ahead = const AHEAD,
+);
+four!(
+    /// Codes without minima as they are packed, 16-bit scales.
+    packed,
+    packed_layout(false).block_bytes(),
+    [
+        "vmovdqa ymm14, ymmword ptr [rax]",
+        "vmovdqa ymm15, ymmword ptr [rax + 32]",
+        low!(0), begin_less!(), high!(0), add_all!(4), low!(1), add_all!(1), high!(1), add_all!(5),
+        low!(2), add_all!(2), high!(2), add_all!(6), low!(3), add_all!(3), high!(3), add_all!(7),
+        "prefetcht0 byte ptr [{panel} + {ahead} + 64 * 4]",
+        "vcvtph2ps ymm8, xmmword ptr [{panel} + 64 * 4]",
+        "vcvtph2ps ymm9, xmmword ptr [{panel} + 64 * 4 + 16]",
+        end_less!(float),
+    ],
+    start = const fact::NIBBLES * FACT,
+    ahead = const AHEAD,
+);
+
+/// How far ahead weights are asked for.
+const AHEAD: usize = <super::avx2::Avx2<false> as Vector>::AHEAD[0];
+
+/// 4-bit codes as they are packed, with 16-bit scales.
+const fn packed_layout(minima: bool) -> Layout {
+    Layout { nibbles: true, halves: false, minima, wide: false }
+}
+
+/// A panel of [`packed_layout`] times the [`TOKENS`] tokens of a tile.
+///
+/// # Safety
+/// As for `Panel::dot`, where a vector is a token's sums; the machine has AVX2, FMA and F16C, but not its dot products.
+#[inline(always)]
+pub(super) unsafe fn dot_packed<V: Vector, const N: usize, const MINIMA: bool>(
+    panel: &[u8],
+    x: &Activations,
+    tile: &Tile,
+) -> [V; N] {
+    assert!(panel.len() >= x.blocks() * packed_layout(MINIMA).block_bytes());
+    let one = if MINIMA { packed_with_minima } else { packed };
+    // SAFETY: handed on from the caller.
+    unsafe { sums(one, panel.as_ptr(), x, tile) }
+}
+
+/// A panel of [`whole::layout`], which begins with a cache line.
+///
+/// # Safety
+/// As for [`dot_packed`].
+#[inline(always)]
+pub(super) unsafe fn dot_whole<V: Vector, const N: usize, const MINIMA: bool>(
+    panel: &[u8],
+    x: &Activations,
+    tile: &Tile,
+) -> [V; N] {
+    assert!(panel.len() >= x.blocks() * whole::layout(MINIMA).block_bytes());
+    let one = if MINIMA { spread_with_minima } else { spread };
+    // SAFETY: handed on from the caller.
+    unsafe { sums(one, panel.as_ptr(), x, tile) }
+}
+
+/// What one of the loops gives.
+///
+/// # Safety
+/// As for [`dot_packed`].
+#[inline(always)]
+unsafe fn sums<V: Vector, const N: usize>(
+    one: unsafe fn(*const u8, usize, &Tile, &mut [Sums; TOKENS]),
+    panel: *const u8,
+    x: &Activations,
+    tile: &Tile,
+) -> [V; N] {
+    assert!(N == TOKENS && x.blocks() > 0, "{N} tokens of {} blocks", x.blocks());
+    let mut sums = [Sums([0.0; LANES]); TOKENS];
+    // SAFETY: handed on from the caller.
+    unsafe {
+        one(panel, x.blocks(), tile, &mut sums);
+        let mut vectors = [V::splat(0.0); N];
+        for (vector, sums) in vectors.iter_mut().zip(&sums) {
+            *vector = V::load(sums.0.as_ptr());
+        }
+        vectors
+    }
+}

@@ -1,0 +1,165 @@
+//! Spread 4-bit codes whose scales are whole numbers, which `vpmaddwd` applies as it adds pairs of sums: no product is needed for it.
+//!
+//! A scale is a 16-bit float, eleven bits and an exponent. Where those of a row are no further than sixteen times from each other, as
+//! nearly always, they all are 15-bit multiples of one power of two, the row's unit. Sums are counted in units until all is added
+//! up, and as these change exponents alone, the bits are those that floats give.
+
+#![allow(clippy::needless_range_loop)] // one index walks several arrays of registers
+
+use std::arch::x86_64::*;
+
+use super::{
+    avx2::Avx2,
+    four_asm::{TOKENS, dot_whole},
+    panel::{Panel, reals},
+    spread,
+    vector::{LANES, Vector, prefetch_ahead},
+};
+use crate::{
+    Activations, BLOCK,
+    activations::{Tile, fact},
+    packed::{Layout, ROWS},
+};
+
+/// AVX2 without dot products.
+type V = Avx2<false>;
+
+/// How they lie: a byte a code, each scale twice in 16 bits, minima in units as floats. Behind the blocks are the units.
+pub(super) const fn layout(minima: bool) -> Layout {
+    Layout { nibbles: false, halves: false, minima, wide: true }
+}
+
+/// Spreads a group of codes with 16-bit scales; whether that could be done, or some row's scales lie too far apart.
+///
+/// # Safety
+/// There is room for the blocks of the panel, and the machine has AVX2, FMA and F16C.
+#[inline(always)]
+pub(super) unsafe fn unpack<const MINIMA: bool>(from: Layout, panel: &[u8], to: *mut u8) -> bool {
+    let block_bytes = layout(MINIMA).block_bytes();
+    let blocks = panel.chunks_exact(from.block_bytes());
+    // SAFETY: handed on from the caller; a block has these scales and minima.
+    unsafe {
+        let (units, by_units) = units(from, blocks.clone());
+        let mut are_whole = _mm256_set1_epi32(-1);
+        units.store(to.add(blocks.len() * block_bytes).cast());
+        for (n, block) in blocks.enumerate() {
+            let to = to.add(n * block_bytes);
+            spread::unpack_codes(block, to);
+            let reals_from = block.as_ptr().add(from.code_bytes());
+            prefetch_ahead::<V>(reals_from, from.block_bytes() - from.code_bytes());
+            let scales = reals::<V>(from, reals_from, 0).mul(by_units);
+            let to = to.add(BLOCK * ROWS);
+            for (at, scales) in [scales.0, scales.1].into_iter().enumerate() {
+                let whole = _mm256_cvtps_epi32(scales);
+                let is_whole = _mm256_cmp_ps::<_CMP_EQ_OQ>(_mm256_cvtepi32_ps(whole), scales);
+                are_whole = _mm256_and_si256(are_whole, _mm256_castps_si256(is_whole));
+                let twice = _mm256_blend_epi16::<0b1010_1010>(whole, _mm256_slli_epi32::<16>(whole));
+                _mm256_store_si256(to.add(at * 32).cast(), twice);
+            }
+            if MINIMA {
+                let minima = reals::<V>(from, reals_from.add(from.scale_bytes()), 0);
+                minima.mul(by_units).store(to.add(64).cast());
+            }
+        }
+        _mm256_movemask_epi8(are_whole) == -1
+    }
+}
+
+/// The rows' units, and one by them: the largest scale of a row lies from 2¹⁴ units up to 2¹⁵.
+///
+/// # Safety
+/// As for [`unpack`].
+#[inline(always)]
+unsafe fn units<'a>(from: Layout, blocks: impl Iterator<Item = &'a [u8]>) -> (V, V) {
+    const EXPONENT: i32 = 0x7f80_0000;
+    const SHIFT: u32 = f32::MANTISSA_DIGITS - 1;
+    // SAFETY: handed on from the caller.
+    unsafe {
+        // no scale but 0 is smaller
+        let mut largest = V::splat(1.0 / 16_777_216.0);
+        for block in blocks {
+            largest = reals::<V>(from, block.as_ptr().add(from.code_bytes()), 0).abs().max(largest);
+        }
+        let (mut units, mut by_units) = (largest, largest);
+        for (largest, unit, by_unit) in
+            [(largest.0, &mut units.0, &mut by_units.0), (largest.1, &mut units.1, &mut by_units.1)]
+        {
+            let exponent = _mm256_and_si256(_mm256_castps_si256(largest), _mm256_set1_epi32(EXPONENT));
+            let down = _mm256_set1_epi32(14 << SHIFT);
+            *unit = _mm256_castsi256_ps(_mm256_sub_epi32(exponent, down));
+            let up = _mm256_set1_epi32((2 * 127 + 14) << SHIFT);
+            *by_unit = _mm256_castsi256_ps(_mm256_sub_epi32(up, exponent));
+        }
+        (units, by_units)
+    }
+}
+
+/// What [`unpack`] makes of a group.
+pub(super) struct Whole<const MINIMA: bool>;
+
+impl<const MINIMA: bool> Panel for Whole<MINIMA> {
+    const PAIRS: bool = false;
+
+    #[inline(always)]
+    unsafe fn dot<W: Vector, const G: usize, const N: usize>(
+        panels: [&[u8]; G],
+        x: &Activations,
+        tile: &Tile,
+    ) -> [[W; N]; G] {
+        // SAFETY: handed on from the caller, who spreads for AVX2 alone, to where a cache line begins; the units are behind the blocks.
+        unsafe {
+            let units = panels[0].as_ptr().add(x.blocks() * layout(MINIMA).block_bytes());
+            let of_group: [V; N] = if N == TOKENS {
+                dot_whole::<V, N, MINIMA>(panels[0], x, tile)
+            } else {
+                few::<N, MINIMA>(panels[0], x, tile)
+            };
+            let mut sums = [[W::splat(0.0); N]; G];
+            for (sum, of_units) in sums[0].iter_mut().zip(of_group) {
+                let mut lanes = [0.0; LANES];
+                of_units.mul(V::load(units.cast())).store(lanes.as_mut_ptr());
+                *sum = W::load(lanes.as_ptr());
+            }
+            sums
+        }
+    }
+}
+
+/// The same for fewer tokens than the assembler's, in units.
+///
+/// # Safety
+/// As for `Panel::dot`.
+#[inline(always)]
+unsafe fn few<const N: usize, const MINIMA: bool>(panel: &[u8], x: &Activations, tile: &Tile) -> [V; N] {
+    // SAFETY: the panel has the blocks of the activations, the tile as many of codes and facts.
+    unsafe {
+        let mut sums = [V::splat(0.0); N];
+        for (b, block) in panel.chunks_exact(layout(MINIMA).block_bytes()).take(x.blocks()).enumerate() {
+            let codes = tile.codes.add(b * BLOCK * N);
+            let facts = tile.facts.add(b * tile.facts_len * N);
+            let fact = |fact: usize, n: usize| *facts.add(fact * N + n);
+            let mut dots = [V::narrow(0); N];
+            if !MINIMA {
+                for n in 0..N {
+                    dots[n] = V::narrow(fact(fact::NIBBLES, n).to_bits().cast_signed());
+                }
+            }
+            for quad in 0..BLOCK / 4 {
+                let weights = [V::codes(block.as_ptr().add(quad * 4 * ROWS))];
+                V::narrow_add_all(std::array::from_mut(&mut dots), &weights, codes.add(quad * N * 4));
+            }
+            let reals = block.as_ptr().add(BLOCK * ROWS);
+            let scales = V::codes(reals);
+            for n in 0..N {
+                if MINIMA {
+                    let minima = V::load(reals.add(ROWS * size_of::<f32>()).cast());
+                    sums[n] = minima.fma(V::splat(fact(fact::SUM, n)), sums[n]);
+                }
+                let (a, b) = (_mm256_madd_epi16(dots[n].0, scales.0), _mm256_madd_epi16(dots[n].1, scales.1));
+                let dots = Avx2(_mm256_cvtepi32_ps(a), _mm256_cvtepi32_ps(b));
+                sums[n] = dots.fma(V::splat(fact(fact::SCALE, n)), sums[n]);
+            }
+        }
+        sums
+    }
+}
