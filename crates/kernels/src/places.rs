@@ -166,29 +166,18 @@ pub(crate) unsafe fn write_facts<const N: usize>(
         facts[fact::NIBBLES][n] = nibbles(sum);
         facts[fact::BYTES][n] = whole(-128.0 * sum);
     }
-    if places.first().is_none_or(|place| place.facts_len == fact::FEW) {
-        // SAFETY: handed on from the caller.
-        return unsafe { scatter::<{ fact::FEW }, N>(places, facts.first_chunk().expect("fewer")) };
-    }
-    for (half, sums) in [low, high].into_iter().enumerate() {
-        for n in 0..N {
-            facts[fact::HALF_SUMS + half][n] = scales[n] * sums[n];
-            facts[fact::HALF_NIBBLES + half][n] = nibbles(sums[n]);
-            facts[fact::HALF_BYTES + half][n] = whole(-128.0 * sums[n]);
+    let facts_len = places.first().map_or(0, |place| place.facts_len);
+    if facts_len == fact::ALL {
+        for (half, sums) in [low, high].into_iter().enumerate() {
+            for n in 0..N {
+                facts[fact::HALF_SUMS + half][n] = scales[n] * sums[n];
+                facts[fact::HALF_NIBBLES + half][n] = nibbles(sums[n]);
+                facts[fact::HALF_BYTES + half][n] = whole(-128.0 * sums[n]);
+            }
         }
     }
-    // SAFETY: handed on from the caller.
-    unsafe { scatter(places, &facts) };
-}
-
-/// Writes facts to places which have as many.
-///
-/// # Safety
-/// As for [`write_facts`].
-#[inline(always)]
-unsafe fn scatter<const FACTS: usize, const N: usize>(places: &[Place], facts: &[[f32; N]; FACTS]) {
     for (n, place) in places.iter().enumerate() {
-        for (fact, values) in facts.iter().enumerate() {
+        for (fact, values) in facts[..facts_len].iter().enumerate() {
             // SAFETY: a block's facts lie `len` apart.
             unsafe { place.facts.add(fact * place.len).write(values[n]) };
         }

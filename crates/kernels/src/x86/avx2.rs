@@ -12,24 +12,6 @@ use super::{
 #[derive(Clone, Copy)]
 pub(super) struct Avx2<const DOT: bool>(pub(super) __m256, pub(super) __m256);
 
-/// The reduction of `sum` for four vectors at once: the same steps, those of several vectors in one.
-macro_rules! reduce {
-    ($vectors:expr, $join:ident) => {{
-        let [a, b, c, d] = $vectors;
-        let (a, b) = ($join(a.0, a.1), $join(b.0, b.1));
-        let (c, d) = ($join(c.0, c.1), $join(d.0, d.1));
-        let ac = $join(_mm256_permute2f128_ps::<0x20>(a, c), _mm256_permute2f128_ps::<0x31>(a, c));
-        let bd = $join(_mm256_permute2f128_ps::<0x20>(b, d), _mm256_permute2f128_ps::<0x31>(b, d));
-        let twos =
-            $join(_mm256_shuffle_ps::<0b01_00_01_00>(ac, bd), _mm256_shuffle_ps::<0b11_10_11_10>(ac, bd));
-        let ones = $join(twos, _mm256_movehdup_ps(twos));
-        let (ab, cd) = (_mm256_castps256_ps128(ones), _mm256_extractf128_ps::<1>(ones));
-        let mut reduced = [0.0; 4];
-        _mm_storeu_ps(reduced.as_mut_ptr(), _mm_shuffle_ps::<0b10_00_10_00>(ab, cd));
-        reduced
-    }};
-}
-
 impl<const DOT: bool> Vector for Avx2<DOT> {
     type Codes = (__m256i, __m256i);
     type Narrow = (__m256i, __m256i);
@@ -139,16 +121,8 @@ impl<const DOT: bool> Vector for Avx2<DOT> {
         unsafe { sum8(_mm256_add_ps(self.0, self.1)) }
     }
     #[inline(always)]
-    unsafe fn sums(vectors: [Self; 4]) -> [f32; 4] {
-        unsafe { reduce!(vectors, _mm256_add_ps) }
-    }
-    #[inline(always)]
     unsafe fn largest(self) -> f32 {
         unsafe { max8(_mm256_max_ps(self.0, self.1)) }
-    }
-    #[inline(always)]
-    unsafe fn largests(vectors: [Self; 4]) -> [f32; 4] {
-        unsafe { reduce!(vectors, _mm256_max_ps) }
     }
     #[inline(always)]
     unsafe fn store_codes(self, to: *mut i8) {

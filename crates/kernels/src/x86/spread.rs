@@ -2,7 +2,8 @@
 //! spread to bytes, and what belongs to them to 32-bit floats, as floats themselves are, once for all tiles, so that these are
 //! small without unpacking anew for each.
 //!
-//! A spread block has the columns' quads in order, a byte a code, then scales, then minima: [`Layout`] without nibbles, wide.
+//! A spread block has the columns' quads in order, a byte a code, then scales, then minima: [`Layout`] without nibbles, wide. Where
+//! scales are [`whole`] numbers, they are spread to these.
 
 use std::{cell::RefCell, ops::Range};
 
@@ -35,70 +36,45 @@ thread_local! {
 /// As `Table::linear` says, on a machine that has [`V`]; the weights [spread](Kind::spreads).
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(super) unsafe fn linear(w: &Packed, groups: Range<usize>, x: Tiles<'_>, out: Out) {
-    // SAFETY: handed on from the caller.
-    unsafe {
-        match w.kind {
-            Kind::Codes(Layout { halves, minima, .. }) => match (halves, minima) {
-                (false, false) => {
-                    panels::<Codes<true, false, false, true, true>, Whole<false>>(w, groups, x, out)
-                }
-                (false, true) => {
-                    panels::<Codes<true, false, true, true, true>, Whole<true>>(w, groups, x, out)
-                }
-                (true, false) => {
-                    panels::<Codes<true, true, false, true, true>, Whole<false>>(w, groups, x, out)
-                }
-                (true, true) => panels::<Codes<true, true, true, true, true>, Whole<true>>(w, groups, x, out),
-            },
-            _ => panels::<f32, Whole<false>>(w, groups, x, out),
-        }
-    }
-}
-
-/// The same; `P` is what they are spread to, `W` what those whose scales are [`whole`] are.
-///
-/// # Safety
-/// As for [`linear`].
-#[inline(always)]
-unsafe fn panels<P: Panel, W: Panel>(w: &Packed, groups: Range<usize>, (x, tiles): Tiles<'_>, out: Out) {
-    let len = spread(w.kind).group_bytes(w.cols) + LANES * size_of::<f32>();
+    let len = spread(w.kind).group_bytes(w.cols) + whole::UNITS;
     let to = SPREAD.with_borrow_mut(|room| std::ptr::from_mut(room.room(len)));
     for group in groups {
+        let from = w.group(group);
         // SAFETY: the room is this thread's, which is here once at a time, and as large as what is spread to it; the rest is
         // handed on from the caller.
         unsafe {
             let start = (*to).as_mut_ptr();
-            if unpack_whole(w.kind, w.group(group), start) {
-                for tile in x.tiles_in(tiles.clone()) {
-                    single::<V, W>(w, group, &*to, x, &tile, out);
-                }
-            } else {
-                unpack(w.kind, w.group(group), start);
-                for tile in x.tiles_in(tiles.clone()) {
-                    single::<V, P>(w, group, &*to, x, &tile, out);
-                }
+            let Kind::Codes(layout) = w.kind else {
+                let (from, len) = (from.as_ptr().cast(), from.len() / size_of::<u16>());
+                rows::widen::<V>(w.kind == Kind::Bf16, from, len, start.cast());
+                meet::<f32>(w, group, &*to, &x, out);
+                continue;
+            };
+            let is_whole = whole::unpack(layout, from, start);
+            if !is_whole {
+                unpack(layout, from, start);
+            }
+            match (is_whole, layout.halves, layout.minima) {
+                (true, _, false) => meet::<Whole<false>>(w, group, &*to, &x, out),
+                (true, _, true) => meet::<Whole<true>>(w, group, &*to, &x, out),
+                (_, false, false) => meet::<Codes<true, false, false, true, true>>(w, group, &*to, &x, out),
+                (_, false, true) => meet::<Codes<true, false, true, true, true>>(w, group, &*to, &x, out),
+                (_, true, false) => meet::<Codes<true, true, false, true, true>>(w, group, &*to, &x, out),
+                (_, true, true) => meet::<Codes<true, true, true, true, true>>(w, group, &*to, &x, out),
             }
         }
     }
 }
 
-/// Spreads a group if its scales are [`whole`].
+/// A group, spread to `P`, times the tiles.
 ///
 /// # Safety
-/// There is room for it.
+/// As for [`linear`].
 #[inline(always)]
-unsafe fn unpack_whole(kind: Kind, panel: &[u8], to: *mut u8) -> bool {
-    // SAFETY: handed on from the caller.
-    unsafe {
-        match kind {
-            Kind::Codes(from @ Layout { halves: false, minima: true, wide: false, .. }) => {
-                whole::unpack::<true>(from, panel, to)
-            }
-            Kind::Codes(from @ Layout { halves: false, minima: false, wide: false, .. }) => {
-                whole::unpack::<false>(from, panel, to)
-            }
-            _ => false,
-        }
+unsafe fn meet<P: Panel>(w: &Packed, group: usize, panel: &[u8], (x, tiles): &Tiles<'_>, out: Out) {
+    for tile in x.tiles_in(tiles.clone()) {
+        // SAFETY: handed on from the caller.
+        unsafe { single::<V, P>(w, group, panel, x, &tile, out) };
     }
 }
 
@@ -114,17 +90,12 @@ const fn to_bytes(layout: Layout) -> Layout {
     Layout { nibbles: false, wide: true, ..layout }
 }
 
-/// Spreads a group.
+/// Spreads a group of codes.
 ///
 /// # Safety
 /// There is room for it.
 #[inline(always)]
-unsafe fn unpack(kind: Kind, panel: &[u8], mut to: *mut u8) {
-    let Kind::Codes(layout) = kind else {
-        let (from, len) = (panel.as_ptr().cast(), panel.len() / size_of::<u16>());
-        // SAFETY: handed on from the caller.
-        return unsafe { rows::widen::<V>(kind == Kind::Bf16, from, len, to.cast()) };
-    };
+unsafe fn unpack(layout: Layout, panel: &[u8], mut to: *mut u8) {
     let count = layout.scales() * if layout.minima { 2 } else { 1 };
     for block in panel.chunks_exact(layout.block_bytes()) {
         // SAFETY: the block has `count` vectors of floats behind its codes; so has what it is spread to.

@@ -85,11 +85,19 @@ pub(super) trait Vector: Copy {
     /// Lanes 0–7 and 8–15 added, then as [`sum8`].
     unsafe fn sum(self) -> f32;
     /// [`Vector::sum`] of each.
-    unsafe fn sums(vectors: [Self; 4]) -> [f32; 4];
+    #[inline(always)]
+    unsafe fn sums(vectors: [Self; 4]) -> [f32; 4] {
+        let [a, b, c, d] = vectors;
+        unsafe { [a.sum(), b.sum(), c.sum(), d.sum()] }
+    }
     /// The largest lane.
     unsafe fn largest(self) -> f32;
     /// [`Vector::largest`] of each.
-    unsafe fn largests(vectors: [Self; 4]) -> [f32; 4];
+    #[inline(always)]
+    unsafe fn largests(vectors: [Self; 4]) -> [f32; 4] {
+        let [a, b, c, d] = vectors;
+        unsafe { [a.largest(), b.largest(), c.largest(), d.largest()] }
+    }
     /// Rounds 16 values that lie within ±127 to i8.
     unsafe fn store_codes(self, to: *mut i8);
 

@@ -29,12 +29,31 @@ pub(super) const fn layout(minima: bool) -> Layout {
     Layout { nibbles: false, halves: false, minima, wide: true }
 }
 
-/// Spreads a group of codes with 16-bit scales; whether that could be done, or some row's scales lie too far apart.
+/// Bytes of the units.
+pub(super) const UNITS: usize = ROWS * size_of::<f32>();
+
+/// Spreads a group of codes; whether it has whole scales.
 ///
 /// # Safety
-/// There is room for the blocks of the panel, and the machine has AVX2, FMA and F16C.
+/// There is room for the blocks of the panel and [`UNITS`], from a cache line on; the machine has AVX2, FMA and F16C.
 #[inline(always)]
-pub(super) unsafe fn unpack<const MINIMA: bool>(from: Layout, panel: &[u8], to: *mut u8) -> bool {
+pub(super) unsafe fn unpack(from: Layout, panel: &[u8], to: *mut u8) -> bool {
+    // SAFETY: handed on from the caller; the parameter is what the layout says.
+    unsafe {
+        match from {
+            Layout { halves: true, .. } | Layout { wide: true, .. } => false,
+            Layout { minima: true, .. } => unpack_blocks::<true>(from, panel, to),
+            Layout { minima: false, .. } => unpack_blocks::<false>(from, panel, to),
+        }
+    }
+}
+
+/// The same for 16-bit scales, one a block.
+///
+/// # Safety
+/// As for [`unpack`].
+#[inline(always)]
+unsafe fn unpack_blocks<const MINIMA: bool>(from: Layout, panel: &[u8], to: *mut u8) -> bool {
     let block_bytes = layout(MINIMA).block_bytes();
     let blocks = panel.chunks_exact(from.block_bytes());
     // SAFETY: handed on from the caller; a block has these scales and minima.
