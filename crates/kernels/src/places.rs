@@ -75,7 +75,7 @@ impl Places {
         Four {
             codes: self.codes.wrapping_add(at * BLOCK),
             facts: self.facts.wrapping_add(at * self.facts_len),
-            has_halves: self.facts_len == fact::ALL,
+            facts_len: self.facts_len,
         }
     }
 
@@ -102,8 +102,8 @@ pub(crate) struct Four {
     pub(crate) codes: *mut i8,
     /// `[fact][4]`
     pub(crate) facts: *mut f32,
-    /// Whether there are facts of halves of blocks.
-    pub(crate) has_halves: bool,
+    /// How many facts.
+    pub(crate) facts_len: usize,
 }
 
 /// Where the codes and facts of one block of one token go.
@@ -155,6 +155,24 @@ pub(crate) unsafe fn write_facts<const N: usize>(
     scales: &[f32; N],
     [low, high]: [&[f32; N]; 2],
 ) {
+    let facts_len = places.first().map_or(0, |place| place.facts_len);
+    let facts = facts(words, facts_len, scales, [low, high]);
+    for (n, place) in places.iter().enumerate() {
+        for (fact, values) in facts[..facts_len].iter().enumerate() {
+            // SAFETY: a block's facts lie `len` apart.
+            unsafe { place.facts.add(fact * place.len).write(values[n]) };
+        }
+    }
+}
+
+/// The facts of some blocks as [`write_facts`] writes them, the first `facts_len`.
+#[inline(always)]
+pub(crate) fn facts<const N: usize>(
+    words: bool,
+    facts_len: usize,
+    scales: &[f32; N],
+    [low, high]: [&[f32; N]; 2],
+) -> [[f32; N]; fact::ALL] {
     // fact by fact for all blocks, which a compiler turns into vectors
     let mut facts = [[0.0; N]; fact::ALL];
     let kept = if words { 0xffff } else { u32::MAX };
@@ -166,7 +184,6 @@ pub(crate) unsafe fn write_facts<const N: usize>(
         facts[fact::NIBBLES][n] = nibbles(sum);
         facts[fact::BYTES][n] = whole(-128.0 * sum);
     }
-    let facts_len = places.first().map_or(0, |place| place.facts_len);
     if facts_len == fact::ALL {
         for (half, sums) in [low, high].into_iter().enumerate() {
             for n in 0..N {
@@ -176,12 +193,7 @@ pub(crate) unsafe fn write_facts<const N: usize>(
             }
         }
     }
-    for (n, place) in places.iter().enumerate() {
-        for (fact, values) in facts[..facts_len].iter().enumerate() {
-            // SAFETY: a block's facts lie `len` apart.
-            unsafe { place.facts.add(fact * place.len).write(values[n]) };
-        }
-    }
+    facts
 }
 
 /// A whole number below 2²² as an i32, in the bits of a float; a checked cast would not become a vector.

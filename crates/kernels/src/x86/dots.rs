@@ -52,23 +52,12 @@ pub(super) unsafe fn nibble_dots<
 ) -> [[[V; N]; G]; 2] {
     // SAFETY: the caller gives blocks, and codes and facts of as many columns of `N` tokens.
     unsafe {
-        let start = |half: usize, n: usize| {
-            let of = if HALVES { fact::HALF_NIBBLES + half } else { fact::NIBBLES };
-            if MINIMA { 0 } else { facts.add(of * width + n).cast::<i32>().read() }
-        };
-        let mut sums = for_each!(V::narrow(0), |half, g, n| V::narrow(start(half, n)));
-        let high_sum = usize::from(HALVES);
         if SPREAD {
-            for quad in 0..BLOCK / 4 {
-                let mut weights = [V::codes(blocks[0]); G];
-                for g in 0..G {
-                    weights[g] = V::codes(blocks[g].add(quad * 4 * ROWS));
-                }
-                let half = if HALVES { quad / (BLOCK / 8) } else { 0 };
-                V::narrow_add_all(&mut sums[half], &weights, codes.add(quad * width * 4));
-            }
+            let sums = spread_sums::<V, HALVES, MINIMA, G, N>(blocks, codes, facts, width);
             return for_each!(V::splat(0.0), |half, g, n| V::narrow_sum(sums[half][g][n]));
         }
+        let mut sums = starts::<V, HALVES, MINIMA, G, N>(facts, width);
+        let high_sum = usize::from(HALVES);
         for quad in 0..BLOCK / 8 {
             let mut low = [V::codes(blocks[0]); G];
             let mut high = low;
@@ -79,6 +68,51 @@ pub(super) unsafe fn nibble_dots<
             V::narrow_add_all(&mut sums[high_sum], &high, codes.add((quad + BLOCK / 8) * width * 4));
         }
         for_each!(V::splat(0.0), |half, g, n| V::narrow_sum(sums[half][g][n]))
+    }
+}
+
+/// What gives [`nibble_dots`] of spread codes, once the sums of each row are added up.
+#[inline(always)]
+pub(super) unsafe fn spread_sums<
+    V: Vector,
+    const HALVES: bool,
+    const MINIMA: bool,
+    const G: usize,
+    const N: usize,
+>(
+    blocks: [*const u8; G],
+    codes: *const i8,
+    facts: *const f32,
+    width: usize,
+) -> [[[V::Narrow; N]; G]; 2] {
+    // SAFETY: as above.
+    unsafe {
+        let mut sums = starts::<V, HALVES, MINIMA, G, N>(facts, width);
+        for quad in 0..BLOCK / 4 {
+            let mut weights = [V::codes(blocks[0]); G];
+            for g in 0..G {
+                weights[g] = V::codes(blocks[g].add(quad * 4 * ROWS));
+            }
+            let half = if HALVES { quad / (BLOCK / 8) } else { 0 };
+            V::narrow_add_all(&mut sums[half], &weights, codes.add(quad * width * 4));
+        }
+        sums
+    }
+}
+
+/// What sums of 4-bit codes begin with.
+#[inline(always)]
+unsafe fn starts<V: Vector, const HALVES: bool, const MINIMA: bool, const G: usize, const N: usize>(
+    facts: *const f32,
+    width: usize,
+) -> [[[V::Narrow; N]; G]; 2] {
+    // SAFETY: as above.
+    unsafe {
+        let start = |half: usize, n: usize| {
+            let of = if HALVES { fact::HALF_NIBBLES + half } else { fact::NIBBLES };
+            if MINIMA { 0 } else { facts.add(of * width + n).cast::<i32>().read() }
+        };
+        for_each!(V::narrow(0), |half, g, n| V::narrow(start(half, n)))
     }
 }
 

@@ -24,6 +24,9 @@ const FACT: usize = TOKENS * size_of::<f32>();
 #[repr(C, align(64))]
 struct Sums([f32; LANES]);
 
+/// A loop over some blocks of a panel, with a tile, to the sums.
+type Loop = unsafe fn(*const u8, usize, &Tile, &mut [Sums; TOKENS]);
+
 /// What is read from memory: codes that are taken out of bytes, and ones.
 #[repr(C, align(64))]
 struct Constants([u8; 32], [u16; 16]);
@@ -304,10 +307,9 @@ pub(super) unsafe fn dot_packed<V: Vector, const N: usize, const MINIMA: bool>(
     x: &Activations,
     tile: &Tile,
 ) -> [V; N] {
-    assert!(panel.len() >= x.blocks() * packed_layout(MINIMA).block_bytes());
     let one = if MINIMA { packed_with_minima } else { packed };
     // SAFETY: handed on from the caller.
-    unsafe { sums(one, panel.as_ptr(), x, tile) }
+    unsafe { sums((one, packed_layout(MINIMA)), panel, x, tile) }
 }
 
 /// A panel of [`whole::layout`], which begins with a cache line.
@@ -320,28 +322,28 @@ pub(super) unsafe fn dot_whole<V: Vector, const N: usize, const MINIMA: bool>(
     x: &Activations,
     tile: &Tile,
 ) -> [V; N] {
-    assert!(panel.len() >= x.blocks() * whole::layout(MINIMA).block_bytes());
     let one = if MINIMA { spread_with_minima } else { spread };
     // SAFETY: handed on from the caller.
-    unsafe { sums(one, panel.as_ptr(), x, tile) }
+    unsafe { sums((one, whole::layout(MINIMA)), panel, x, tile) }
 }
 
-/// What one of the loops gives.
+/// What one of the loops gives for panels of its layout.
 ///
 /// # Safety
 /// As for [`dot_packed`].
 #[inline(always)]
 unsafe fn sums<V: Vector, const N: usize>(
-    one: unsafe fn(*const u8, usize, &Tile, &mut [Sums; TOKENS]),
-    panel: *const u8,
+    (one, layout): (Loop, Layout),
+    panel: &[u8],
     x: &Activations,
     tile: &Tile,
 ) -> [V; N] {
     assert!(N == TOKENS && x.blocks() > 0, "{N} tokens of {} blocks", x.blocks());
+    assert!(panel.len() >= x.blocks() * layout.block_bytes(), "a panel of {} blocks", x.blocks());
     let mut sums = [Sums([0.0; LANES]); TOKENS];
     // SAFETY: handed on from the caller.
     unsafe {
-        one(panel, x.blocks(), tile, &mut sums);
+        one(panel.as_ptr(), x.blocks(), tile, &mut sums);
         let mut vectors = [V::splat(0.0); N];
         for (vector, sums) in vectors.iter_mut().zip(&sums) {
             *vector = V::load(sums.0.as_ptr());

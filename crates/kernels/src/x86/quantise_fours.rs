@@ -7,7 +7,7 @@ use std::arch::x86_64::*;
 use crate::{
     BLOCK,
     activations::{STEPS, TINY, fact},
-    places::{Blocks, Four, Places},
+    places::{Blocks, Four, Places, facts},
 };
 
 /// Whole tiles of four of some tokens, from the first token on; returns how many tokens these are.
@@ -76,8 +76,36 @@ unsafe fn two(blocks: [Block; 2], width: usize, words: bool) {
     // SAFETY: handed on from the caller.
     unsafe {
         let sums = codes(&columns, up, blocks.map(|block| block.to));
-        facts(scale, sums, words, blocks.map(|block| block.to));
+        let (scales, [low, high]) = (lanes(scale), sums.map(|sums| lanes(_mm256_cvtepi32_ps(sums))));
+        if blocks[0].to.facts_len == fact::ALL {
+            write(&facts(words, fact::ALL, &scales, [&low, &high]), blocks);
+        } else {
+            let facts = facts(words, fact::FEW, &scales, [&low, &high]);
+            write::<{ fact::FEW }>(facts.first_chunk().expect("fewer"), blocks);
+        }
     }
+}
+
+/// Writes facts where the blocks have as many.
+///
+/// # Safety
+/// The places are the caller's alone.
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn write<const FACTS: usize>(facts: &[[f32; 8]; FACTS], blocks: [Block; 2]) {
+    for (n, values) in facts.iter().enumerate() {
+        for (block, values) in blocks.iter().zip(values.as_chunks::<4>().0) {
+            // SAFETY: a fact of four tokens, see `Four`.
+            unsafe { block.to.facts.add(n * 4).cast::<[f32; 4]>().write_unaligned(*values) };
+        }
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn lanes(vector: __m256) -> [f32; 8] {
+    // SAFETY: both are eight floats.
+    unsafe { std::mem::transmute(vector) }
 }
 
 /// Column by column what four tokens have in either block.
@@ -169,42 +197,6 @@ unsafe fn codes(columns: &[__m256; BLOCK], up: __m256, [low, high]: [Four; 2]) -
         }
     }
     sums
-}
-
-/// Writes the facts, as `places::write_facts` says.
-///
-/// # Safety
-/// As for [`codes`].
-#[inline]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn facts(scale: __m256, [low, high]: [__m256i; 2], words: bool, [first, second]: [Four; 2]) {
-    let kept = _mm256_set1_epi32(if words { 0xffff } else { -1 });
-    let write = |fact: usize, values: __m256| {
-        // SAFETY: a fact of four tokens, see `Four`.
-        unsafe {
-            _mm_storeu_ps(first.facts.add(fact * 4), _mm256_castps256_ps128(values));
-            _mm_storeu_ps(second.facts.add(fact * 4), _mm256_extractf128_ps::<1>(values));
-        }
-    };
-    let less = |sum: __m256i, shift: i32| {
-        let shift = _mm_cvtsi32_si128(shift);
-        _mm256_sub_epi32(_mm256_setzero_si256(), _mm256_sll_epi32(sum, shift))
-    };
-    let scaled = |sum: __m256i| _mm256_mul_ps(scale, _mm256_cvtepi32_ps(sum));
-    let nibbles = |sum: __m256i| _mm256_castsi256_ps(_mm256_and_si256(less(sum, 3), kept));
-    let bytes = |sum: __m256i| _mm256_castsi256_ps(less(sum, 7));
-    let sum = _mm256_add_epi32(low, high);
-    write(fact::SCALE, scale);
-    write(fact::SUM, scaled(sum));
-    write(fact::NIBBLES, nibbles(sum));
-    write(fact::BYTES, bytes(sum));
-    if first.has_halves {
-        for (half, sum) in [low, high].into_iter().enumerate() {
-            write(fact::HALF_SUMS + half, scaled(sum));
-            write(fact::HALF_NIBBLES + half, nibbles(sum));
-            write(fact::HALF_BYTES + half, bytes(sum));
-        }
-    }
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use std::arch::x86_64::*;
 
 use super::{
     avx2::Avx2,
+    dots::spread_sums,
     four_asm::{TOKENS, dot_whole},
     panel::{Panel, reals},
     spread,
@@ -157,16 +158,7 @@ unsafe fn few<const N: usize, const MINIMA: bool>(panel: &[u8], x: &Activations,
             let codes = tile.codes.add(b * BLOCK * N);
             let facts = tile.facts.add(b * tile.facts_len * N);
             let fact = |fact: usize, n: usize| *facts.add(fact * N + n);
-            let mut dots = [V::narrow(0); N];
-            if !MINIMA {
-                for n in 0..N {
-                    dots[n] = V::narrow(fact(fact::NIBBLES, n).to_bits().cast_signed());
-                }
-            }
-            for quad in 0..BLOCK / 4 {
-                let weights = [V::codes(block.as_ptr().add(quad * 4 * ROWS))];
-                V::narrow_add_all(std::array::from_mut(&mut dots), &weights, codes.add(quad * N * 4));
-            }
+            let [[dots], _] = spread_sums::<V, false, MINIMA, 1, N>([block.as_ptr()], codes, facts, N);
             let reals = block.as_ptr().add(BLOCK * ROWS);
             let scales = V::codes(reals);
             for n in 0..N {
