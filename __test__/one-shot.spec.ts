@@ -1,9 +1,9 @@
 /** One-shot runs as scripts use them: words, stdin, JSON, the config file, the log. */
 import { execFile } from 'node:child_process';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import anyTest, { type ExecutionContext } from 'ava';
-import { axllm, cleanEnv, cliFile } from './helpers/cli.js';
+import { axllm, cleanEnv, cliFile, defaultWeights } from './helpers/cli.js';
 import { temporary } from './helpers/folder.js';
 
 const test = anyTest.serial;
@@ -221,6 +221,13 @@ test('bench: the fields, parts left out, CSV, and a slower machine than before',
   t.is(row?.split(',').length, head?.split(',').length);
   const both = await axllm([...small, '--csv', '--json']);
   t.is(both.status, 2);
+});
+
+test('no weights are in memory twice, even while they load: Node included, 1.25 × the file + 80 MB', async (t) => {
+  const run = await axllm(['bench', '--pipeline', 'transformers', '-q', '-p64', '-n16', '-r1', '--json']);
+  const { peak_rss_bytes: peak } = JSON.parse(run.stdout) as { peak_rss_bytes: number };
+  const { size } = statSync(defaultWeights);
+  t.true(peak > size && peak <= 1.25 * size + 80e6, `${peak} bytes for a file of ${size}`);
 });
 
 test('bench --compare: status 1 when slower than the threshold allows, and a file that is none', async (t) => {

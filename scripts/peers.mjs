@@ -60,7 +60,7 @@ export function models() {
   return files;
 }
 
-/** One figure of `speed`: prompt, decode or peak_mb. */
+/** One figure of `speed`: prompt or decode. */
 export const oursIn = (kind, { path }, ...args) =>
   JSON.parse(run(speed, [path, ...withRuns(args).map(String)]))[kind];
 /** threads, prompt, generate, depth, [sequences] with the number of runs where it belongs. */
@@ -94,21 +94,18 @@ export const llama = {
   ],
 };
 
+const cli = process.env.AXLLM_CLI ?? 'dist/cli.js';
 export const node = {
   answer: ({ path }) => [
     process.execPath,
-    [
-      process.env.AXLLM_CLI ?? 'dist/cli.js',
-      path,
-      '--pipeline',
-      'transformers',
-      '-q',
-      '-n',
-      '1',
-      '--prompt',
-      question,
-    ],
+    [cli, path, '--pipeline', 'transformers', '-q', '-n', '1', '--prompt', question],
   ],
+  /** The most megabytes that the whole process of a short reply has resident, Node included. */
+  memory({ path }) {
+    const plan = ['--threads', '2', '-p', '64', '-n', '16', '-r', '1', '--json'];
+    const args = [cli, 'bench', path, '--pipeline', 'transformers', '-q', ...plan];
+    return JSON.parse(run(process.execPath, args)).peak_rss_bytes / 1e6;
+  },
 };
 
 /** The same measurement while another process keeps one core busy. */

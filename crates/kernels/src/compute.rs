@@ -1,13 +1,11 @@
 //! The safe front of the kernels: an instruction set and a pool of threads.
 #![allow(unsafe_code)]
 
-use std::{cell::RefCell, fmt, io, ops::Range};
+use std::{cell::RefCell, fmt, ops::Range};
 
 use crate::{
-    Aligned, Arena, Isa, Kind, KvCache, Lane, Layout, Matrix, Packed, Phase, RowCodes, UnavailableIsa,
+    Aligned, Isa, Kind, KvCache, Lane, Packed, Phase, UnavailableIsa,
     activations::Needs,
-    pack,
-    packed::ROWS,
     pool::Pool,
     table::{Bf16Table, HalfWidthTable, Table, is_half_width, table_for},
 };
@@ -18,8 +16,6 @@ pub(crate) const WORTH_SHARING: usize = 64 * 1024;
 pub(crate) const PIECES: usize = 4;
 /// Tokens that are few: threads share what is done for each of them, not the tokens.
 pub(crate) const FEW: usize = 16;
-/// Groups of rows that are packed together.
-const GROUPS_A_ROUND: usize = 8;
 
 /// Kernels of one instruction set, spread over a pool of threads.
 pub struct Compute {
@@ -79,68 +75,6 @@ impl Compute {
             Kind::F16 | Kind::Bf16 if self.table.bf16.is_some() => Kind::Tiles,
             kind => kind,
         }
-    }
-
-    /// Packs a matrix as a file stores it, [arranged](Self::arranged) for this instruction set.
-    ///
-    /// # Errors
-    /// When the system has no memory.
-    pub fn pack(&self, source: &Matrix<'_>, arena: &mut Arena) -> io::Result<Packed> {
-        self.pack_as(source, self.arranged(Kind::of(source.format())), &|row| row, arena)
-    }
-
-    /// Packs a matrix as `kind`, rounding where the file stores it otherwise; row `n` is the file's row `order(n)`.
-    ///
-    /// # Errors
-    /// When the system has no memory.
-    pub fn pack_as(
-        &self,
-        source: &Matrix<'_>,
-        kind: Kind,
-        order: &(dyn Fn(usize) -> usize + Sync),
-        arena: &mut Arena,
-    ) -> io::Result<Packed> {
-        let from = pack::Source { matrix: source, order, kind };
-        self.pack_groups(kind, source.rows(), source.cols(), arena, &|group, out| {
-            pack::group(from, group, out)
-        })
-    }
-
-    /// Packs a matrix row by row: `fill(row, codes)` decodes one, on any of the threads and in any order.
-    ///
-    /// # Errors
-    /// When the system has no memory.
-    pub fn pack_rows(
-        &self,
-        layout: Layout,
-        rows: usize,
-        cols: usize,
-        arena: &mut Arena,
-        fill: impl Fn(usize, &mut RowCodes) + Sync,
-    ) -> io::Result<Packed> {
-        self.pack_groups(Kind::Codes(layout), rows, cols, arena, &|group, out| {
-            let mut row = RowCodes::new(layout, cols);
-            pack::group_of(layout, group * ROWS..rows.min((group + 1) * ROWS), &mut row, &fill, out);
-        })
-    }
-
-    fn pack_groups(
-        &self,
-        kind: Kind,
-        rows: usize,
-        cols: usize,
-        arena: &mut Arena,
-        pack: &(dyn Fn(usize, &mut [u8]) + Sync),
-    ) -> io::Result<Packed> {
-        let size = kind.bytes(rows, cols).filter(|size| *size > 0).ok_or(io::ErrorKind::InvalidInput)?;
-        let mut bytes = arena.take(size)?;
-        let group = kind.group_bytes(cols);
-        self.chunks(bytes.as_mut(), group * GROUPS_A_ROUND, |n, chunk| {
-            for (at, out) in chunk.chunks_exact_mut(group).enumerate() {
-                pack(n * GROUPS_A_ROUND + at, out);
-            }
-        });
-        Ok(Packed { kind, rows, cols, bytes })
     }
 
     /// Calls `body(n, chunk)` for each chunk of `len` values (the last may be shorter), shared among the threads.

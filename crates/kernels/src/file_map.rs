@@ -39,13 +39,11 @@ impl FileMap {
         })
     }
 
-    /// Lets the memory of whole pages go, from `start` on; they are read again when they are touched.
-    #[cfg(unix)]
-    pub fn let_go(&self, start: usize, len: usize) {
+    /// Lets the memory of all pages go; they are read again when they are touched.
+    pub fn let_go(&self) {
         // SAFETY: the map is read-only and of a file, so the pages hold nothing that the file does not.
-        let advised =
-            unsafe { self.map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, start, len) };
-        let _ = advised; // only memory is at stake
+        #[cfg(unix)]
+        let _ = unsafe { self.map.unchecked_advise(memmap2::UncheckedAdvice::DontNeed) }; // only memory is at stake
     }
 }
 

@@ -1,13 +1,20 @@
 //! Packing: from rows as files store them to groups of sixteen.
 
+use std::io;
+
 use half::f16;
 
 use crate::{
-    BLOCK, Format, Matrix,
+    Arena, BLOCK, Compute, Format, Matrix, Packed,
     blocks::{self, Parts},
     packed::{Kind, Layout, ROWS},
     quantise,
 };
+
+/// Groups of rows that are packed together.
+const GROUPS_A_ROUND: usize = 8;
+/// Bytes of a file that are read before it is said so.
+const PART: usize = 8 << 20;
 
 /// One row of weights on its way into a packed matrix, see [`Compute::pack_rows`](crate::Compute::pack_rows).
 ///
@@ -38,6 +45,81 @@ impl RowCodes {
         self.scales.fill(0.0);
         self.minima.fill(0.0);
     }
+}
+
+impl Compute {
+    /// Packs a matrix as a file stores it, [arranged](Self::arranged) for this instruction set.
+    ///
+    /// # Errors
+    /// When the system has no memory.
+    pub fn pack(&self, source: &Matrix<'_>, arena: &mut Arena) -> io::Result<Packed> {
+        self.pack_as(source, self.arranged(Kind::of(source.format())), &|row| row, arena, &|| {})
+    }
+
+    /// Packs a matrix as `kind`, rounding where the file stores it otherwise; row `n` is the file's row `order(n)`. `read` is called
+    /// whenever another 8 MiB or so of the file were read, whose memory may go.
+    ///
+    /// # Errors
+    /// When the system has no memory.
+    pub fn pack_as(
+        &self,
+        source: &Matrix<'_>,
+        kind: Kind,
+        order: &(dyn Fn(usize) -> usize + Sync),
+        arena: &mut Arena,
+        read: &dyn Fn(),
+    ) -> io::Result<Packed> {
+        let from = Source { matrix: source, order, kind };
+        let mut packed = room(kind, (source.rows(), source.cols()), arena)?;
+        let rounds = (PART / (source.row(0).len() * ROWS * GROUPS_A_ROUND)).max(1);
+        self.pack_groups(&mut packed, (rounds, read), &|n, out| group(from, n, out));
+        Ok(packed)
+    }
+
+    /// Packs a matrix row by row: `fill(row, codes)` decodes one, on any of the threads and in any order.
+    ///
+    /// # Errors
+    /// When the system has no memory.
+    pub fn pack_rows(
+        &self,
+        layout: Layout,
+        rows: usize,
+        cols: usize,
+        arena: &mut Arena,
+        fill: impl Fn(usize, &mut RowCodes) + Sync,
+    ) -> io::Result<Packed> {
+        let mut packed = room(Kind::Codes(layout), (rows, cols), arena)?;
+        self.pack_groups(&mut packed, (usize::MAX, &|| {}), &|n, out| {
+            let mut row = RowCodes::new(layout, cols);
+            group_of(layout, n * ROWS..rows.min((n + 1) * ROWS), &mut row, &fill, out);
+        });
+        Ok(packed)
+    }
+
+    /// Packs all groups, and calls `read` after so many rounds of them.
+    fn pack_groups(
+        &self,
+        to: &mut Packed,
+        (rounds, read): (usize, &dyn Fn()),
+        pack: &(dyn Fn(usize, &mut [u8]) + Sync),
+    ) {
+        let group = to.kind.group_bytes(to.cols);
+        let part = rounds.saturating_mul(GROUPS_A_ROUND);
+        for (nth, bytes) in to.bytes.as_mut().chunks_mut(part.saturating_mul(group)).enumerate() {
+            self.chunks(bytes, group * GROUPS_A_ROUND, |round, chunk| {
+                for (at, out) in chunk.chunks_exact_mut(group).enumerate() {
+                    pack(nth * part + round * GROUPS_A_ROUND + at, out);
+                }
+            });
+            read();
+        }
+    }
+}
+
+/// Zeroed room for a matrix.
+fn room(kind: Kind, (rows, cols): (usize, usize), arena: &mut Arena) -> io::Result<Packed> {
+    let size = kind.bytes(rows, cols).filter(|size| *size > 0).ok_or(io::ErrorKind::InvalidInput)?;
+    Ok(Packed { kind, rows, cols, bytes: arena.take(size)? })
 }
 
 /// Where packed rows come from.

@@ -64,7 +64,8 @@ fn rounding_to_our_types_costs_little_and_orders_rows() {
         (Kind::Q4, 0.078),
     ] {
         let backwards = |row: usize| rows - 1 - row;
-        let packed = compute.pack_as(&matrix, kind, &backwards, &mut Arena::default()).expect("memory");
+        let packed =
+            compute.pack_as(&matrix, kind, &backwards, &mut Arena::default(), &|| {}).expect("memory");
         let (mut error, mut size) = (0.0f64, 0.0f64);
         for (row, want) in values.chunks(cols).enumerate() {
             let mut got = vec![0.0; cols];
@@ -87,7 +88,8 @@ fn weights_that_are_no_numbers_stay_visible() {
     let matrix = Matrix::new(Format::F32, 1, 32, &bytes).expect("whole rows");
     let compute = Compute::new(None, 1).expect("the machine's best");
     for kind in [Kind::Q8, Kind::Q4] {
-        let packed = compute.pack_as(&matrix, kind, &|row| row, &mut Arena::default()).expect("memory");
+        let packed =
+            compute.pack_as(&matrix, kind, &|row| row, &mut Arena::default(), &|| {}).expect("memory");
         let mut got = vec![0.0; 32];
         packed.dequantise_row(0, &mut got);
         assert!(got.iter().all(|value| value.is_nan()), "{kind:?}");

@@ -3,9 +3,9 @@
 //!
 //! A pass over the start of the prompt (or a token) that is not measured comes first: memory has been touched, threads run.
 //!
-//! Prints one JSON line with tokens a second, medians of the runs, and the peak of resident memory. `SEQUENCES` decode
-//! together; their tokens are counted together. `AXLLM_CPU` names the instruction set. `*_cpu` are the best of the runs by
-//! the calling thread's time on the processor: with one thread they hold while others use the machine.
+//! Prints one JSON line with tokens a second, medians of the runs. `SEQUENCES` decode together; their tokens are counted
+//! together. `AXLLM_CPU` names the instruction set. `*_cpu` are the best of the runs by the calling thread's time on the
+//! processor: with one thread they hold while others use the machine.
 #![allow(clippy::print_stdout, clippy::unwrap_used)] // a measuring program
 
 use std::path::PathBuf;
@@ -66,9 +66,8 @@ fn main() {
     }
     let ((prompt, prompt_cpu), (decode, decode_cpu)) = (figures(passes), figures(steps));
     println!(
-        "{{\"isa\":\"{}\",\"load_s\":{load:.3},\"prompt\":{prompt:.1},\"decode\":{decode:.1},\"prompt_cpu\":{prompt_cpu:.1},\"decode_cpu\":{decode_cpu:.1},\"peak_mb\":{:.0}}}",
+        "{{\"isa\":\"{}\",\"load_s\":{load:.3},\"prompt\":{prompt:.1},\"decode\":{decode:.1},\"prompt_cpu\":{prompt_cpu:.1},\"decode_cpu\":{decode_cpu:.1}}}",
         model.isa(),
-        peak_kilobytes() * 1024.0 / 1e6
     );
 }
 
@@ -97,11 +96,4 @@ impl Clocks {
 fn on_processor() -> Duration {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     Duration::from_nanos(text.split_whitespace().next().and_then(|ns| ns.parse().ok()).unwrap_or(0))
-}
-
-/// The most memory that this process has had resident; 0 where the system does not say.
-fn peak_kilobytes() -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0.0)
 }

@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     io,
-    ops::{Deref, Range},
+    ops::Deref,
     path::{Path, PathBuf},
 };
 
@@ -39,14 +39,9 @@ impl Mapped {
         &self.path
     }
 
-    /// Lets the memory of the whole pages within `range` go.
-    pub(crate) fn let_go(&self, range: Range<usize>) {
-        const PAGE: usize = 1 << 16; // at least the system's
-        let (start, end) = (range.start.next_multiple_of(PAGE), range.end / PAGE * PAGE);
-        #[cfg(unix)]
-        if start < end {
-            self.map.let_go(start, end - start);
-        }
+    /// Lets the memory that was read go; it is read again where it is asked for.
+    pub(crate) fn let_go(&self) {
+        self.map.let_go();
     }
 }
 

@@ -107,9 +107,9 @@ impl Checkpoint {
         &self.parts()[span.part][span.range.clone()]
     }
 
-    /// Lets the memory of `span` go; the file is read again where it is asked for again.
-    pub(crate) fn let_go(&self, span: &Span) {
-        self.parts()[span.part].let_go(span.range.clone());
+    /// Lets the memory of all that was read go. Of all: the system maps as much as 2 MiB around what is touched, if but a norm.
+    pub(crate) fn let_go(&self) {
+        self.parts().iter().for_each(Mapped::let_go);
     }
 
     fn parts(&self) -> &[Mapped] {

@@ -73,12 +73,11 @@ impl<'a> Reader<'a> {
         }
         let first = fused.map_or(0, |fused| fused.first);
         let matrix = tensor.matrix().part(first..first + rows);
-        let packed = self
-            .compute
-            .pack_as(&matrix, kind, &|row| order.map_or(row, |order| order.row(row)), &mut self.arena)
-            .map_err(|source| LoadError::Memory { path: self.checkpoint.path().into(), source })?;
-        self.checkpoint.let_go(&tensor.span);
-        Ok(packed)
+        let (compute, checkpoint) = (self.compute, self.checkpoint);
+        let order = |row| order.map_or(row, |order| order.row(row));
+        compute
+            .pack_as(&matrix, kind, &order, &mut self.arena, &|| checkpoint.let_go())
+            .map_err(|source| LoadError::Memory { path: checkpoint.path().into(), source })
     }
 
     pub(super) fn vector(&self, name: &str, len: usize) -> Result<Vec<f32>, LoadError> {
