@@ -18,8 +18,9 @@ pub(crate) struct Parts<'a> {
     pub(crate) minima: &'a mut [f32],
 }
 
-/// Takes one block apart; `block` and `out` have the lengths of the format, which is a quantised one.
-pub(crate) fn decode(format: Format, block: &[u8], out: Parts<'_>) {
+/// Takes one block apart; `block` and `out` have the lengths of the format, which is a quantised one. Gives the units that its scales
+/// and its minima count in: 16-bit floats where these are whole numbers, 1 elsewhere.
+pub(crate) fn decode(format: Format, block: &[u8], out: Parts<'_>) -> [f32; 2] {
     match format {
         Format::F32 | Format::F16 | Format::Bf16 => unreachable!("floats have no codes"),
         Format::Q8_0 => {
@@ -50,12 +51,13 @@ pub(crate) fn decode(format: Format, block: &[u8], out: Parts<'_>) {
             out.scales[0] = half_at(block, 0);
             nibbles(&block[2..], out.codes, |nibble, _| NON_LINEAR[usize::from(nibble)]);
         }
-        Format::Q2K => q2_k(block, out),
-        Format::Q3K => q3_k(block, out),
-        Format::Q4K => q4_k(block, out),
-        Format::Q5K => q5_k(block, out),
-        Format::Q6K => q6_k(block, out),
+        Format::Q2K => return q2_k(block, out),
+        Format::Q3K => return q3_k(block, out),
+        Format::Q4K => return q4_k(block, out),
+        Format::Q5K => return q5_k(block, out),
+        Format::Q6K => return q6_k(block, out),
     }
+    [1.0; 2]
 }
 
 /// 16 bytes to 32 codes: the low nibbles are weights 0–15, the high ones 16–31. `code` gets the weight's place too.
@@ -76,35 +78,34 @@ fn two_bits(bytes: &[u8], at: usize) -> u8 {
     bytes[32 * half + column] >> (2 * run) & 3
 }
 
-fn q2_k(block: &[u8], out: Parts<'_>) {
+fn q2_k(block: &[u8], out: Parts<'_>) -> [f32; 2] {
     let (scales, rest) = block.split_at(16);
-    let (d, minimum) = (half_at(rest, 64), half_at(rest, 66));
     for (n, packed) in scales.iter().enumerate() {
-        out.scales[n] = d * f32::from(packed & 15);
-        out.minima[n] = -(minimum * f32::from(packed >> 4));
+        (out.scales[n], out.minima[n]) = (f32::from(packed & 15), f32::from(packed >> 4));
     }
     for (at, code) in out.codes.iter_mut().enumerate() {
         *code = two_bits(rest, at) as i8;
     }
+    [half_at(rest, 64), -half_at(rest, 66)]
 }
 
-fn q3_k(block: &[u8], out: Parts<'_>) {
+fn q3_k(block: &[u8], out: Parts<'_>) -> [f32; 2] {
     let (high, low, scales) = (&block[..32], &block[32..96], &block[96..108]);
-    let d = half_at(block, 108);
     for n in 0..16 {
         let four = if n < 8 { scales[n] & 15 } else { scales[n - 8] >> 4 };
         let two = scales[8 + n % 4] >> (2 * (n / 4)) & 3;
-        out.scales[n] = d * f32::from((four | two << 4) as i8 - 32);
+        out.scales[n] = f32::from((four | two << 4) as i8 - 32);
     }
     for (at, code) in out.codes.iter_mut().enumerate() {
         let third = high[at % 32] >> (at / 32) & 1;
         *code = (two_bits(low, at) | third << 2) as i8 - 4;
     }
+    [half_at(block, 108), 1.0]
 }
 
-/// Scales and minima of Q4_K and Q5_K: eight of six bits each in twelve bytes.
-fn six_bits(block: &[u8], out: &mut Parts<'_>) {
-    let (d, minimum, packed) = (half_at(block, 0), half_at(block, 2), &block[4..16]);
+/// Scales and minima of Q4_K and Q5_K: eight of six bits each in twelve bytes; gives their units.
+fn six_bits(block: &[u8], out: &mut Parts<'_>) -> [f32; 2] {
+    let packed = &block[4..16];
     for n in 0..8 {
         let (scale, least) = if n < 4 {
             (packed[n] & 63, packed[n + 4] & 63)
@@ -114,9 +115,9 @@ fn six_bits(block: &[u8], out: &mut Parts<'_>) {
                 packed[n + 4] >> 4 | packed[n] >> 6 << 4,
             )
         };
-        out.scales[n] = d * f32::from(scale);
-        out.minima[n] = -(minimum * f32::from(least));
+        (out.scales[n], out.minima[n]) = (f32::from(scale), f32::from(least));
     }
+    [half_at(block, 0), -half_at(block, 2)]
 }
 
 /// The nibble of weight `at`: each 32 bytes hold 32 weights low and the next 32 high.
@@ -124,33 +125,35 @@ fn long_nibble(bytes: &[u8], at: usize) -> u8 {
     bytes[at / 64 * 32 + at % 32] >> (4 * (at / 32 % 2)) & 15
 }
 
-fn q4_k(block: &[u8], mut out: Parts<'_>) {
-    six_bits(block, &mut out);
+fn q4_k(block: &[u8], mut out: Parts<'_>) -> [f32; 2] {
+    let units = six_bits(block, &mut out);
     for (at, code) in out.codes.iter_mut().enumerate() {
         *code = long_nibble(&block[16..], at) as i8;
     }
+    units
 }
 
-fn q5_k(block: &[u8], mut out: Parts<'_>) {
-    six_bits(block, &mut out);
+fn q5_k(block: &[u8], mut out: Parts<'_>) -> [f32; 2] {
+    let units = six_bits(block, &mut out);
     let (high, low) = (&block[16..48], &block[48..]);
     for (at, code) in out.codes.iter_mut().enumerate() {
         let fifth = high[at % 32] >> (at / 32) & 1;
         *code = (long_nibble(low, at) | fifth << 4) as i8;
     }
+    units
 }
 
-fn q6_k(block: &[u8], out: Parts<'_>) {
+fn q6_k(block: &[u8], out: Parts<'_>) -> [f32; 2] {
     let (low, high, scales) = (&block[..128], &block[128..192], &block[192..208]);
-    let d = half_at(block, 208);
     for (scale, packed) in out.scales.iter_mut().zip(scales) {
-        *scale = d * f32::from(packed.cast_signed());
+        *scale = f32::from(packed.cast_signed());
     }
     for (at, code) in out.codes.iter_mut().enumerate() {
         // 64 bytes hold 128 weights: columns 0–63 low, 64–127 high
         let four = low[at / 128 * 64 + at % 64] >> (4 * (at / 64 % 2)) & 15;
         *code = (four | two_bits(high, at) << 4) as i8 - 32;
     }
+    [half_at(block, 208), 1.0]
 }
 
 fn half_at(block: &[u8], at: usize) -> f32 {

@@ -9,7 +9,7 @@ use half::{
 
 use crate::{
     blocks::{self, Parts},
-    packed::{Kind, Layout},
+    packed::{Kind, Layout, Reals},
 };
 
 /// Weights in one quantised block.
@@ -141,9 +141,10 @@ impl Format {
                 let (len, width) = (self.block_len(), layout.width());
                 for (w, block) in out.chunks_exact_mut(len).zip(blocks) {
                     let parts = Parts { codes: &mut codes[..len], scales: &mut scales, minima: &mut minima };
-                    blocks::decode(self, block, parts);
+                    let [scale, minimum] = blocks::decode(self, block, parts);
                     for (n, (w, code)) in w.iter_mut().zip(&codes).enumerate() {
-                        *w = scales[n / width] * f32::from(*code) + minima[n / width];
+                        let (scale, minimum) = (scale * scales[n / width], minimum * minima[n / width]);
+                        *w = scale * f32::from(*code) + minimum;
                     }
                 }
             }
@@ -162,14 +163,13 @@ impl Format {
 
     /// The layout that holds this format's blocks without loss; for quantised ones.
     pub(crate) const fn layout(self) -> Layout {
-        const fn layout(nibbles: bool, halves: bool, minima: bool, wide: bool) -> Layout {
-            Layout { nibbles, halves, minima, wide }
+        const fn layout(nibbles: bool, halves: bool, minima: bool, bytes: bool) -> Layout {
+            Layout { nibbles, halves, minima, reals: if bytes { Reals::Bytes } else { Reals::F16 } }
         }
         match self {
             Self::Q4_0 => layout(true, false, false, false),
             Self::Q4_1 => layout(true, false, true, false),
             Self::Q5_1 => layout(false, false, true, false),
-            // a product of two factors of the file: exact in 32 bits only
             Self::Q2K => layout(true, true, true, true),
             Self::Q3K => layout(true, true, false, true),
             Self::Q4K => layout(true, false, true, true),

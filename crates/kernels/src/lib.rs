@@ -45,7 +45,7 @@ pub use isa::{Isa, UnavailableIsa};
 pub use kv::KvCache;
 pub use matrix::{Matrix, ShapeMismatch};
 pub use pack::RowCodes;
-pub use packed::{Kind, Layout, Packed};
+pub use packed::{Kind, Layout, Packed, Reals};
 pub use phase::Phase;
 pub use products::Linear;
 pub use weigh::weigh;

@@ -7,7 +7,7 @@ use half::f16;
 use crate::{
     Arena, BLOCK, Compute, Format, Matrix, Packed,
     blocks::{self, Parts},
-    packed::{Kind, Layout, ROWS},
+    packed::{Kind, Layout, ROWS, Reals},
     quantise,
 };
 
@@ -27,6 +27,8 @@ pub struct RowCodes {
     pub scales: Vec<f32>,
     /// As many minima; empty where the layout has none.
     pub minima: Vec<f32>,
+    /// What the scales and the minima of 256 columns count in; empty where they are no [bytes](crate::Reals::Bytes).
+    pub units: Vec<[f32; 2]>,
 }
 
 impl RowCodes {
@@ -37,6 +39,10 @@ impl RowCodes {
             codes: vec![0; blocks * BLOCK],
             scales: vec![0.0; scales],
             minima: vec![0.0; if layout.minima { scales } else { 0 }],
+            units: vec![
+                [0.0; 2];
+                if layout.reals == Reals::Bytes { blocks.div_ceil(256 / BLOCK) } else { 0 }
+            ],
         }
     }
 
@@ -44,6 +50,7 @@ impl RowCodes {
         self.codes.fill(0);
         self.scales.fill(0.0);
         self.minima.fill(0.0);
+        self.units.fill([0.0; 2]);
     }
 }
 
@@ -203,7 +210,10 @@ fn decode(format: Format, layout: Layout, row: &[u8], out: &mut RowCodes) {
             scales: &mut out.scales[n * scales..][..scales],
             minima,
         };
-        blocks::decode(format, block, parts);
+        let units = blocks::decode(format, block, parts);
+        if let Some(to) = out.units.get_mut(n) {
+            *to = units;
+        }
     }
 }
 
@@ -249,7 +259,15 @@ pub(crate) fn group_of(
 
 /// Writes a row's codes, scales and minima into a group.
 fn store_row(layout: Layout, row: &RowCodes, lane: usize, out: &mut [u8]) {
-    let scales = layout.scales();
+    let (scales, blocks) = (layout.scales(), row.codes.len() / BLOCK);
+    let (units, out) = out.split_at_mut(layout.block_at(0, blocks));
+    for (n, [scale, minimum]) in row.units.iter().enumerate() {
+        let units = units[layout.unit_at(n * 256 / BLOCK)..].as_chunks_mut::<2>().0;
+        units[lane] = f16::from_f32(*scale).to_le_bytes();
+        if layout.minima {
+            units[ROWS + lane] = f16::from_f32(*minimum).to_le_bytes();
+        }
+    }
     for (n, out) in out.chunks_exact_mut(layout.block_bytes()).enumerate() {
         let (codes, rest) = out.split_at_mut(layout.code_bytes());
         store_codes(layout, &row.codes[n * BLOCK..][..BLOCK], lane, codes);
@@ -287,9 +305,9 @@ fn store_codes(layout: Layout, codes: &[i8], lane: usize, out: &mut [u8]) {
 }
 
 fn real(layout: Layout, value: f32, at: usize, out: &mut [u8]) {
-    if layout.wide {
-        out[4 * at..][..4].copy_from_slice(&value.to_le_bytes());
-    } else {
-        out[2 * at..][..2].copy_from_slice(&f16::from_f32(value).to_le_bytes());
+    match layout.reals {
+        Reals::F32 => out[4 * at..][..4].copy_from_slice(&value.to_le_bytes()),
+        Reals::F16 => out[2 * at..][..2].copy_from_slice(&f16::from_f32(value).to_le_bytes()),
+        Reals::Bytes => out[at] = (value as i8).cast_unsigned(),
     }
 }

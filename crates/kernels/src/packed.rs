@@ -5,8 +5,11 @@
 //! - the codes, column quad by column quad: four neighbouring columns of row 0, of row 1, … of row 15. So 64 bytes
 //!   meet four activations that are broadcast to all lanes, and no sum ever crosses lanes. Of 4-bit codes the low
 //!   nibbles hold quads 0–3 of the block and the high nibbles quads 4–7;
-//! - sixteen scales (twice sixteen where there is one for 16 columns), f16 or f32;
+//! - sixteen scales (twice sixteen where there is one for 16 columns): f16, or bytes that count in [units](Reals::Bytes);
 //! - as many minima, where the format has them.
+//!
+//! Units, where there are any, come before a group's blocks: those of columns 0–255, of 256–511, …: sixteen of the scales, then
+//! sixteen of the minima.
 //!
 //! Float weights have no blocks: a group holds sixteen rows' values of column 0, of column 1, and so on. Those for tiles
 //! ([`Kind::Tiles`]) do: columns 0 and 1 of row 0, of row 1, …, then columns 2 and 3, as a tile of AMX takes 32 of them.
@@ -33,9 +36,33 @@ pub struct Layout {
     pub halves: bool,
     /// Whether there are minima.
     pub minima: bool,
-    /// Scales and minima are kept as f32 instead of f16.
-    pub wide: bool,
+    /// What scales and minima are.
+    pub reals: Reals,
 }
+
+/// What scales and minima are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reals {
+    /// IEEE 16-bit floats.
+    F16,
+    /// IEEE 32-bit floats.
+    F32,
+    /// Signed bytes, times a unit that 256 columns of a row share, f16: as the K formats have them. The products are exact in f32.
+    Bytes,
+}
+
+impl Reals {
+    const fn bytes(self) -> usize {
+        match self {
+            Self::F16 => 2,
+            Self::F32 => 4,
+            Self::Bytes => 1,
+        }
+    }
+}
+
+/// Blocks that share units.
+const SHARING: usize = 256 / BLOCK;
 
 impl Layout {
     /// Scales (and minima) of a row in one block.
@@ -54,12 +81,42 @@ impl Layout {
 
     /// Bytes of the scales of a block of a group.
     pub(crate) const fn scale_bytes(self) -> usize {
-        ROWS * self.scales() * if self.wide { 4 } else { 2 }
+        ROWS * self.scales() * self.reals.bytes()
     }
 
     pub(crate) const fn block_bytes(self) -> usize {
         self.code_bytes() + self.scale_bytes() * if self.minima { 2 } else { 1 }
     }
+
+    /// Where the units of block `n` begin in a group; those of minima are sixteen further.
+    pub(crate) const fn unit_at(self, n: usize) -> usize {
+        n / SHARING * ROWS * size_of::<f16>() * if self.minima { 2 } else { 1 }
+    }
+
+    /// Where block `n` of `blocks` begins in a group.
+    pub(crate) const fn block_at(self, n: usize, blocks: usize) -> usize {
+        let units = match self.reals {
+            Reals::F16 | Reals::F32 => 0,
+            Reals::Bytes => self.unit_at(blocks.next_multiple_of(SHARING)).next_multiple_of(64),
+        };
+        units + n * self.block_bytes()
+    }
+
+    /// A group of so many blocks, one after the other.
+    pub(crate) fn blocks(self, group: &[u8], blocks: usize) -> impl Iterator<Item = Block<'_>> {
+        (0..blocks).map(move |n| Block {
+            bytes: &group[self.block_at(n, blocks)..][..self.block_bytes()],
+            units: &group[self.unit_at(n)..],
+        })
+    }
+}
+
+/// A block of a group.
+#[derive(Clone, Copy)]
+pub(crate) struct Block<'a> {
+    pub(crate) bytes: &'a [u8],
+    /// Begins with its units, where it has any.
+    pub(crate) units: &'a [u8],
 }
 
 /// What a [`Packed`] matrix consists of.
@@ -102,7 +159,7 @@ impl Kind {
     /// Bytes of one group of `cols` columns.
     pub(crate) const fn group_bytes(self, cols: usize) -> usize {
         match self {
-            Self::Codes(layout) => cols.div_ceil(BLOCK) * layout.block_bytes(),
+            Self::Codes(layout) => layout.block_at(cols.div_ceil(BLOCK), cols.div_ceil(BLOCK)),
             Self::F32 => cols * ROWS * 4,
             Self::F16 | Self::Bf16 => cols * ROWS * 2,
             Self::Tiles => cols.next_multiple_of(BLOCK) * ROWS * 2,
@@ -188,11 +245,11 @@ impl Packed {
         let (group, lane) = (self.group(row / ROWS), row % ROWS);
         match self.kind {
             Kind::Codes(layout) => {
-                let blocks = group.chunks_exact(layout.block_bytes());
+                let blocks = layout.blocks(group, self.cols.div_ceil(BLOCK));
                 for (block, out) in blocks.zip(out.chunks_mut(BLOCK)) {
                     for (column, out) in out.iter_mut().enumerate() {
                         let half = column / layout.width();
-                        let code = code(layout, block, lane, column) as f32;
+                        let code = code(layout, block.bytes, lane, column) as f32;
                         *out = scale(layout, block, lane, half) * code + minimum(layout, block, lane, half);
                     }
                 }
@@ -219,21 +276,26 @@ pub(crate) fn code(layout: Layout, block: &[u8], lane: usize, column: usize) -> 
 }
 
 /// Scale of one row in a block; `half` is 0 where a block has one scale only.
-pub(crate) fn scale(layout: Layout, block: &[u8], lane: usize, half: usize) -> f32 {
-    real(layout, &block[layout.code_bytes()..], half * ROWS + lane)
+pub(crate) fn scale(layout: Layout, block: Block<'_>, lane: usize, half: usize) -> f32 {
+    real(layout, &block.bytes[layout.code_bytes()..], half * ROWS + lane, block.units)
 }
 
 /// Minimum of one row in a block, 0 where there is none.
-pub(crate) fn minimum(layout: Layout, block: &[u8], lane: usize, half: usize) -> f32 {
+pub(crate) fn minimum(layout: Layout, block: Block<'_>, lane: usize, half: usize) -> f32 {
     if layout.minima {
-        real(layout, &block[layout.code_bytes() + layout.scale_bytes()..], half * ROWS + lane)
+        let minima = &block.bytes[layout.code_bytes() + layout.scale_bytes()..];
+        real(layout, minima, half * ROWS + lane, &block.units[size_of::<[f16; ROWS]>()..])
     } else {
         0.0
     }
 }
 
-fn real(layout: Layout, bytes: &[u8], at: usize) -> f32 {
-    float(if layout.wide { Kind::F32 } else { Kind::F16 }, bytes, at)
+fn real(layout: Layout, bytes: &[u8], at: usize, units: &[u8]) -> f32 {
+    match layout.reals {
+        Reals::F16 => float(Kind::F16, bytes, at),
+        Reals::F32 => float(Kind::F32, bytes, at),
+        Reals::Bytes => float(Kind::F16, units, at % ROWS) * f32::from(bytes[at].cast_signed()),
+    }
 }
 
 /// Which of a group's floats a row and column has; `kind` is not [`Kind::Codes`].

@@ -2,7 +2,10 @@
 
 use half::f16;
 
-use crate::{RowCodes, packed::Layout};
+use crate::{
+    RowCodes,
+    packed::{Layout, Reals},
+};
 
 /// Ranges that a block's codes may span, as shares of the block's own: what lies outside is clamped. The one that
 /// leaves the least squared error is taken; narrower ones pay where a block has one outlier and few codes.
@@ -29,7 +32,11 @@ fn block(layout: Layout, values: &[f32], codes: &mut [i8]) -> (f32, f32) {
         return (f32::NAN, 0.0);
     }
     let (lowest, highest) = limits(layout);
-    let rounded = |value: f32| if layout.wide { value } else { f16::from_f32(value).to_f32() };
+    let rounded = |value: f32| match layout.reals {
+        Reals::F32 => value,
+        Reals::F16 => f16::from_f32(value).to_f32(),
+        Reals::Bytes => unreachable!("weights are rounded to simpler layouts"),
+    };
     let (low, high) =
         values.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(l, h), v| (l.min(*v), h.max(*v)));
     let mut best = (f32::INFINITY, f32::NAN, 0.0);

@@ -71,7 +71,7 @@ unsafe fn linear(weights: &Packed, groups: Range<usize>, (x, tiles): Tiles<'_>, 
         let (group, lane) = (weights.group(row / ROWS), row % ROWS);
         let row_of: Box<dyn Fn(&TokenTile) -> f64> = match weights.kind {
             Kind::Codes(layout) => {
-                let row = Row::of(layout, group, lane);
+                let row = Row::of(layout, (group, x.blocks()), lane);
                 Box::new(move |tile| row.dot(tile))
             }
             kind => {
@@ -101,10 +101,10 @@ struct Row {
 }
 
 impl Row {
-    fn of(layout: Layout, group: &[u8], lane: usize) -> Self {
+    fn of(layout: Layout, (group, blocks): (&[u8], usize), lane: usize) -> Self {
         let (mut codes, mut scales) = (Vec::new(), Vec::new());
-        for block in group.chunks_exact(layout.block_bytes()) {
-            codes.extend((0..BLOCK).map(|column| code(layout, block, lane, column) as i8));
+        for block in layout.blocks(group, blocks) {
+            codes.extend((0..BLOCK).map(|column| code(layout, block.bytes, lane, column) as i8));
             let halves = 0..layout.scales();
             scales.extend(
                 halves.map(|half| [scale(layout, block, lane, half), minimum(layout, block, lane, half)]),

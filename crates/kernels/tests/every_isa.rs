@@ -5,7 +5,7 @@ mod common;
 use common::{Noise, assert_close, machines, pattern, phases, product_bits};
 use half::{bf16, f16};
 use kernels::{
-    Activations, Arena, Compute, Format, Isa, Kind, Layout, Linear, Matrix, Packed, Phase, RowCodes,
+    Activations, Arena, Compute, Format, Isa, Kind, Layout, Linear, Matrix, Packed, Phase, Reals, RowCodes,
 };
 
 /// Random weights of `len` in `format`, as bytes; every code occurs.
@@ -269,10 +269,13 @@ fn several_matrices_in_one_loop_give_what_they_give_alone() {
 fn every_layout_agrees_with_the_oracle_and_decodes_to_what_was_packed() {
     let machines = machines(2);
     let mut noise = Noise(8);
-    for bits in 0..16 {
-        let [nibbles, halves, minima, wide] = [bits & 1 > 0, bits & 2 > 0, bits & 4 > 0, bits & 8 > 0];
-        let layout = Layout { nibbles, halves, minima, wide };
-        let (rows, cols, width) = (21, 100, if halves { 16 } else { 32 });
+    for bits in 0..24 {
+        let [nibbles, halves, minima] = [1, 2, 4].map(|bit| bits & bit > 0);
+        let reals = [Reals::F16, Reals::F32, Reals::Bytes][bits / 8];
+        let layout = Layout { nibbles, halves, minima, reals };
+        let bytes = reals == Reals::Bytes;
+        // units are shared by 256 columns
+        let (rows, cols, width) = (21, if bytes { 740usize } else { 100 }, if halves { 16 } else { 32 });
         let lowest: i16 = if !nibbles {
             -128
         } else if minima {
@@ -280,21 +283,28 @@ fn every_layout_agrees_with_the_oracle_and_decodes_to_what_was_packed() {
         } else {
             -8
         };
+        let mut some = |count: usize, is_byte: bool| -> Vec<f32> {
+            let one = |_| if is_byte { f32::from(noise.bits() as i8) } else { real(&mut noise).to_f32() };
+            (0..count).map(one).collect()
+        };
+        let blocks = cols.next_multiple_of(32) / width;
         let decoded: Vec<RowCodes> = (0..rows)
             .map(|_| RowCodes {
-                codes: (0..cols)
-                    .map(|_| (lowest + (noise.bits() % if nibbles { 16 } else { 256 }) as i16) as i8)
+                scales: some(blocks, bytes),
+                minima: some(if minima { blocks } else { 0 }, bytes),
+                units: some(if bytes { 2 * cols.div_ceil(256) } else { 0 }, false).as_chunks().0.to_vec(),
+                codes: some(cols, true)
+                    .into_iter()
+                    .map(|byte| if nibbles { (byte as i16).rem_euclid(16) + lowest } else { byte as i16 } as i8)
                     .collect(),
-                scales: (0..128 / width).map(|_| real(&mut noise).to_f32()).collect(),
-                minima: (0..128 / width).map(|_| real(&mut noise).to_f32()).collect(),
             })
             .collect();
         let fill = |row: usize, out: &mut RowCodes| {
-            out.codes[..cols].copy_from_slice(&decoded[row].codes);
-            out.scales.copy_from_slice(&decoded[row].scales);
-            if minima {
-                out.minima.copy_from_slice(&decoded[row].minima);
-            }
+            let RowCodes { codes, scales, minima, units } = &decoded[row];
+            out.codes[..cols].copy_from_slice(codes);
+            out.scales.copy_from_slice(scales);
+            out.minima.copy_from_slice(minima);
+            out.units.copy_from_slice(units);
         };
         for tokens in [1, 2, 3, 7, 13, 16, 37] {
             let x = noise.floats(tokens * cols);
@@ -306,12 +316,10 @@ fn every_layout_agrees_with_the_oracle_and_decodes_to_what_was_packed() {
                     packed.dequantise_row(n, &mut row);
                     for (column, got) in row.iter().enumerate() {
                         let (code, at) = (f32::from(want.codes[column]), column / width);
-                        let minimum = if minima { want.minima[at] } else { 0.0 };
-                        assert_eq!(
-                            *got,
-                            want.scales[at] * code + minimum,
-                            "{layout:?} row {n} column {column}"
-                        );
+                        let [unit, of_minima] = if bytes { want.units[column / 256] } else { [1.0; 2] };
+                        let minimum = if minima { of_minima * want.minima[at] } else { 0.0 };
+                        let want = unit * want.scales[at] * code + minimum;
+                        assert_eq!(*got, want, "{layout:?} row {n} column {column}");
                     }
                 }
                 packed_product(machine, phase, &packed, &x)
@@ -342,7 +350,7 @@ fn gated_products_are_what_their_parts_give_for_every_shape() {
                     machine.pack(&matrix, &mut Arena::default()).expect("memory")
                 };
                 let (gate, up) = (pack(n), pack(n + n / 7));
-                let codes = Layout { nibbles: n % 2 == 0, halves: false, minima: false, wide: true };
+                let codes = Layout { nibbles: n % 2 == 0, halves: false, minima: false, reals: Reals::F32 };
                 let down = pattern(machine, codes, (5, width));
 
                 let kinds = [down.kind()];
@@ -429,7 +437,7 @@ fn products_are_what_the_formula_says_at_every_length_and_alignment() {
         }
         // columns that are no whole number of blocks: 4-bit and 8-bit codes
         for nibbles in [true, false] {
-            let layout = Layout { nibbles, halves: false, minima: false, wide: true };
+            let layout = Layout { nibbles, halves: false, minima: false, reals: Reals::F32 };
             let (codes, scale) = (noise.floats(rows * cols), 0.125);
             let code = |n: usize| (codes[n] * if nibbles { 7.9 } else { 127.9 }) as i8;
             let fill = |row: usize, out: &mut RowCodes| {
@@ -459,7 +467,7 @@ fn as_multiplied(machine: &Compute, phase: Phase, weights: Matrix<'_>) -> Vec<f3
 
 /// The values that `x` becomes when it is quantised, which quantise to themselves: the products of unit rows.
 fn rounded(machine: &Compute, x: &[f32], cols: usize) -> Vec<f32> {
-    let layout = Layout { nibbles: false, halves: false, minima: false, wide: true };
+    let layout = Layout { nibbles: false, halves: false, minima: false, reals: Reals::F32 };
     let unit = |row: usize, out: &mut RowCodes| {
         out.codes[row] = 1;
         out.scales.fill(1.0);

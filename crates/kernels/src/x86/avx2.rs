@@ -52,6 +52,15 @@ impl<const DOT: bool> Vector for Avx2<DOT> {
         unsafe { Self(bf16x8(from), bf16x8(from.add(8))) }
     }
     #[inline(always)]
+    unsafe fn load_i8(from: *const i8) -> Self {
+        unsafe {
+            let bytes = _mm_loadu_si128(from.cast());
+            let (low, high) =
+                (_mm256_cvtepi8_epi32(bytes), _mm256_cvtepi8_epi32(_mm_unpackhi_epi64(bytes, bytes)));
+            Self(_mm256_cvtepi32_ps(low), _mm256_cvtepi32_ps(high))
+        }
+    }
+    #[inline(always)]
     unsafe fn store(self, to: *mut f32) {
         unsafe {
             _mm256_storeu_ps(to, self.0);

@@ -4,7 +4,7 @@ use std::arch::{asm, x86_64::*};
 
 use super::{
     amx::{LINE, V},
-    panel::reals,
+    panel::Place,
     vector::Vector,
 };
 use crate::{
@@ -32,9 +32,13 @@ pub(super) struct Weights([[u16; 2 * ROWS]; PAIRS]);
 
 impl Weights {
     /// Makes them those of a block of codes; factors stay in registers meanwhile.
+    ///
+    /// # Safety
+    /// The place is that of a block of this layout, whose bytes are `block`.
     #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512bf16")]
-    pub(super) fn unpack(&mut self, layout: Layout, block: &[u8]) {
-        let factors = Factors::of(layout, block);
+    pub(super) unsafe fn unpack(&mut self, layout: Layout, block: &[u8], place: Place) {
+        // SAFETY: handed on from the caller.
+        let factors = unsafe { Factors::of(layout, place) };
         if layout.nibbles {
             for unit in 0..UNITS {
                 factors.nibbles(unit, block, self);
@@ -75,9 +79,12 @@ struct Factors {
 
 impl Factors {
     /// Those of a block.
+    ///
+    /// # Safety
+    /// The place is that of a block of this layout.
     #[inline]
     #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512bf16")]
-    fn of(layout: Layout, block: &[u8]) -> Self {
+    unsafe fn of(layout: Layout, place: Place) -> Self {
         // what codes are at least, as a positive number
         const NIBBLES: [f32; PLACES] = [unit(NIBBLES_AT[0]), unit(NIBBLES_AT[1])];
         const BYTES: [f32; PLACES] = [unit(BYTES_AT); PLACES];
@@ -89,13 +96,11 @@ impl Factors {
         let mut factors = [[_mm512_setzero_ps(); PLACES]; 2];
         let mut starts = factors;
         for half in 0..2 {
-            // SAFETY: the block has these scales and minima.
+            // SAFETY: handed on from the caller.
             let [scale, minimum] = unsafe {
                 let half = if layout.halves { half } else { 0 };
-                let at = block.as_ptr().add(layout.code_bytes());
-                let minima = at.wrapping_add(layout.scale_bytes());
-                let scale: V = reals(layout, at, half);
-                let minimum: V = if layout.minima { reals(layout, minima, half) } else { V::splat(0.0) };
+                let scale: V = place.scales(layout, half);
+                let minimum: V = if layout.minima { place.minima(layout, half) } else { V::splat(0.0) };
                 [scale, minimum].map(|v| std::mem::transmute::<V, __m512>(v))
             };
             for (place, unit) in units.into_iter().enumerate() {

@@ -9,13 +9,13 @@
 use std::ops::Range;
 
 use super::{
-    panel::{Codes, Panel},
+    panel::{BYTES, Codes, F16, F32, Panel},
     vector::{LANES, Vector, prefetch_write},
 };
 use crate::{
     Activations, Packed,
     activations::Tile,
-    packed::{Kind, ROWS},
+    packed::{Kind, ROWS, Reals},
     table::{Out, Tiles},
 };
 
@@ -30,11 +30,19 @@ const CACHED: usize = 256 << 10;
 #[inline(always)]
 pub(super) unsafe fn linear<V: Vector>(w: &Packed, groups: Range<usize>, x: Tiles<'_>, out: Out) {
     macro_rules! by_layout {
-        ($layout:expr, $(($nibbles:literal $halves:literal $minima:literal $wide:literal))*) => {
-            match ($layout.nibbles, $layout.halves, $layout.minima, $layout.wide) {
-                $(($nibbles, $halves, $minima, $wide) => {
-                    panels::<V, Codes<$nibbles, $halves, $minima, $wide>>(w, groups, x, out)
-                })*
+        ($layout:expr, $(($nibbles:literal $halves:literal $minima:literal))*) => {
+            match ($layout.nibbles, $layout.halves, $layout.minima, $layout.reals) {
+                $(
+                    ($nibbles, $halves, $minima, Reals::F16) => {
+                        panels::<V, Codes<$nibbles, $halves, $minima, F16>>(w, groups, x, out)
+                    }
+                    ($nibbles, $halves, $minima, Reals::F32) => {
+                        panels::<V, Codes<$nibbles, $halves, $minima, F32>>(w, groups, x, out)
+                    }
+                    ($nibbles, $halves, $minima, Reals::Bytes) => {
+                        panels::<V, Codes<$nibbles, $halves, $minima, BYTES>>(w, groups, x, out)
+                    }
+                )*
             }
         };
     }
@@ -42,10 +50,8 @@ pub(super) unsafe fn linear<V: Vector>(w: &Packed, groups: Range<usize>, x: Tile
     unsafe {
         match w.kind {
             Kind::Codes(layout) => by_layout!(layout,
-                (false false false false) (false false false true) (false false true false) (false false true true)
-                (false true false false) (false true false true) (false true true false) (false true true true)
-                (true false false false) (true false false true) (true false true false) (true false true true)
-                (true true false false) (true true false true) (true true true false) (true true true true)
+                (false false false) (false false true) (false true false) (false true true)
+                (true false false) (true false true) (true true false) (true true true)
             ),
             Kind::F32 => panels::<V, f32>(w, groups, x, out),
             Kind::F16 => panels::<V, half::f16>(w, groups, x, out),

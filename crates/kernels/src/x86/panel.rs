@@ -9,7 +9,7 @@ use super::{
 use crate::{
     Activations, BLOCK,
     activations::{Tile, fact},
-    packed::{Layout, ROWS},
+    packed::{Layout, ROWS, Reals},
 };
 
 /// A kind of panel: how the sixteen rows of each of `G` groups meet the `N` tokens of a tile.
@@ -27,15 +27,56 @@ pub(super) trait Panel {
     ) -> [[V; N]; G];
 }
 
-/// The scales (or minima) of a block of a group, of its half `half`.
+/// A block of a group, and its units where it has any.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    pub(super) block: *const u8,
+    pub(super) units: *const u8,
+}
+
+impl Place {
+    /// Block `n` of `blocks`.
+    #[inline(always)]
+    pub(super) fn of(layout: Layout, panel: &[u8], n: usize, blocks: usize) -> Self {
+        let start = panel.as_ptr();
+        Self {
+            block: start.wrapping_add(layout.block_at(n, blocks)),
+            units: start.wrapping_add(layout.unit_at(n)),
+        }
+    }
+
+    /// The scales of its half `half`.
+    ///
+    /// # Safety
+    /// It is a block of this layout.
+    #[inline(always)]
+    pub(super) unsafe fn scales<V: Vector>(self, layout: Layout, half: usize) -> V {
+        // SAFETY: they are behind the codes; handed on from the caller.
+        unsafe { reals(layout, self.block.add(layout.code_bytes()), half, self.units.cast()) }
+    }
+
+    /// The minima of its half `half`.
+    ///
+    /// # Safety
+    /// It is a block of this layout, which has minima.
+    #[inline(always)]
+    pub(super) unsafe fn minima<V: Vector>(self, layout: Layout, half: usize) -> V {
+        let from = layout.code_bytes() + layout.scale_bytes();
+        // SAFETY: they are behind the scales, as are their units; handed on from the caller.
+        unsafe { reals(layout, self.block.add(from), half, self.units.cast::<u16>().wrapping_add(ROWS)) }
+    }
+}
+
+/// Sixteen scales or minima.
 #[inline(always)]
-pub(super) unsafe fn reals<V: Vector>(layout: Layout, from: *const u8, half: usize) -> V {
-    // SAFETY: the caller gives the scales (or minima) of a block.
+unsafe fn reals<V: Vector>(layout: Layout, from: *const u8, half: usize, units: *const u16) -> V {
+    let at = half * ROWS;
+    // SAFETY: the caller gives the scales (or minima) of a block, and their units where they are bytes.
     unsafe {
-        if layout.wide {
-            V::load(from.cast::<f32>().add(half * ROWS))
-        } else {
-            V::load_f16(from.cast::<u16>().add(half * ROWS))
+        match layout.reals {
+            Reals::F16 => V::load_f16(from.cast::<u16>().add(at)),
+            Reals::F32 => V::load(from.cast::<f32>().add(at)),
+            Reals::Bytes => V::load_f16(units).mul(V::load_i8(from.cast::<i8>().add(at))),
         }
     }
 }
@@ -45,18 +86,32 @@ pub(super) struct Codes<
     const NIBBLES: bool,
     const HALVES: bool,
     const MINIMA: bool,
-    const WIDE: bool,
+    const REALS: u8,
     const SPREAD: bool = false,
 >;
 
-impl<const NIBBLES: bool, const HALVES: bool, const MINIMA: bool, const WIDE: bool, const SPREAD: bool>
-    Codes<NIBBLES, HALVES, MINIMA, WIDE, SPREAD>
+/// [`Reals`] as a parameter.
+pub(super) const F16: u8 = Reals::F16 as u8;
+pub(super) const F32: u8 = Reals::F32 as u8;
+pub(super) const BYTES: u8 = Reals::Bytes as u8;
+
+impl<const NIBBLES: bool, const HALVES: bool, const MINIMA: bool, const REALS: u8, const SPREAD: bool>
+    Codes<NIBBLES, HALVES, MINIMA, REALS, SPREAD>
 {
-    const LAYOUT: Layout = Layout { nibbles: NIBBLES && !SPREAD, halves: HALVES, minima: MINIMA, wide: WIDE };
+    const LAYOUT: Layout = Layout {
+        nibbles: NIBBLES && !SPREAD,
+        halves: HALVES,
+        minima: MINIMA,
+        reals: match REALS {
+            F16 => Reals::F16,
+            F32 => Reals::F32,
+            _ => Reals::Bytes,
+        },
+    };
 }
 
-impl<const NIBBLES: bool, const HALVES: bool, const MINIMA: bool, const WIDE: bool, const SPREAD: bool> Panel
-    for Codes<NIBBLES, HALVES, MINIMA, WIDE, SPREAD>
+impl<const NIBBLES: bool, const HALVES: bool, const MINIMA: bool, const REALS: u8, const SPREAD: bool> Panel
+    for Codes<NIBBLES, HALVES, MINIMA, REALS, SPREAD>
 {
     const PAIRS: bool = !HALVES;
 
@@ -66,20 +121,18 @@ impl<const NIBBLES: bool, const HALVES: bool, const MINIMA: bool, const WIDE: bo
         x: &Activations,
         tile: &Tile,
     ) -> [[V; N]; G] {
-        if const { V::WORDS && NIBBLES && !HALVES && !WIDE && !SPREAD && G == 1 && N == four_asm::TOKENS } {
+        if const { V::WORDS && NIBBLES && !HALVES && REALS == F16 && !SPREAD && G == 1 && N == four_asm::TOKENS }
+        {
             // SAFETY: handed on from the caller; sums of 16 bits are those of AVX2 without dot products.
             return [unsafe { four_asm::dot_packed::<V, N, MINIMA>(panels[0], x, tile) }; G];
         }
-        let bytes = Self::LAYOUT.block_bytes();
         let width = if G == 1 { N } else { tile.width };
         // SAFETY: the panels hold `x.blocks()` blocks of this layout, the tile as many of codes and facts.
         unsafe {
             let mut sums = [[V::splat(0.0); N]; G];
             for b in 0..x.blocks() {
-                let mut blocks = [std::ptr::null(); G];
-                for g in 0..G {
-                    blocks[g] = panels[g].as_ptr().add(b * bytes);
-                }
+                let places = panels.map(|panel| Place::of(Self::LAYOUT, panel, b, x.blocks()));
+                let blocks = places.map(|place| place.block);
                 let codes = tile.codes.add(b * BLOCK * width);
                 let facts = tile.facts.add(b * tile.facts_len * width);
                 let dots = if NIBBLES {
@@ -88,21 +141,20 @@ impl<const NIBBLES: bool, const HALVES: bool, const MINIMA: bool, const WIDE: bo
                     byte_dots::<V, HALVES, G, N>(blocks, codes, facts, width)
                 };
                 for g in 0..G {
-                    let from = blocks[g].add(Self::LAYOUT.code_bytes());
                     if !SPREAD {
-                        prefetch_ahead::<V>(from, bytes - Self::LAYOUT.code_bytes());
+                        let codes = Self::LAYOUT.code_bytes();
+                        prefetch_ahead::<V>(blocks[g].add(codes), Self::LAYOUT.block_bytes() - codes);
                     }
                     for half in 0..Self::LAYOUT.scales() {
                         if MINIMA {
-                            let minimum =
-                                reals::<V>(Self::LAYOUT, from.add(Self::LAYOUT.scale_bytes()), half);
+                            let minimum: V = places[g].minima(Self::LAYOUT, half);
                             let sum = if HALVES { fact::HALF_SUMS + half } else { fact::SUM };
                             for n in 0..N {
                                 let of = V::splat(*facts.add(sum * width + n));
                                 sums[g][n] = minimum.fma(of, sums[g][n]);
                             }
                         }
-                        let scale = reals::<V>(Self::LAYOUT, from, half);
+                        let scale: V = places[g].scales(Self::LAYOUT, half);
                         for n in 0..N {
                             let of = V::splat(*facts.add(fact::SCALE * width + n));
                             sums[g][n] = dots[half][g][n].mul(scale).fma(of, sums[g][n]);

@@ -11,14 +11,14 @@ use super::{
     avx2::Avx2,
     dots::line,
     linear::single,
-    panel::{Codes, Panel, reals},
+    panel::{Codes, F32, Panel, Place},
     rows,
     vector::{LANES, Vector, prefetch_ahead},
     whole::{self, Whole},
 };
 use crate::{
     Aligned, BLOCK, Packed,
-    packed::{Kind, Layout, ROWS},
+    packed::{Kind, Layout, ROWS, Reals},
     table::{Out, Tiles},
 };
 
@@ -50,17 +50,18 @@ pub(super) unsafe fn linear(w: &Packed, groups: Range<usize>, x: Tiles<'_>, out:
                 meet::<f32>(w, group, &*to, &x, out);
                 continue;
             };
-            let is_whole = whole::unpack(layout, from, start);
+            let blocks = x.0.blocks();
+            let is_whole = whole::unpack(layout, (from, blocks), start);
             if !is_whole {
-                unpack(layout, from, start);
+                unpack(layout, (from, blocks), start);
             }
             match (is_whole, layout.halves, layout.minima) {
                 (true, _, false) => meet::<Whole<false>>(w, group, &*to, &x, out),
                 (true, _, true) => meet::<Whole<true>>(w, group, &*to, &x, out),
-                (_, false, false) => meet::<Codes<true, false, false, true, true>>(w, group, &*to, &x, out),
-                (_, false, true) => meet::<Codes<true, false, true, true, true>>(w, group, &*to, &x, out),
-                (_, true, false) => meet::<Codes<true, true, false, true, true>>(w, group, &*to, &x, out),
-                (_, true, true) => meet::<Codes<true, true, true, true, true>>(w, group, &*to, &x, out),
+                (_, false, false) => meet::<Codes<true, false, false, F32, true>>(w, group, &*to, &x, out),
+                (_, false, true) => meet::<Codes<true, false, true, F32, true>>(w, group, &*to, &x, out),
+                (_, true, false) => meet::<Codes<true, true, false, F32, true>>(w, group, &*to, &x, out),
+                (_, true, true) => meet::<Codes<true, true, true, F32, true>>(w, group, &*to, &x, out),
             }
         }
     }
@@ -87,7 +88,7 @@ const fn spread(kind: Kind) -> Kind {
 }
 
 const fn to_bytes(layout: Layout) -> Layout {
-    Layout { nibbles: false, wide: true, ..layout }
+    Layout { nibbles: false, reals: Reals::F32, ..layout }
 }
 
 /// Spreads a group of codes.
@@ -95,17 +96,20 @@ const fn to_bytes(layout: Layout) -> Layout {
 /// # Safety
 /// There is room for it.
 #[inline(always)]
-unsafe fn unpack(layout: Layout, panel: &[u8], mut to: *mut u8) {
-    let count = layout.scales() * if layout.minima { 2 } else { 1 };
-    for block in panel.chunks_exact(layout.block_bytes()) {
-        // SAFETY: the block has `count` vectors of floats behind its codes; so has what it is spread to.
+unsafe fn unpack(layout: Layout, (panel, blocks): (&[u8], usize), mut to: *mut u8) {
+    for n in 0..blocks {
+        let place = Place::of(layout, panel, n, blocks);
+        // SAFETY: what a block is spread to has as many scales and minima behind its codes.
         unsafe {
-            unpack_codes(block, to);
-            let (from, floats) =
-                (block.as_ptr().add(layout.code_bytes()), to.add(BLOCK * ROWS).cast::<f32>());
-            prefetch_ahead::<V>(from, layout.block_bytes() - layout.code_bytes());
-            for n in 0..count {
-                reals::<V>(layout, from, n).store(floats.add(n * LANES));
+            unpack_codes(place.block, to);
+            let floats = to.add(BLOCK * ROWS).cast::<f32>();
+            let codes = layout.code_bytes();
+            prefetch_ahead::<V>(place.block.add(codes), layout.block_bytes() - codes);
+            for half in 0..layout.scales() {
+                place.scales::<V>(layout, half).store(floats.add(half * LANES));
+                if layout.minima {
+                    place.minima::<V>(layout, half).store(floats.add((layout.scales() + half) * LANES));
+                }
             }
             to = to.add(to_bytes(layout).block_bytes());
         }
@@ -117,11 +121,11 @@ unsafe fn unpack(layout: Layout, panel: &[u8], mut to: *mut u8) {
 /// # Safety
 /// The block has 4-bit codes, and there is room for them.
 #[inline(always)]
-pub(super) unsafe fn unpack_codes(block: &[u8], to: *mut u8) {
+pub(super) unsafe fn unpack_codes(block: *const u8, to: *mut u8) {
     for quad in 0..BLOCK / 8 {
         // SAFETY: a line for every other quad; handed on from the caller.
         unsafe {
-            let (low, high) = V::nibbles(line::<V>(block.as_ptr(), quad));
+            let (low, high) = V::nibbles(line::<V>(block, quad));
             V::store_line(low, to.add(quad * 4 * ROWS));
             V::store_line(high, to.add((quad + BLOCK / 8) * 4 * ROWS));
         }

@@ -11,7 +11,7 @@ use super::{
     amx::{self, LINE, Sums, TOKENS, V},
     avx512_vnni_shells,
     linear::store,
-    panel::reals,
+    panel::Place,
     vector::{Vector, prefetch, prefetch_write},
 };
 use crate::{
@@ -93,8 +93,8 @@ unsafe fn multiply<const QUADS: usize, const MINIMA: bool>(
         for first in (0..blocks).step_by(part) {
             let last = blocks.min(first + part);
             let steps = &mut steps[..(last - first) * halves];
-            unpack(layout, &codes[first * bytes..last * bytes], steps);
-            let next = codes.as_ptr().wrapping_add(last * bytes);
+            unpack(layout, (codes, blocks), first..last, steps);
+            let next = codes.as_ptr().wrapping_add(layout.block_at(last, blocks));
             let share = (part * bytes).div_ceil(tiles.len() * steps.len());
             for (n, (tile, totals)) in x.tiles_in(tiles.clone()).zip(&mut totals).enumerate() {
                 let to = out.at(tile.first, group * ROWS);
@@ -143,12 +143,18 @@ impl Ahead {
 
 /// Codes as signed bytes, scales and minima as floats.
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512vnni,gfni")]
-fn unpack<const QUADS: usize>(layout: Layout, blocks: &[u8], to: &mut [Step<QUADS>]) {
+fn unpack<const QUADS: usize>(
+    layout: Layout,
+    (panel, blocks): (&[u8], usize),
+    part: Range<usize>,
+    to: &mut [Step<QUADS>],
+) {
     let halves = BLOCK / 4 / QUADS;
     let [low, high] = [nibble(0, !layout.minima), nibble(4, !layout.minima)].map(|m| _mm512_set1_epi64(m));
-    for (block, to) in blocks.chunks_exact(layout.block_bytes()).zip(to.chunks_exact_mut(halves)) {
-        let from = block.as_ptr();
-        prefetch(from.wrapping_add(AHEAD), block.len());
+    for (n, to) in part.zip(to.chunks_exact_mut(halves)) {
+        let place = Place::of(layout, panel, n, blocks);
+        let from = place.block;
+        prefetch(from.wrapping_add(AHEAD), layout.block_bytes());
         // SAFETY: the block has these codes, scales and minima, and the steps hold as many.
         unsafe {
             let put = |to: &mut [Step<QUADS>], quad: usize, codes| {
@@ -174,11 +180,9 @@ fn unpack<const QUADS: usize>(layout: Layout, blocks: &[u8], to: &mut [Step<QUAD
                 }
             }
             for half in 0..halves {
-                let from_reals = from.add(layout.code_bytes());
-                reals::<V>(layout, from_reals, half).store(to[half].scales.as_mut_ptr());
+                place.scales::<V>(layout, half).store(to[half].scales.as_mut_ptr());
                 if layout.minima {
-                    reals::<V>(layout, from_reals.add(layout.scale_bytes()), half)
-                        .store(to[half].minima.as_mut_ptr());
+                    place.minima::<V>(layout, half).store(to[half].minima.as_mut_ptr());
                 }
             }
         }

@@ -3,9 +3,9 @@
 
 use std::{cell::RefCell, ops::Range};
 
-use super::{bf16_weights::Weights, vector::prefetch_far};
+use super::{bf16_weights::Weights, panel::Place, vector::prefetch_far};
 use crate::{
-    Aligned, Packed,
+    Aligned, BLOCK, Packed,
     packed::{Kind, Layout},
 };
 
@@ -35,9 +35,10 @@ pub(super) fn cut(blocks: Range<usize>) -> impl Iterator<Item = Range<usize>> {
 #[derive(Clone, Copy)]
 struct Codes<'a> {
     layout: Layout,
-    /// Bytes of a block.
-    bytes: usize,
-    blocks: &'a [u8],
+    group: &'a [u8],
+    /// The first of them, and how many the group has.
+    first: usize,
+    all: usize,
 }
 
 impl<'a> Part<'a> {
@@ -45,9 +46,9 @@ impl<'a> Part<'a> {
     fn codes(&self, n: usize) -> Option<Codes<'a>> {
         let (weights, group) = self.groups[n];
         let Kind::Codes(layout) = weights.kind else { return None };
-        let bytes = layout.block_bytes();
-        let blocks = &weights.group(group)[self.blocks.start * bytes..self.blocks.end * bytes];
-        Some(Codes { layout, bytes, blocks })
+        let all = weights.cols.div_ceil(BLOCK);
+        assert!(self.blocks.end <= all, "blocks of the group");
+        Some(Codes { layout, group: weights.group(group), first: self.blocks.start, all })
     }
 }
 
@@ -110,10 +111,12 @@ impl<'a> Next<'a> {
         let (block, group) = (self.done / 2, self.done % 2);
         self.done += 1;
         if let Some(codes) = &self.groups[group] {
-            let bytes = &codes.blocks[block * codes.bytes..][..codes.bytes];
-            prefetch_far(bytes.as_ptr().wrapping_add(AHEAD), codes.bytes);
-            // SAFETY: there is room for so many blocks, and who steps meets the one that was there no more.
-            unsafe { (*self.to[group].add(block)).unpack(codes.layout, bytes) };
+            let (layout, nth) = (codes.layout, codes.first + block);
+            let bytes = &codes.group[layout.block_at(nth, codes.all)..][..layout.block_bytes()];
+            prefetch_far(bytes.as_ptr().wrapping_add(AHEAD), bytes.len());
+            let place = Place::of(layout, codes.group, nth, codes.all);
+            // SAFETY: there is room for so many blocks, and who steps meets the one that was there no more; the place is its.
+            unsafe { (*self.to[group].add(block)).unpack(layout, bytes, place) };
         }
     }
 

@@ -57,6 +57,7 @@ pub(super) trait Vector: Copy {
     unsafe fn load(from: *const f32) -> Self;
     unsafe fn load_f16(from: *const u16) -> Self;
     unsafe fn load_bf16(from: *const u16) -> Self;
+    unsafe fn load_i8(from: *const i8) -> Self;
     unsafe fn store(self, to: *mut f32);
     /// Rounds to the nearest 16-bit floats, ties to even.
     unsafe fn store_f16(self, to: *mut u16);

@@ -12,14 +12,14 @@ use super::{
     avx2::Avx2,
     dots::spread_sums,
     four_asm::{TOKENS, dot_whole},
-    panel::{Panel, reals},
+    panel::{Panel, Place},
     spread,
     vector::{LANES, Vector, prefetch_ahead},
 };
 use crate::{
     Activations, BLOCK,
     activations::{Tile, fact},
-    packed::{Layout, ROWS},
+    packed::{Layout, ROWS, Reals},
 };
 
 /// AVX2 without dot products.
@@ -27,7 +27,7 @@ type V = Avx2<false>;
 
 /// How they lie: a byte a code, each scale twice in 16 bits, minima in units as floats. Behind the blocks are the units.
 pub(super) const fn layout(minima: bool) -> Layout {
-    Layout { nibbles: false, halves: false, minima, wide: true }
+    Layout { nibbles: false, halves: false, minima, reals: Reals::F32 }
 }
 
 /// Bytes of the units.
@@ -38,11 +38,11 @@ pub(super) const UNITS: usize = ROWS * size_of::<f32>();
 /// # Safety
 /// There is room for the blocks of the panel and [`UNITS`], from a cache line on; the machine has AVX2, FMA and F16C.
 #[inline(always)]
-pub(super) unsafe fn unpack(from: Layout, panel: &[u8], to: *mut u8) -> bool {
+pub(super) unsafe fn unpack(from: Layout, panel: (&[u8], usize), to: *mut u8) -> bool {
     // SAFETY: handed on from the caller; the parameter is what the layout says.
     unsafe {
         match from {
-            Layout { halves: true, .. } | Layout { wide: true, .. } => false,
+            Layout { halves: true, .. } | Layout { reals: Reals::F32 | Reals::Bytes, .. } => false,
             Layout { minima: true, .. } => unpack_blocks::<true>(from, panel, to),
             Layout { minima: false, .. } => unpack_blocks::<false>(from, panel, to),
         }
@@ -54,20 +54,24 @@ pub(super) unsafe fn unpack(from: Layout, panel: &[u8], to: *mut u8) -> bool {
 /// # Safety
 /// As for [`unpack`].
 #[inline(always)]
-unsafe fn unpack_blocks<const MINIMA: bool>(from: Layout, panel: &[u8], to: *mut u8) -> bool {
+unsafe fn unpack_blocks<const MINIMA: bool>(
+    from: Layout,
+    (panel, blocks): (&[u8], usize),
+    to: *mut u8,
+) -> bool {
     let block_bytes = layout(MINIMA).block_bytes();
-    let blocks = panel.chunks_exact(from.block_bytes());
+    let places = (0..blocks).map(|n| Place::of(from, panel, n, blocks));
     // SAFETY: handed on from the caller; a block has these scales and minima.
     unsafe {
-        let (units, by_units) = units(from, blocks.clone());
+        let (units, by_units) = units(from, places.clone());
         let mut are_whole = _mm256_set1_epi32(-1);
-        units.store(to.add(blocks.len() * block_bytes).cast());
-        for (n, block) in blocks.enumerate() {
+        units.store(to.add(blocks * block_bytes).cast());
+        for (n, place) in places.enumerate() {
             let to = to.add(n * block_bytes);
-            spread::unpack_codes(block, to);
-            let reals_from = block.as_ptr().add(from.code_bytes());
-            prefetch_ahead::<V>(reals_from, from.block_bytes() - from.code_bytes());
-            let scales = reals::<V>(from, reals_from, 0).mul(by_units);
+            spread::unpack_codes(place.block, to);
+            let codes = from.code_bytes();
+            prefetch_ahead::<V>(place.block.add(codes), from.block_bytes() - codes);
+            let scales = place.scales::<V>(from, 0).mul(by_units);
             let to = to.add(BLOCK * ROWS);
             for (at, scales) in [scales.0, scales.1].into_iter().enumerate() {
                 let whole = _mm256_cvtps_epi32(scales);
@@ -77,8 +81,7 @@ unsafe fn unpack_blocks<const MINIMA: bool>(from: Layout, panel: &[u8], to: *mut
                 _mm256_store_si256(to.add(at * 32).cast(), twice);
             }
             if MINIMA {
-                let minima = reals::<V>(from, reals_from.add(from.scale_bytes()), 0);
-                minima.mul(by_units).store(to.add(64).cast());
+                place.minima::<V>(from, 0).mul(by_units).store(to.add(64).cast());
             }
         }
         _mm256_movemask_epi8(are_whole) == -1
@@ -90,15 +93,15 @@ unsafe fn unpack_blocks<const MINIMA: bool>(from: Layout, panel: &[u8], to: *mut
 /// # Safety
 /// As for [`unpack`].
 #[inline(always)]
-unsafe fn units<'a>(from: Layout, blocks: impl Iterator<Item = &'a [u8]>) -> (V, V) {
+unsafe fn units(from: Layout, places: impl Iterator<Item = Place>) -> (V, V) {
     const EXPONENT: i32 = 0x7f80_0000;
     const SHIFT: u32 = f32::MANTISSA_DIGITS - 1;
     // SAFETY: handed on from the caller.
     unsafe {
         // no scale but 0 is smaller
         let mut largest = V::splat(1.0 / 16_777_216.0);
-        for block in blocks {
-            largest = reals::<V>(from, block.as_ptr().add(from.code_bytes()), 0).abs().max(largest);
+        for place in places {
+            largest = place.scales::<V>(from, 0).abs().max(largest);
         }
         let (mut units, mut by_units) = (largest, largest);
         for (largest, unit, by_unit) in
