@@ -163,19 +163,20 @@ impl Format {
 
     /// The layout that holds this format's blocks without loss; for quantised ones.
     pub(crate) const fn layout(self) -> Layout {
-        const fn layout(nibbles: bool, halves: bool, minima: bool, bytes: bool) -> Layout {
-            Layout { nibbles, halves, minima, reals: if bytes { Reals::Bytes } else { Reals::F16 } }
+        const fn layout(bits: u8, halves: bool, minima: bool, reals: Reals) -> Layout {
+            Layout { bits, halves, minima, reals }
         }
         match self {
-            Self::Q4_0 => layout(true, false, false, false),
-            Self::Q4_1 => layout(true, false, true, false),
-            Self::Q5_1 => layout(false, false, true, false),
-            Self::Q2K => layout(true, true, true, true),
-            Self::Q3K => layout(true, true, false, true),
-            Self::Q4K => layout(true, false, true, true),
-            Self::Q5K => layout(false, false, true, true),
-            Self::Q6K => layout(false, true, false, true),
-            _ => layout(false, false, false, false),
+            Self::Q4_0 => layout(4, false, false, Reals::F16),
+            Self::Q4_1 => layout(4, false, true, Reals::F16),
+            Self::Q5_0 => layout(5, false, false, Reals::F16),
+            Self::Q5_1 => layout(5, false, true, Reals::F16),
+            Self::Q2K => layout(4, true, true, Reals::Bytes),
+            Self::Q3K => layout(4, true, false, Reals::Bytes),
+            Self::Q4K => layout(4, false, true, Reals::Bytes),
+            Self::Q5K => layout(5, false, true, Reals::Bytes),
+            Self::Q6K => layout(6, true, false, Reals::Bytes),
+            _ => layout(8, false, false, Reals::F16),
         }
     }
 }

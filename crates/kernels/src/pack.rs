@@ -282,24 +282,20 @@ fn store_row(layout: Layout, row: &RowCodes, lane: usize, out: &mut [u8]) {
 }
 
 fn store_codes(layout: Layout, codes: &[i8], lane: usize, out: &mut [u8]) {
-    let quads = out.chunks_exact_mut(4 * ROWS).map(|quad| &mut quad[4 * lane..][..4]);
-    if layout.nibbles {
-        let code = |code: i8| {
-            let code = code.wrapping_add(if layout.minima { 0 } else { 8 }).cast_unsigned();
-            debug_assert!(code < 16, "a code of more than 4 bits");
-            code & 15
-        };
-        let (low, high) = codes.split_at(BLOCK / 2);
-        for (out, (low, high)) in quads.zip(low.chunks_exact(4).zip(high.chunks_exact(4))) {
-            for (out, (low, high)) in out.iter_mut().zip(low.iter().zip(high)) {
-                *out = code(*low) | code(*high) << 4;
-            }
+    for (column, code) in codes.iter().enumerate() {
+        let (quad, of_line) = (column / 4, lane * 4 + column % 4);
+        let mut put = |line: usize, bits: u8| out[line * 4 * ROWS + of_line] |= bits;
+        if layout.bits == 8 {
+            put(quad, code.cast_unsigned());
+            continue;
         }
-    } else {
-        for (out, codes) in quads.zip(codes.chunks_exact(4)) {
-            for (out, code) in out.iter_mut().zip(codes) {
-                *out = code.cast_unsigned();
-            }
+        let code = code.wrapping_add(layout.offset()).cast_unsigned();
+        debug_assert!(code >> layout.bits == 0, "a code of more than {} bits", layout.bits);
+        put(quad % 4, (code & 15) << (quad / 4 * 4));
+        match layout.bits {
+            5 => put(4, (code >> 4 & 1) << quad),
+            6 => put(4 + quad / 4, (code >> 4 & 3) << (quad % 4 * 2)),
+            _ => {}
         }
     }
 }

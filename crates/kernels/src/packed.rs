@@ -4,7 +4,8 @@
 //!
 //! - the codes, column quad by column quad: four neighbouring columns of row 0, of row 1, … of row 15. So 64 bytes
 //!   meet four activations that are broadcast to all lanes, and no sum ever crosses lanes. Of 4-bit codes the low
-//!   nibbles hold quads 0–3 of the block and the high nibbles quads 4–7;
+//!   nibbles hold quads 0–3 of the block and the high nibbles quads 4–7. Codes of 5 and 6 bits have their lower four like that;
+//!   the fifth bits follow, a byte for all quads, or the upper two of quads 0–3 in a byte, then those of quads 4–7;
 //! - sixteen scales (twice sixteen where there is one for 16 columns): f16, or bytes that count in [units](Reals::Bytes);
 //! - as many minima, where the format has them.
 //!
@@ -26,12 +27,12 @@ pub(crate) const ROWS: usize = 16;
 
 /// How quantised weights are packed: every block format decodes into one of these without loss.
 ///
-/// A weight is `scale · code + minimum`.
+/// A weight is `scale · code + minimum`. There are kernels for those that some [`Format`] has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Layout {
-    /// Codes of 4 bits instead of 8. They go from 0 to 15 with minima and from -8 to 7 without; codes of 8 bits go
-    /// from -128 to 127 either way.
-    pub nibbles: bool,
+    /// Bits of a code: 4, 5, 6 or 8. With minima codes count from 0, without from -2ᵇ⁻¹; those of 8 bits go from -128 to 127
+    /// either way.
+    pub bits: u8,
     /// A scale for every 16 columns instead of every 32.
     pub halves: bool,
     /// Whether there are minima.
@@ -76,7 +77,12 @@ impl Layout {
     }
 
     pub(crate) const fn code_bytes(self) -> usize {
-        if self.nibbles { ROWS * BLOCK / 2 } else { ROWS * BLOCK }
+        ROWS * BLOCK * self.bits as usize / 8
+    }
+
+    /// What is taken off a code of fewer bits than 8 as it is packed.
+    pub(crate) const fn offset(self) -> i8 {
+        if self.minima { 0 } else { 1 << (self.bits - 1) }
     }
 
     /// Bytes of the scales of a block of a group.
@@ -168,7 +174,7 @@ impl Kind {
 
     /// Whether many tokens may meet its weights spread: codes to a byte each, floats to 32 bits.
     pub(crate) const fn spreads(self) -> bool {
-        matches!(self, Self::Codes(Layout { nibbles: true, .. }) | Self::F16 | Self::Bf16)
+        matches!(self, Self::Codes(Layout { bits: ..8, .. }) | Self::F16 | Self::Bf16)
     }
 
     /// Bytes that a matrix of this kind takes; `None` where the number overflows.
@@ -265,14 +271,18 @@ impl Packed {
 
 /// Code of one row and column of a block.
 pub(crate) fn code(layout: Layout, block: &[u8], lane: usize, column: usize) -> i32 {
-    let (quad, within) = (column / 4, column % 4);
-    if layout.nibbles {
-        let byte = block[(quad % 4) * 4 * ROWS + lane * 4 + within];
-        let code = i32::from(if quad < 4 { byte & 15 } else { byte >> 4 });
-        if layout.minima { code } else { code - 8 }
-    } else {
-        i32::from(block[quad * 4 * ROWS + lane * 4 + within].cast_signed())
+    let (quad, of_line) = (column / 4, lane * 4 + column % 4);
+    let line = |n: usize| block[n * 4 * ROWS + of_line];
+    if layout.bits == 8 {
+        return i32::from(line(quad).cast_signed());
     }
+    let low = line(quad % 4) >> (quad / 4 * 4) & 15;
+    let upper = match layout.bits {
+        5 => line(4) >> quad & 1,
+        6 => line(4 + quad / 4) >> (quad % 4 * 2) & 3,
+        _ => 0,
+    };
+    i32::from(low | upper << 4) - i32::from(layout.offset())
 }
 
 /// Scale of one row in a block; `half` is 0 where a block has one scale only.

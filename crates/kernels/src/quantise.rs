@@ -40,7 +40,7 @@ fn block(layout: Layout, values: &[f32], codes: &mut [i8]) -> (f32, f32) {
     let (low, high) =
         values.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(l, h), v| (l.min(*v), h.max(*v)));
     let mut best = (f32::INFINITY, f32::NAN, 0.0);
-    let spans = if layout.nibbles { &SPANS[..] } else { &SPANS[..1] };
+    let spans = if layout.bits == 4 { &SPANS[..] } else { &SPANS[..1] };
     for span in spans {
         let (scale, minimum) = if layout.minima {
             let scale = rounded((high - low) * span / (highest - lowest));
@@ -72,10 +72,10 @@ fn code(value: f32, scale: f32, minimum: f32, (lowest, highest): (f32, f32)) -> 
 
 /// The least and the greatest code of a layout; without minima the same distance from 0.
 fn limits(layout: Layout) -> (f32, f32) {
-    match (layout.nibbles, layout.minima) {
-        (true, true) => (0.0, 15.0),
-        (true, false) => (-7.0, 7.0),
-        (false, true) => (-128.0, 127.0),
-        (false, false) => (-127.0, 127.0),
+    let codes = f32::from(1u16 << layout.bits);
+    match (layout.bits, layout.minima) {
+        (8, true) => (-128.0, 127.0),
+        (_, true) => (0.0, codes - 1.0),
+        (_, false) => (1.0 - codes / 2.0, codes / 2.0 - 1.0),
     }
 }

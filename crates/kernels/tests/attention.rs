@@ -4,7 +4,7 @@ mod common;
 
 use common::{Noise, assert_close, machines, pattern, phases, product_bits};
 use half::{bf16, f16};
-use kernels::{Activations, Aligned, Attention, Compute, Isa, KvCache, Lane, Layout, Phase, Reals};
+use kernels::{Activations, Aligned, Attention, Compute, Format, Isa, KvCache, Lane, Phase};
 
 /// Keys, values and queries of a sequence of `positions`, and where they are kept.
 struct Heads {
@@ -94,8 +94,7 @@ impl Heads {
 fn assert_input(machine: &Compute, job: &Attention<'_>, result: &[f32]) {
     let (tokens, phase) = (job.lanes.len(), job.phase);
     let row = result.len() / tokens;
-    let layout = Layout { nibbles: true, halves: false, minima: false, reals: Reals::F16 };
-    let weights = pattern(machine, layout, (3, row));
+    let weights = pattern(machine, Format::Q4_0, (3, row));
     let [mut got, mut want] = [(); 2].map(|()| Activations::default());
     // what is left over from another batch must not matter
     machine

@@ -269,20 +269,15 @@ fn several_matrices_in_one_loop_give_what_they_give_alone() {
 fn every_layout_agrees_with_the_oracle_and_decodes_to_what_was_packed() {
     let machines = machines(2);
     let mut noise = Noise(8);
-    for bits in 0..24 {
-        let [nibbles, halves, minima] = [1, 2, 4].map(|bit| bits & bit > 0);
-        let reals = [Reals::F16, Reals::F32, Reals::Bytes][bits / 8];
-        let layout = Layout { nibbles, halves, minima, reals };
+    let mut kinds: Vec<_> = Format::ALL.map(Kind::of).into();
+    kinds.dedup();
+    for kind in kinds {
+        let Kind::Codes(layout) = kind else { continue };
+        let Layout { bits, halves, minima, reals } = layout;
         let bytes = reals == Reals::Bytes;
         // units are shared by 256 columns
         let (rows, cols, width) = (21, if bytes { 740usize } else { 100 }, if halves { 16 } else { 32 });
-        let lowest: i16 = if !nibbles {
-            -128
-        } else if minima {
-            0
-        } else {
-            -8
-        };
+        let (codes, lowest) = (1 << bits, if minima { 0 } else { -1 << (bits - 1) });
         let mut some = |count: usize, is_byte: bool| -> Vec<f32> {
             let one = |_| if is_byte { f32::from(noise.bits() as i8) } else { real(&mut noise).to_f32() };
             (0..count).map(one).collect()
@@ -295,7 +290,7 @@ fn every_layout_agrees_with_the_oracle_and_decodes_to_what_was_packed() {
                 units: some(if bytes { 2 * cols.div_ceil(256) } else { 0 }, false).as_chunks().0.to_vec(),
                 codes: some(cols, true)
                     .into_iter()
-                    .map(|byte| if nibbles { (byte as i16).rem_euclid(16) + lowest } else { byte as i16 } as i8)
+                    .map(|byte| ((byte as i16).rem_euclid(codes) + lowest) as i8)
                     .collect(),
             })
             .collect();
@@ -350,7 +345,7 @@ fn gated_products_are_what_their_parts_give_for_every_shape() {
                     machine.pack(&matrix, &mut Arena::default()).expect("memory")
                 };
                 let (gate, up) = (pack(n), pack(n + n / 7));
-                let codes = Layout { nibbles: n % 2 == 0, halves: false, minima: false, reals: Reals::F32 };
+                let codes = [Format::Q4_0, Format::Q8_0][n % 2];
                 let down = pattern(machine, codes, (5, width));
 
                 let kinds = [down.kind()];
@@ -436,10 +431,10 @@ fn products_are_what_the_formula_says_at_every_length_and_alignment() {
             }
         }
         // columns that are no whole number of blocks: 4-bit and 8-bit codes
-        for nibbles in [true, false] {
-            let layout = Layout { nibbles, halves: false, minima: false, reals: Reals::F32 };
+        for format in [Format::Q4_0, Format::Q5_0, Format::Q8_0] {
+            let Kind::Codes(layout) = Kind::of(format) else { unreachable!("it is quantised") };
             let (codes, scale) = (noise.floats(rows * cols), 0.125);
-            let code = |n: usize| (codes[n] * if nibbles { 7.9 } else { 127.9 }) as i8;
+            let code = |n: usize| (codes[n] * (f32::from(1u16 << (layout.bits - 1)) - 0.1)) as i8;
             let fill = |row: usize, out: &mut RowCodes| {
                 (0..cols).for_each(|column| out.codes[column] = code(row * cols + column));
                 out.scales.fill(scale);
@@ -467,7 +462,7 @@ fn as_multiplied(machine: &Compute, phase: Phase, weights: Matrix<'_>) -> Vec<f3
 
 /// The values that `x` becomes when it is quantised, which quantise to themselves: the products of unit rows.
 fn rounded(machine: &Compute, x: &[f32], cols: usize) -> Vec<f32> {
-    let layout = Layout { nibbles: false, halves: false, minima: false, reals: Reals::F32 };
+    let Kind::Codes(layout) = Kind::Q8 else { unreachable!("codes") };
     let unit = |row: usize, out: &mut RowCodes| {
         out.codes[row] = 1;
         out.scales.fill(1.0);

@@ -165,6 +165,21 @@ impl<const DOT: bool> Vector for Avx2<DOT> {
         }
     }
     #[inline(always)]
+    unsafe fn lengthen(low: Self::Codes, upper: Self::Codes, by: i32, mask: u8, offset: i8) -> Self::Codes {
+        unsafe {
+            let count = _mm_cvtsi32_si128(by.abs());
+            let (mask, offset) = (_mm256_set1_epi8(mask.cast_signed()), _mm256_set1_epi8(offset));
+            let (a, b) = if by > 0 {
+                (_mm256_sll_epi16(upper.0, count), _mm256_sll_epi16(upper.1, count))
+            } else {
+                (_mm256_srl_epi16(upper.0, count), _mm256_srl_epi16(upper.1, count))
+            };
+            let a = _mm256_or_si256(low.0, _mm256_and_si256(a, mask));
+            let b = _mm256_or_si256(low.1, _mm256_and_si256(b, mask));
+            (_mm256_add_epi8(a, offset), _mm256_add_epi8(b, offset))
+        }
+    }
+    #[inline(always)]
     unsafe fn quad(from: *const i8) -> Self::Codes {
         unsafe {
             let quad = _mm256_set1_epi32(from.cast::<i32>().read_unaligned());

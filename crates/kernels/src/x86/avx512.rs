@@ -167,6 +167,15 @@ impl<const DOT: bool, const FAR: bool> Vector for Avx512<DOT, FAR> {
         }
     }
     #[inline(always)]
+    unsafe fn lengthen(low: Self::Codes, upper: Self::Codes, by: i32, mask: u8, offset: i8) -> Self::Codes {
+        unsafe {
+            let count = _mm_cvtsi32_si128(by.abs());
+            let moved = if by > 0 { _mm512_sll_epi16(upper, count) } else { _mm512_srl_epi16(upper, count) };
+            let moved = _mm512_and_si512(moved, _mm512_set1_epi8(mask.cast_signed()));
+            _mm512_add_epi8(_mm512_or_si512(low, moved), _mm512_set1_epi8(offset))
+        }
+    }
+    #[inline(always)]
     unsafe fn quad(from: *const i8) -> Self::Codes {
         unsafe { _mm512_set1_epi32(from.cast::<i32>().read_unaligned()) }
     }

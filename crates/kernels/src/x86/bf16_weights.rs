@@ -4,6 +4,7 @@ use std::arch::{asm, x86_64::*};
 
 use super::{
     amx::{LINE, V},
+    dots::long_codes,
     panel::Place,
     vector::Vector,
 };
@@ -39,13 +40,26 @@ impl Weights {
     pub(super) unsafe fn unpack(&mut self, layout: Layout, block: &[u8], place: Place) {
         // SAFETY: handed on from the caller.
         let factors = unsafe { Factors::of(layout, place) };
-        if layout.nibbles {
-            for unit in 0..UNITS {
-                factors.nibbles(unit, block, self);
+        match layout.bits {
+            4 => {
+                for unit in 0..UNITS {
+                    factors.nibbles(unit, block, self);
+                }
             }
-        } else {
-            for unit in 0..UNITS {
-                factors.bytes(unit, block, self);
+            8 => {
+                for (quad, line) in block[..layout.code_bytes()].chunks_exact(LINE).enumerate() {
+                    // SAFETY: a line.
+                    let codes = unsafe { _mm512_loadu_si512(line.as_ptr().cast()) };
+                    factors.bytes(quad, codes, self);
+                }
+            }
+            _ => {
+                for unit in 0..UNITS {
+                    // SAFETY: the block has this layout.
+                    let [low, high] = unsafe { long_codes::<V>(layout, block.as_ptr(), unit) };
+                    factors.bytes(unit, low, self);
+                    factors.bytes(unit + UNITS, high, self);
+                }
             }
         }
     }
@@ -88,10 +102,10 @@ impl Factors {
         // what codes are at least, as a positive number
         const NIBBLES: [f32; PLACES] = [unit(NIBBLES_AT[0]), unit(NIBBLES_AT[1])];
         const BYTES: [f32; PLACES] = [unit(BYTES_AT); PLACES];
-        let (units, least) = match (layout.nibbles, layout.minima) {
-            (true, true) => (NIBBLES, 0.0),
-            (true, false) => (NIBBLES, 8.0),
-            (false, _) => (BYTES, 128.0),
+        let (units, least) = match (layout.bits, layout.minima) {
+            (4, true) => (NIBBLES, 0.0),
+            (4, false) => (NIBBLES, 8.0),
+            _ => (BYTES, 128.0),
         };
         let mut factors = [[_mm512_setzero_ps(); PLACES]; 2];
         let mut starts = factors;
@@ -151,25 +165,20 @@ impl Factors {
         );
     }
 
-    /// Columns 8 · `unit` to 8 · `unit` + 7, which are two lines of bytes.
+    /// Columns 4 · `quad` to 4 · `quad` + 3, which are a line of bytes.
     #[inline]
     #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512bf16")]
-    fn bytes(&self, unit: usize, block: &[u8], to: &mut Weights) {
-        for n in [2 * unit, 2 * unit + 1] {
-            let line = &block[n * LINE..][..LINE];
-            // SAFETY: a line.
-            let x = unsafe { _mm512_loadu_si512(line.as_ptr().cast()) };
-            let (a, b) = (_mm512_slli_epi32::<15>(x), _mm512_slli_epi32::<7>(x));
-            let (c, d) = (_mm512_srli_epi32::<1>(x), _mm512_srli_epi32::<9>(x));
-            let of = (unit / 2, 0);
-            to.set(
-                2 * n,
-                [
-                    pairs(self.weights::<8>(a, of), self.weights::<8>(b, of)),
-                    pairs(self.weights::<8>(c, of), self.weights::<8>(d, of)),
-                ],
-            );
-        }
+    fn bytes(&self, quad: usize, x: __m512i, to: &mut Weights) {
+        let (a, b) = (_mm512_slli_epi32::<15>(x), _mm512_slli_epi32::<7>(x));
+        let (c, d) = (_mm512_srli_epi32::<1>(x), _mm512_srli_epi32::<9>(x));
+        let of = (quad / UNITS, 0);
+        to.set(
+            2 * quad,
+            [
+                pairs(self.weights::<8>(a, of), self.weights::<8>(b, of)),
+                pairs(self.weights::<8>(c, of), self.weights::<8>(d, of)),
+            ],
+        );
     }
 }
 

@@ -5,7 +5,11 @@
 #![allow(clippy::needless_range_loop)] // one index walks several arrays of registers
 
 use super::vector::{Vector, prefetch_ahead};
-use crate::{BLOCK, activations::fact, packed::ROWS};
+use crate::{
+    BLOCK,
+    activations::fact,
+    packed::{Layout, ROWS},
+};
 
 /// Line `nth` of a block's codes; memory is asked for the one that comes [`Vector::AHEAD`] of it.
 #[inline(always)]
@@ -116,6 +120,75 @@ unsafe fn starts<V: Vector, const HALVES: bool, const MINIMA: bool, const G: usi
     }
 }
 
+/// What stands for quads `nth` and `nth + 4` of a block of 5- or 6-bit codes: as many signed bytes.
+///
+/// # Safety
+/// It is a block of this layout; `nth` is less than 4.
+#[inline(always)]
+pub(super) unsafe fn long_codes<V: Vector>(layout: Layout, block: *const u8, nth: usize) -> [V::Codes; 2] {
+    let at = nth as i32;
+    // lines of upper bits, and how far these are from where they belong
+    let (lines, by, mask) =
+        if layout.bits == 5 { (1, [4 - at, -at], 0x10) } else { (2, [4 - 2 * at; 2], 0x30) };
+    // SAFETY: four lines of nibbles, and one or two of upper bits. There are no closures over vectors, which would be called.
+    unsafe {
+        let (low, high) = V::nibbles(line::<V>(block, nth));
+        let from = block.add(4 * 4 * ROWS);
+        if nth == 0 {
+            prefetch_ahead::<V>(from, lines * 4 * ROWS);
+        }
+        let uppers = [V::codes(from), V::codes(from.add((lines - 1) * 4 * ROWS))];
+        let offset = -layout.offset();
+        [V::lengthen(low, uppers[0], by[0], mask, offset), V::lengthen(high, uppers[1], by[1], mask, offset)]
+    }
+}
+
+/// The same as [`nibble_dots`] for codes of 5 or 6 bits.
+#[inline(always)]
+pub(super) unsafe fn long_dots<V: Vector, const HALVES: bool, const G: usize, const N: usize>(
+    layout: Layout,
+    blocks: [*const u8; G],
+    codes: *const i8,
+    facts: *const f32,
+    width: usize,
+) -> [[[V; N]; G]; 2] {
+    // SAFETY: as above.
+    unsafe {
+        let mut sums = byte_starts::<V, HALVES, G, N>(facts, width);
+        for nth in 0..BLOCK / 8 {
+            let mut weights = [[V::bytes(V::codes(blocks[0])); G]; 2];
+            for g in 0..G {
+                let quads = long_codes::<V>(layout, blocks[g], nth);
+                for n in 0..2 {
+                    weights[n][g] = V::bytes(quads[n]);
+                }
+            }
+            for n in 0..2 {
+                let half = if HALVES { n } else { 0 };
+                let quads = codes.add((nth + n * BLOCK / 8) * width * 4);
+                V::wide_add_all(&mut sums[half], &weights[n], quads);
+            }
+        }
+        for_each!(V::splat(0.0), |half, g, n| V::wide_sum(sums[half][g][n]))
+    }
+}
+
+/// What sums of 8-bit codes begin with.
+#[inline(always)]
+unsafe fn byte_starts<V: Vector, const HALVES: bool, const G: usize, const N: usize>(
+    facts: *const f32,
+    width: usize,
+) -> [[[V::Wide; N]; G]; 2] {
+    // SAFETY: as above.
+    unsafe {
+        let offset = |half: usize, n: usize| {
+            let of = if HALVES { fact::HALF_BYTES + half } else { fact::BYTES };
+            facts.add(of * width + n).cast::<i32>().read()
+        };
+        for_each!(V::wide(0), |half, g, n| V::wide(offset(half, n)))
+    }
+}
+
 /// The same for 8-bit codes.
 #[inline(always)]
 pub(super) unsafe fn byte_dots<V: Vector, const HALVES: bool, const G: usize, const N: usize>(
@@ -126,11 +199,7 @@ pub(super) unsafe fn byte_dots<V: Vector, const HALVES: bool, const G: usize, co
 ) -> [[[V; N]; G]; 2] {
     // SAFETY: as above.
     unsafe {
-        let offset = |half: usize, n: usize| {
-            let of = if HALVES { fact::HALF_BYTES + half } else { fact::BYTES };
-            facts.add(of * width + n).cast::<i32>().read()
-        };
-        let mut sums = for_each!(V::wide(0), |half, g, n| V::wide(offset(half, n)));
+        let mut sums = byte_starts::<V, HALVES, G, N>(facts, width);
         for quad in 0..BLOCK / 4 {
             let mut weights = [V::bytes(V::codes(blocks[0])); G];
             for g in 0..G {

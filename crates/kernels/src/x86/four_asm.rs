@@ -294,7 +294,7 @@ const AHEAD: usize = <super::avx2::Avx2<false> as Vector>::AHEAD[0];
 
 /// 4-bit codes as they are packed, with 16-bit scales.
 const fn packed_layout(minima: bool) -> Layout {
-    Layout { nibbles: true, halves: false, minima, reals: Reals::F16 }
+    Layout { bits: 4, halves: false, minima, reals: Reals::F16 }
 }
 
 /// A panel of [`packed_layout`] times the [`TOKENS`] tokens of a tile.

@@ -9,13 +9,13 @@
 use std::ops::Range;
 
 use super::{
-    panel::{BYTES, Codes, F16, F32, Panel},
+    panel::{BYTES, Codes, F16, Panel},
     vector::{LANES, Vector, prefetch_write},
 };
 use crate::{
     Activations, Packed,
     activations::Tile,
-    packed::{Kind, ROWS, Reals},
+    packed::{Kind, ROWS},
     table::{Out, Tiles},
 };
 
@@ -30,19 +30,12 @@ const CACHED: usize = 256 << 10;
 #[inline(always)]
 pub(super) unsafe fn linear<V: Vector>(w: &Packed, groups: Range<usize>, x: Tiles<'_>, out: Out) {
     macro_rules! by_layout {
-        ($layout:expr, $(($nibbles:literal $halves:literal $minima:literal))*) => {
-            match ($layout.nibbles, $layout.halves, $layout.minima, $layout.reals) {
-                $(
-                    ($nibbles, $halves, $minima, Reals::F16) => {
-                        panels::<V, Codes<$nibbles, $halves, $minima, F16>>(w, groups, x, out)
-                    }
-                    ($nibbles, $halves, $minima, Reals::F32) => {
-                        panels::<V, Codes<$nibbles, $halves, $minima, F32>>(w, groups, x, out)
-                    }
-                    ($nibbles, $halves, $minima, Reals::Bytes) => {
-                        panels::<V, Codes<$nibbles, $halves, $minima, BYTES>>(w, groups, x, out)
-                    }
-                )*
+        ($layout:expr, $(($bits:literal $halves:literal $minima:literal $reals:ident))*) => {
+            match ($layout.bits, $layout.halves, $layout.minima, $layout.reals as u8) {
+                $(($bits, $halves, $minima, $reals) => {
+                    panels::<V, Codes<$bits, $halves, $minima, $reals>>(w, groups, x, out)
+                })*
+                _ => unreachable!("no format has a {:?}", $layout),
             }
         };
     }
@@ -50,8 +43,8 @@ pub(super) unsafe fn linear<V: Vector>(w: &Packed, groups: Range<usize>, x: Tile
     unsafe {
         match w.kind {
             Kind::Codes(layout) => by_layout!(layout,
-                (false false false) (false false true) (false true false) (false true true)
-                (true false false) (true false true) (true true false) (true true true)
+                (4 false false F16) (4 false true F16) (4 false true BYTES) (4 true false BYTES) (4 true true BYTES)
+                (5 false false F16) (5 false true F16) (5 false true BYTES) (6 true false BYTES) (8 false false F16)
             ),
             Kind::F32 => panels::<V, f32>(w, groups, x, out),
             Kind::F16 => panels::<V, half::f16>(w, groups, x, out),

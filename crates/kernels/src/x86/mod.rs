@@ -20,6 +20,7 @@ mod panel;
 mod quantise;
 mod quantise_fours;
 mod rows;
+mod short;
 mod softmax;
 mod spread;
 mod strips;

@@ -2,7 +2,7 @@
 #![allow(clippy::needless_range_loop)] // one index walks several arrays of registers
 
 use super::{
-    dots::{byte_dots, nibble_dots},
+    dots::{byte_dots, long_dots, nibble_dots},
     four_asm,
     vector::{Vector, prefetch_ahead},
 };
@@ -81,9 +81,9 @@ unsafe fn reals<V: Vector>(layout: Layout, from: *const u8, half: usize, units: 
     }
 }
 
-/// Integer codes; the parameters are the fields of [`Layout`] in their order, and whether nibbles were [spread](super::spread).
+/// Integer codes; the parameters are the fields of [`Layout`] in their order, and whether they were [spread](super::spread).
 pub(super) struct Codes<
-    const NIBBLES: bool,
+    const BITS: u8,
     const HALVES: bool,
     const MINIMA: bool,
     const REALS: u8,
@@ -95,11 +95,11 @@ pub(super) const F16: u8 = Reals::F16 as u8;
 pub(super) const F32: u8 = Reals::F32 as u8;
 pub(super) const BYTES: u8 = Reals::Bytes as u8;
 
-impl<const NIBBLES: bool, const HALVES: bool, const MINIMA: bool, const REALS: u8, const SPREAD: bool>
-    Codes<NIBBLES, HALVES, MINIMA, REALS, SPREAD>
+impl<const BITS: u8, const HALVES: bool, const MINIMA: bool, const REALS: u8, const SPREAD: bool>
+    Codes<BITS, HALVES, MINIMA, REALS, SPREAD>
 {
     const LAYOUT: Layout = Layout {
-        nibbles: NIBBLES && !SPREAD,
+        bits: if SPREAD { 8 } else { BITS },
         halves: HALVES,
         minima: MINIMA,
         reals: match REALS {
@@ -110,8 +110,8 @@ impl<const NIBBLES: bool, const HALVES: bool, const MINIMA: bool, const REALS: u
     };
 }
 
-impl<const NIBBLES: bool, const HALVES: bool, const MINIMA: bool, const REALS: u8, const SPREAD: bool> Panel
-    for Codes<NIBBLES, HALVES, MINIMA, REALS, SPREAD>
+impl<const BITS: u8, const HALVES: bool, const MINIMA: bool, const REALS: u8, const SPREAD: bool> Panel
+    for Codes<BITS, HALVES, MINIMA, REALS, SPREAD>
 {
     const PAIRS: bool = !HALVES;
 
@@ -121,7 +121,7 @@ impl<const NIBBLES: bool, const HALVES: bool, const MINIMA: bool, const REALS: u
         x: &Activations,
         tile: &Tile,
     ) -> [[V; N]; G] {
-        if const { V::WORDS && NIBBLES && !HALVES && REALS == F16 && !SPREAD && G == 1 && N == four_asm::TOKENS }
+        if const { V::WORDS && BITS == 4 && !HALVES && REALS == F16 && !SPREAD && G == 1 && N == four_asm::TOKENS }
         {
             // SAFETY: handed on from the caller; sums of 16 bits are those of AVX2 without dot products.
             return [unsafe { four_asm::dot_packed::<V, N, MINIMA>(panels[0], x, tile) }; G];
@@ -135,10 +135,10 @@ impl<const NIBBLES: bool, const HALVES: bool, const MINIMA: bool, const REALS: u
                 let blocks = places.map(|place| place.block);
                 let codes = tile.codes.add(b * BLOCK * width);
                 let facts = tile.facts.add(b * tile.facts_len * width);
-                let dots = if NIBBLES {
-                    nibble_dots::<V, HALVES, MINIMA, SPREAD, G, N>(blocks, codes, facts, width)
-                } else {
-                    byte_dots::<V, HALVES, G, N>(blocks, codes, facts, width)
+                let dots = match (BITS, SPREAD) {
+                    (4, _) => nibble_dots::<V, HALVES, MINIMA, SPREAD, G, N>(blocks, codes, facts, width),
+                    (8, _) => byte_dots::<V, HALVES, G, N>(blocks, codes, facts, width),
+                    _ => long_dots::<V, HALVES, G, N>(Self::LAYOUT, blocks, codes, facts, width),
                 };
                 for g in 0..G {
                     if !SPREAD {

@@ -1,18 +1,20 @@
-//! Products of 4-bit codes and 16-bit floats with many tokens where registers are few, or conversions dear: a group's codes are
+//! Products of short codes and 16-bit floats with many tokens where registers are few, or conversions dear: a group's codes are
 //! spread to bytes, and what belongs to them to 32-bit floats, as floats themselves are, once for all tiles, so that these are
 //! small without unpacking anew for each.
 //!
-//! A spread block has the columns' quads in order, a byte a code, then scales, then minima: [`Layout`] without nibbles, wide. Where
+//! A spread block has the columns' quads in order, a byte a code, then scales, then minima: [`Layout`] of 8 bits and wide floats, though
+//! codes count from 0. Where
 //! scales are [`whole`] numbers, they are spread to these.
 
 use std::{cell::RefCell, ops::Range};
 
 use super::{
     avx2::Avx2,
-    dots::line,
+    dots::{line, long_codes},
     linear::single,
     panel::{Codes, F32, Panel, Place},
     rows,
+    short::Short,
     vector::{LANES, Vector, prefetch_ahead},
     whole::{self, Whole},
 };
@@ -55,13 +57,17 @@ pub(super) unsafe fn linear(w: &Packed, groups: Range<usize>, x: Tiles<'_>, out:
             if !is_whole {
                 unpack(layout, (from, blocks), start);
             }
-            match (is_whole, layout.halves, layout.minima) {
-                (true, _, false) => meet::<Whole<false>>(w, group, &*to, &x, out),
-                (true, _, true) => meet::<Whole<true>>(w, group, &*to, &x, out),
-                (_, false, false) => meet::<Codes<true, false, false, F32, true>>(w, group, &*to, &x, out),
-                (_, false, true) => meet::<Codes<true, false, true, F32, true>>(w, group, &*to, &x, out),
-                (_, true, false) => meet::<Codes<true, true, false, F32, true>>(w, group, &*to, &x, out),
-                (_, true, true) => meet::<Codes<true, true, true, F32, true>>(w, group, &*to, &x, out),
+            match (is_whole, layout.bits, layout.halves, layout.minima) {
+                (true, _, _, false) => meet::<Whole<false>>(w, group, &*to, &x, out),
+                (true, _, _, true) => meet::<Whole<true>>(w, group, &*to, &x, out),
+                (_, 4, false, false) => meet::<Codes<4, false, false, F32, true>>(w, group, &*to, &x, out),
+                (_, 4, false, true) => meet::<Codes<4, false, true, F32, true>>(w, group, &*to, &x, out),
+                (_, 4, true, false) => meet::<Codes<4, true, false, F32, true>>(w, group, &*to, &x, out),
+                (_, 4, true, true) => meet::<Codes<4, true, true, F32, true>>(w, group, &*to, &x, out),
+                (_, 5, false, false) => meet::<Short<5, false, false>>(w, group, &*to, &x, out),
+                (_, 5, false, true) => meet::<Short<5, false, true>>(w, group, &*to, &x, out),
+                (_, 6, true, false) => meet::<Short<6, true, false>>(w, group, &*to, &x, out),
+                _ => unreachable!("no format has a {layout:?}"),
             }
         }
     }
@@ -88,7 +94,7 @@ const fn spread(kind: Kind) -> Kind {
 }
 
 const fn to_bytes(layout: Layout) -> Layout {
-    Layout { nibbles: false, reals: Reals::F32, ..layout }
+    Layout { bits: 8, reals: Reals::F32, ..layout }
 }
 
 /// Spreads a group of codes.
@@ -101,7 +107,7 @@ unsafe fn unpack(layout: Layout, (panel, blocks): (&[u8], usize), mut to: *mut u
         let place = Place::of(layout, panel, n, blocks);
         // SAFETY: what a block is spread to has as many scales and minima behind its codes.
         unsafe {
-            unpack_codes(place.block, to);
+            unpack_codes(layout, place.block, to);
             let floats = to.add(BLOCK * ROWS).cast::<f32>();
             let codes = layout.code_bytes();
             prefetch_ahead::<V>(place.block.add(codes), layout.block_bytes() - codes);
@@ -119,13 +125,17 @@ unsafe fn unpack(layout: Layout, (panel, blocks): (&[u8], usize), mut to: *mut u
 /// Spreads the codes of a block.
 ///
 /// # Safety
-/// The block has 4-bit codes, and there is room for them.
+/// The block has codes of fewer bits than 8, and there is room for them.
 #[inline(always)]
-pub(super) unsafe fn unpack_codes(block: *const u8, to: *mut u8) {
+pub(super) unsafe fn unpack_codes(layout: Layout, block: *const u8, to: *mut u8) {
     for quad in 0..BLOCK / 8 {
         // SAFETY: a line for every other quad; handed on from the caller.
         unsafe {
-            let (low, high) = V::nibbles(line::<V>(block, quad));
+            let [low, high] = if layout.bits == 4 {
+                V::nibbles(line::<V>(block, quad)).into()
+            } else {
+                long_codes::<V>(Layout { minima: true, ..layout }, block, quad) // from 0 on
+            };
             V::store_line(low, to.add(quad * 4 * ROWS));
             V::store_line(high, to.add((quad + BLOCK / 8) * 4 * ROWS));
         }

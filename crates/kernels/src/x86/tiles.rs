@@ -10,6 +10,7 @@ use std::{arch::x86_64::*, cell::RefCell, ops::Range};
 use super::{
     amx::{self, LINE, Sums, TOKENS, V},
     avx512_vnni_shells,
+    dots::long_codes,
     linear::store,
     panel::Place,
     vector::{Vector, prefetch, prefetch_write},
@@ -160,7 +161,7 @@ fn unpack<const QUADS: usize>(
             let put = |to: &mut [Step<QUADS>], quad: usize, codes| {
                 _mm512_store_si512((&raw mut to[quad / QUADS].codes[quad % QUADS]).cast(), codes);
             };
-            if layout.nibbles {
+            if layout.bits == 4 {
                 for quad in 0..BLOCK / 8 {
                     let codes = V::codes(from.add(quad * LINE));
                     // code - 8: bits 3 to 7 are the opposite of bit 3
@@ -174,9 +175,15 @@ fn unpack<const QUADS: usize>(
                     put(to, quad, low);
                     put(to, quad + BLOCK / 8, high);
                 }
-            } else {
+            } else if layout.bits == 8 {
                 for quad in 0..BLOCK / 4 {
                     put(to, quad, V::codes(from.add(quad * LINE)));
+                }
+            } else {
+                for quad in 0..BLOCK / 8 {
+                    let [low, high] = long_codes::<V>(layout, from, quad);
+                    put(to, quad, low);
+                    put(to, quad + BLOCK / 8, high);
                 }
             }
             for half in 0..halves {

@@ -108,6 +108,8 @@ pub(super) trait Vector: Copy {
     unsafe fn store_line(codes: Self::Codes, to: *mut u8);
     /// Low and high nibbles.
     unsafe fn nibbles(packed: Self::Codes) -> (Self::Codes, Self::Codes);
+    /// Codes of more than four bits: nibbles, and beside them what `upper` has `by` bits lower, or higher, under `mask`; plus `offset`.
+    unsafe fn lengthen(low: Self::Codes, upper: Self::Codes, by: i32, mask: u8, offset: i8) -> Self::Codes;
     /// The same four activations for all rows.
     unsafe fn quad(from: *const i8) -> Self::Codes;
     /// What sums of products of 4-bit codes begin with: nothing, or a [fact](crate::activations::fact) of the activations.

@@ -27,7 +27,7 @@ type V = Avx2<false>;
 
 /// How they lie: a byte a code, each scale twice in 16 bits, minima in units as floats. Behind the blocks are the units.
 pub(super) const fn layout(minima: bool) -> Layout {
-    Layout { nibbles: false, halves: false, minima, reals: Reals::F32 }
+    Layout { bits: 8, halves: false, minima, reals: Reals::F32 }
 }
 
 /// Bytes of the units.
@@ -42,7 +42,9 @@ pub(super) unsafe fn unpack(from: Layout, panel: (&[u8], usize), to: *mut u8) ->
     // SAFETY: handed on from the caller; the parameter is what the layout says.
     unsafe {
         match from {
-            Layout { halves: true, .. } | Layout { reals: Reals::F32 | Reals::Bytes, .. } => false,
+            Layout { bits: 5.., .. } | Layout { halves: true, .. } | Layout { reals: Reals::Bytes, .. } => {
+                false
+            }
             Layout { minima: true, .. } => unpack_blocks::<true>(from, panel, to),
             Layout { minima: false, .. } => unpack_blocks::<false>(from, panel, to),
         }
@@ -68,7 +70,7 @@ unsafe fn unpack_blocks<const MINIMA: bool>(
         units.store(to.add(blocks * block_bytes).cast());
         for (n, place) in places.enumerate() {
             let to = to.add(n * block_bytes);
-            spread::unpack_codes(place.block, to);
+            spread::unpack_codes(from, place.block, to);
             let codes = from.code_bytes();
             prefetch_ahead::<V>(place.block.add(codes), from.block_bytes() - codes);
             let scales = place.scales::<V>(from, 0).mul(by_units);

@@ -1,7 +1,7 @@
 //! What the tests of the kernels share.
 #![allow(dead_code)] // each of them uses its part
 
-use kernels::{Activations, Arena, Compute, Isa, Layout, Linear, Packed, Phase, RowCodes};
+use kernels::{Activations, Arena, Compute, Format, Isa, Kind, Linear, Packed, Phase, RowCodes};
 
 /// A small generator of our own, so that a failing case can be named by its seed (Steele et al., SplitMix64).
 pub struct Noise(pub u64);
@@ -55,7 +55,8 @@ pub fn assert_close(got: &[f32], want: &[f32], tolerance: f32, case: &str) {
 }
 
 /// A matrix of small codes that is the same each time.
-pub fn pattern(machine: &Compute, layout: Layout, (rows, cols): (usize, usize)) -> Packed {
+pub fn pattern(machine: &Compute, format: Format, (rows, cols): (usize, usize)) -> Packed {
+    let Kind::Codes(layout) = Kind::of(format) else { panic!("{format:?} has no codes") };
     let fill = |row: usize, out: &mut RowCodes| {
         out.codes.iter_mut().enumerate().for_each(|(n, code)| *code = ((row + n) % 15) as i8 - 7);
         out.scales.fill(0.25);
