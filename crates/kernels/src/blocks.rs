@@ -72,10 +72,18 @@ fn fifth(bits: u32, at: usize) -> u8 {
     (bits >> at & 1) as u8 * 16
 }
 
+/// Runs of 32 codes from as many bytes: `code` gets a run's number and a place within it. A run at a time becomes vectors.
+fn runs(codes: &mut [i8], code: impl Fn(usize, usize) -> i8) {
+    for (run, codes) in codes.as_chunks_mut::<32>().0.iter_mut().enumerate() {
+        for (at, to) in codes.iter_mut().enumerate() {
+            *to = code(run, at);
+        }
+    }
+}
+
 /// Two bits a weight: 32 bytes hold four runs of 32 weights, 128 in all.
-fn two_bits(bytes: &[u8], at: usize) -> u8 {
-    let (half, run, column) = (at / 128, at % 128 / 32, at % 32);
-    bytes[32 * half + column] >> (2 * run) & 3
+fn two_bits(bytes: &[u8], run: usize, at: usize) -> u8 {
+    bytes[run / 4 * 32 + at] >> (2 * (run % 4)) & 3
 }
 
 fn q2_k(block: &[u8], out: Parts<'_>) -> [f32; 2] {
@@ -83,9 +91,8 @@ fn q2_k(block: &[u8], out: Parts<'_>) -> [f32; 2] {
     for (n, packed) in scales.iter().enumerate() {
         (out.scales[n], out.minima[n]) = (f32::from(packed & 15), f32::from(packed >> 4));
     }
-    for (at, code) in out.codes.iter_mut().enumerate() {
-        *code = two_bits(rest, at) as i8;
-    }
+    let bytes = &rest[..64];
+    runs(out.codes, |run, at| two_bits(bytes, run, at) as i8);
     [half_at(rest, 64), -half_at(rest, 66)]
 }
 
@@ -96,10 +103,7 @@ fn q3_k(block: &[u8], out: Parts<'_>) -> [f32; 2] {
         let two = scales[8 + n % 4] >> (2 * (n / 4)) & 3;
         out.scales[n] = f32::from((four | two << 4) as i8 - 32);
     }
-    for (at, code) in out.codes.iter_mut().enumerate() {
-        let third = high[at % 32] >> (at / 32) & 1;
-        *code = (two_bits(low, at) | third << 2) as i8 - 4;
-    }
+    runs(out.codes, |run, at| (two_bits(low, run, at) | (high[at] >> run & 1) << 2) as i8 - 4);
     [half_at(block, 108), 1.0]
 }
 
@@ -120,26 +124,22 @@ fn six_bits(block: &[u8], out: &mut Parts<'_>) -> [f32; 2] {
     [half_at(block, 0), -half_at(block, 2)]
 }
 
-/// The nibble of weight `at`: each 32 bytes hold 32 weights low and the next 32 high.
-fn long_nibble(bytes: &[u8], at: usize) -> u8 {
-    bytes[at / 64 * 32 + at % 32] >> (4 * (at / 32 % 2)) & 15
+/// A nibble: each 32 bytes hold a run of weights low and the next one high.
+fn long_nibble(bytes: &[u8], run: usize, at: usize) -> u8 {
+    bytes[run / 2 * 32 + at] >> (4 * (run % 2)) & 15
 }
 
 fn q4_k(block: &[u8], mut out: Parts<'_>) -> [f32; 2] {
     let units = six_bits(block, &mut out);
-    for (at, code) in out.codes.iter_mut().enumerate() {
-        *code = long_nibble(&block[16..], at) as i8;
-    }
+    let low = &block[16..144];
+    runs(out.codes, |run, at| long_nibble(low, run, at) as i8);
     units
 }
 
 fn q5_k(block: &[u8], mut out: Parts<'_>) -> [f32; 2] {
     let units = six_bits(block, &mut out);
-    let (high, low) = (&block[16..48], &block[48..]);
-    for (at, code) in out.codes.iter_mut().enumerate() {
-        let fifth = high[at % 32] >> (at / 32) & 1;
-        *code = (long_nibble(low, at) | fifth << 4) as i8;
-    }
+    let (high, low) = (&block[16..48], &block[48..176]);
+    runs(out.codes, |run, at| (long_nibble(low, run, at) | (high[at] >> run & 1) << 4) as i8);
     units
 }
 
@@ -148,11 +148,11 @@ fn q6_k(block: &[u8], out: Parts<'_>) -> [f32; 2] {
     for (scale, packed) in out.scales.iter_mut().zip(scales) {
         *scale = f32::from(packed.cast_signed());
     }
-    for (at, code) in out.codes.iter_mut().enumerate() {
+    runs(out.codes, |run, at| {
         // 64 bytes hold 128 weights: columns 0–63 low, 64–127 high
-        let four = low[at / 128 * 64 + at % 64] >> (4 * (at / 64 % 2)) & 15;
-        *code = (four | two_bits(high, at) << 4) as i8 - 32;
-    }
+        let four = low[run / 4 * 64 + run % 2 * 32 + at] >> (4 * (run / 2 % 2)) & 15;
+        (four | two_bits(high, run, at) << 4) as i8 - 32
+    });
     [half_at(block, 208), 1.0]
 }
 

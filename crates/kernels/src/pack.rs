@@ -282,22 +282,40 @@ fn store_row(layout: Layout, row: &RowCodes, lane: usize, out: &mut [u8]) {
 }
 
 fn store_codes(layout: Layout, codes: &[i8], lane: usize, out: &mut [u8]) {
-    for (column, code) in codes.iter().enumerate() {
-        let (quad, of_line) = (column / 4, lane * 4 + column % 4);
-        let mut put = |line: usize, bits: u8| out[line * 4 * ROWS + of_line] |= bits;
-        if layout.bits == 8 {
-            put(quad, code.cast_unsigned());
-            continue;
-        }
-        let code = code.wrapping_add(layout.offset()).cast_unsigned();
-        debug_assert!(code >> layout.bits == 0, "a code of more than {} bits", layout.bits);
-        put(quad % 4, (code & 15) << (quad / 4 * 4));
-        match layout.bits {
-            5 => put(4, (code >> 4 & 1) << quad),
-            6 => put(4 + quad / 4, (code >> 4 & 3) << (quad % 4 * 2)),
-            _ => {}
-        }
+    let offset = if layout.bits == 8 { 0 } else { layout.offset() };
+    let mut quads = [0; BLOCK / 4];
+    for (quad, codes) in quads.iter_mut().zip(codes.as_chunks::<4>().0) {
+        *quad = u32::from_le_bytes(codes.map(|code| code.wrapping_add(offset).cast_unsigned()));
+        debug_assert!(*quad & each(0xff << layout.bits) == 0, "codes of more than {} bits", layout.bits);
     }
+    let mut put = |line: usize, quad: u32| {
+        out[line * 4 * ROWS + 4 * lane..][..4].copy_from_slice(&quad.to_le_bytes());
+    };
+    if layout.bits == 8 {
+        return quads.into_iter().enumerate().for_each(|(line, quad)| put(line, quad));
+    }
+    let (low, high) = quads.split_at(BLOCK / 8);
+    for (line, (low, high)) in low.iter().zip(high).enumerate() {
+        put(line, low & each(15) | (high & each(15)) << 4);
+    }
+    // the upper bits of some quads side by side, those of the first lowest
+    let upper = |quads: &[u32], bits: u32| {
+        let one = |quad: &u32| quad >> 4 & each(0xff >> (8 - bits));
+        quads.iter().enumerate().map(|(n, quad)| one(quad) << (n as u32 * bits)).sum()
+    };
+    match layout.bits {
+        5 => put(4, upper(&quads, 1)),
+        6 => {
+            put(4, upper(low, 2));
+            put(5, upper(high, 2));
+        }
+        _ => {}
+    }
+}
+
+/// Four times the same byte.
+const fn each(byte: u8) -> u32 {
+    u32::from_le_bytes([byte; 4])
 }
 
 fn real(layout: Layout, value: f32, at: usize, out: &mut [u8]) {

@@ -107,7 +107,8 @@ fn extreme_codes_do_not_saturate() {
     let signs = [[1.0; 4], [-1.0; 4], [1.0, 1.0, -1.0, -1.0], [-1.0, -1.0, 1.0, 1.0]];
     let bytes = [0x80u8, 0x7f, 0xff].map(|byte| (Format::Q8_0, byte));
     let nibbles = [0x00, 0xff, 0x0f, 0xf0].map(|byte| (Format::Q4_0, byte));
-    for (format, byte) in bytes.into_iter().chain(nibbles) {
+    let fives = [0x00, 0xff].map(|byte| (Format::Q5_0, byte));
+    for (format, byte) in bytes.into_iter().chain(nibbles).chain(fives) {
         let block = [&f16::ONE.to_le_bytes()[..], &vec![byte; format.block_bytes() - 2]].concat();
         let data = block.repeat(cols / 32);
         let weights = Matrix::new(format, 1, cols, &data).unwrap();
@@ -115,6 +116,7 @@ fn extreme_codes_do_not_saturate() {
             let x: Vec<f32> = (0..cols).map(|n| signs[n % 4] * 127.0).collect();
             let code = |n: usize| match format {
                 Format::Q4_0 => f32::from(if n % 32 < 16 { byte & 15 } else { byte >> 4 }) - 8.0,
+                Format::Q5_0 => f32::from(byte & 31) - 16.0,
                 _ => f32::from(byte.cast_signed()),
             };
             let want: f32 = x.iter().enumerate().map(|(n, x)| code(n) * x).sum();

@@ -99,6 +99,16 @@ macro_rules! load {
     ) };
 }
 
+/// All spread quads times all tokens; then the scales.
+#[rustfmt::skip]
+macro_rules! multiply_spread {
+    ($begin:ident) => { concat!(
+        load!(0), $begin!(), load!(1), add_all!(1), load!(2), add_all!(2), load!(3), add_all!(3),
+        load!(4), add_all!(4), load!(5), add_all!(5), load!(6), add_all!(6), load!(7), add_all!(7),
+        load!(8),
+    ) };
+}
+
 /// Low nibbles of line `$line`: the quad of that number. The line that comes some way ahead is asked for.
 #[rustfmt::skip]
 macro_rules! low {
@@ -231,9 +241,7 @@ four!(
     spread_with_minima,
     whole::layout(true).block_bytes(),
     [
-        load!(0), begin!(), load!(1), add_all!(1), load!(2), add_all!(2), load!(3), add_all!(3),
-        load!(4), add_all!(4), load!(5), add_all!(5), load!(6), add_all!(6), load!(7), add_all!(7),
-        load!(8), // the scales
+        multiply_spread!(begin),
         "vmovaps ymm14, ymmword ptr [{panel} + 64 * 9]",
         "vmovaps ymm15, ymmword ptr [{panel} + 64 * 9 + 32]",
         end!(whole, "ymm15"),
@@ -241,15 +249,23 @@ four!(
     sum = const fact::SUM * FACT,
 );
 four!(
+    /// Spread codes with minima, 32-bit scales.
+    wide_with_minima,
+    whole::layout(true).block_bytes(),
+    [
+        multiply_spread!(begin),
+        "vmovaps ymm14, ymmword ptr [{panel} + 64 * 9]",
+        "vmovaps ymm11, ymmword ptr [{panel} + 64 * 9 + 32]",
+        "vmovdqa ymm15, ymmword ptr [rax + 32]",
+        end!(float, "ymm11"),
+    ],
+    sum = const fact::SUM * FACT,
+);
+four!(
     /// Spread codes without minima, [`whole`] scales.
     spread,
     whole::layout(false).block_bytes(),
-    [
-        load!(0), begin_less!(), load!(1), add_all!(1), load!(2), add_all!(2), load!(3), add_all!(3),
-        load!(4), add_all!(4), load!(5), add_all!(5), load!(6), add_all!(6), load!(7), add_all!(7),
-        load!(8),
-        end_less!(whole),
-    ],
+    [multiply_spread!(begin_less), end_less!(whole)],
     start = const fact::NIBBLES * FACT,
 );
 four!(
@@ -310,6 +326,20 @@ pub(super) unsafe fn dot_packed<V: Vector, const N: usize, const MINIMA: bool>(
     let one = if MINIMA { packed_with_minima } else { packed };
     // SAFETY: handed on from the caller.
     unsafe { sums((one, packed_layout(MINIMA)), panel, x, tile) }
+}
+
+/// A panel of [`whole::layout`] with floats, and minima, which begins with a cache line.
+///
+/// # Safety
+/// As for [`dot_packed`].
+#[inline(always)]
+pub(super) unsafe fn dot_wide<V: Vector, const N: usize>(
+    panel: &[u8],
+    x: &Activations,
+    tile: &Tile,
+) -> [V; N] {
+    // SAFETY: handed on from the caller.
+    unsafe { sums((wide_with_minima, whole::layout(true)), panel, x, tile) }
 }
 
 /// A panel of [`whole::layout`], which begins with a cache line.

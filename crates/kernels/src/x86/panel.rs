@@ -121,10 +121,16 @@ impl<const BITS: u8, const HALVES: bool, const MINIMA: bool, const REALS: u8, co
         x: &Activations,
         tile: &Tile,
     ) -> [[V; N]; G] {
-        if const { V::WORDS && BITS == 4 && !HALVES && REALS == F16 && !SPREAD && G == 1 && N == four_asm::TOKENS }
-        {
+        if const { V::WORDS && BITS == 4 && !HALVES && G == 1 && N == four_asm::TOKENS } {
             // SAFETY: handed on from the caller; sums of 16 bits are those of AVX2 without dot products.
-            return [unsafe { four_asm::dot_packed::<V, N, MINIMA>(panels[0], x, tile) }; G];
+            unsafe {
+                if const { REALS == F16 } {
+                    return [four_asm::dot_packed::<V, N, MINIMA>(panels[0], x, tile); G];
+                }
+                if const { SPREAD && MINIMA } {
+                    return [four_asm::dot_wide::<V, N>(panels[0], x, tile); G];
+                }
+            }
         }
         let width = if G == 1 { N } else { tile.width };
         // SAFETY: the panels hold `x.blocks()` blocks of this layout, the tile as many of codes and facts.
