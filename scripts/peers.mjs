@@ -35,8 +35,10 @@ function made(name, make) {
 }
 
 // --pure: the head in the same format, since nothing else here tells its speed apart
-const quantize = (from, kind) => (to) =>
-  run(join(bin, 'llama-quantize'), ['--allow-requantize', '--pure', from, to, kind]);
+const quantize =
+  (from, kind, options = ['--pure']) =>
+  (to) =>
+    run(join(bin, 'llama-quantize'), ['--allow-requantize', ...options, from, to, kind]);
 
 /** The default model, the same as other types, and a synthetic one of Llama-3.2-1B's shape; made when they are missing. */
 export function models() {
@@ -55,6 +57,8 @@ export function models() {
     smolQ40: file(made('smollm2-q4_0.gguf', quantize(smol, 'Q4_0')), 106e6),
     oneQ40: file(made('1b-q4_0.gguf', quantize(synthetic, 'Q4_0')), 973e6),
     oneQ80: file(made('1b-q8_0.gguf', quantize(synthetic, 'Q8_0')), 973e6),
+    // as it is downloaded most: with a head of Q6_K
+    oneQ4K: file(made('1b-q4_k_m.gguf', quantize(join(folder, '1b-q8_0.gguf'), 'Q4_K_M', [])), 973e6),
   };
   rmSync(synthetic, { force: true });
   return files;

@@ -12,11 +12,11 @@ use crate::{
 
 /// Tokens per thread from which on threads share the tokens of a product, not its rows.
 const TOKENS: usize = 48;
-/// Tokens that codes are worth spreading for, without and with minima; of what converts dearly all [that spreads](Kind::spreads),
-/// see [`HalfWidthTable`](crate::table::HalfWidthTable).
+/// Tokens that codes are worth spreading for, without and with minima; codes of 5 and 6 bits, and of what converts dearly all
+/// [that spreads](Kind::spreads), see [`HalfWidthTable`](crate::table::HalfWidthTable), much sooner.
 const WORTH_SPREADING: usize = 96;
 const WORTH_SPREADING_MINIMA: usize = 48;
-const WORTH_SPREADING_HALF_WIDTH: usize = 8;
+const WORTH_SPREADING_DEAR: usize = 8;
 /// Strips per thread from which on threads keep to their own.
 const STRIPS: usize = 12;
 
@@ -137,7 +137,7 @@ impl Compute {
     /// Whether weights are to be spread for so many tokens.
     fn is_worth_spreading(&self, kind: Kind, tokens: usize) -> bool {
         let enough = match (self.half_width, kind) {
-            (Some(_), _) => WORTH_SPREADING_HALF_WIDTH,
+            (Some(_), _) | (None, Kind::Codes(Layout { bits: 5.., .. })) => WORTH_SPREADING_DEAR,
             (None, Kind::Codes(Layout { minima: true, .. })) => WORTH_SPREADING_MINIMA,
             (None, Kind::Codes(_)) => WORTH_SPREADING,
             (None, _) => return false,
