@@ -52,8 +52,8 @@ fn main() {
     };
     let phases: &[Phase] =
         if compute.has_phases() { &[Phase::Prefill, Phase::Decode] } else { &[Phase::Decode] };
-    for format in [Format::Q4_0, Format::Q4_1, Format::Q8_0, Format::F16] {
-        for (rows, cols) in SHAPES {
+    for format in [Format::Q4_0, Format::Q4_1, Format::Q8_0, Format::Q4K, Format::Q6K, Format::F16] {
+        for (rows, cols) in SHAPES.into_iter().filter(|(_, cols)| cols.is_multiple_of(format.block_len())) {
             let shape = format!("linear {format:?} {rows}×{cols}");
             let names = TOKENS.map(|tokens| format!("{shape}, {tokens} tokens"));
             if !names.iter().any(|name| name.contains(&filter)) {

@@ -282,11 +282,10 @@ fn store_row(layout: Layout, row: &RowCodes, lane: usize, out: &mut [u8]) {
 }
 
 fn store_codes(layout: Layout, codes: &[i8], lane: usize, out: &mut [u8]) {
-    let offset = if layout.bits == 8 { 0 } else { layout.offset() };
+    let offset = layout.offset();
     let mut quads = [0; BLOCK / 4];
     for (quad, codes) in quads.iter_mut().zip(codes.as_chunks::<4>().0) {
         *quad = u32::from_le_bytes(codes.map(|code| code.wrapping_add(offset).cast_unsigned()));
-        debug_assert!(*quad & each(0xff << layout.bits) == 0, "codes of more than {} bits", layout.bits);
     }
     let mut put = |line: usize, quad: u32| {
         out[line * 4 * ROWS + 4 * lane..][..4].copy_from_slice(&quad.to_le_bytes());
@@ -294,6 +293,8 @@ fn store_codes(layout: Layout, codes: &[i8], lane: usize, out: &mut [u8]) {
     if layout.bits == 8 {
         return quads.into_iter().enumerate().for_each(|(line, quad)| put(line, quad));
     }
+    let beyond = each(0xff << layout.bits);
+    debug_assert!(quads.iter().all(|quad| quad & beyond == 0), "codes of more than {} bits", layout.bits);
     let (low, high) = quads.split_at(BLOCK / 8);
     for (line, (low, high)) in low.iter().zip(high).enumerate() {
         put(line, low & each(15) | (high & each(15)) << 4);

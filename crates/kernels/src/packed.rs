@@ -80,9 +80,9 @@ impl Layout {
         ROWS * BLOCK * self.bits as usize / 8
     }
 
-    /// What is taken off a code of fewer bits than 8 as it is packed.
+    /// What is taken off a packed code.
     pub(crate) const fn offset(self) -> i8 {
-        if self.minima { 0 } else { 1 << (self.bits - 1) }
+        if self.minima || self.bits == 8 { 0 } else { 1 << (self.bits - 1) }
     }
 
     /// Bytes of the scales of a block of a group.

@@ -2,10 +2,7 @@
 
 use half::f16;
 
-use crate::{
-    RowCodes,
-    packed::{Layout, Reals},
-};
+use crate::{RowCodes, packed::Layout};
 
 /// Ranges that a block's codes may span, as shares of the block's own: what lies outside is clamped. The one that
 /// leaves the least squared error is taken; narrower ones pay where a block has one outlier and few codes.
@@ -32,11 +29,7 @@ fn block(layout: Layout, values: &[f32], codes: &mut [i8]) -> (f32, f32) {
         return (f32::NAN, 0.0);
     }
     let (lowest, highest) = limits(layout);
-    let rounded = |value: f32| match layout.reals {
-        Reals::F32 => value,
-        Reals::F16 => f16::from_f32(value).to_f32(),
-        Reals::Bytes => unreachable!("weights are rounded to simpler layouts"),
-    };
+    let rounded = |value: f32| f16::from_f32(value).to_f32(); // scales of layouts that weights are rounded to
     let (low, high) =
         values.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(l, h), v| (l.min(*v), h.max(*v)));
     let mut best = (f32::INFINITY, f32::NAN, 0.0);
