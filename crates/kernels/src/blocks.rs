@@ -72,18 +72,24 @@ fn fifth(bits: u32, at: usize) -> u8 {
     (bits >> at & 1) as u8 * 16
 }
 
-/// Runs of 32 codes from as many bytes: `code` gets a run's number and a place within it. A run at a time becomes vectors.
-fn runs(codes: &mut [i8], code: impl Fn(usize, usize) -> i8) {
-    for (run, codes) in codes.as_chunks_mut::<32>().0.iter_mut().enumerate() {
-        for (at, to) in codes.iter_mut().enumerate() {
-            *to = code(run, at);
-        }
-    }
+/// Runs of 32 codes: `one(run, codes)` decodes one, and becomes vectors where it reads [lines](line).
+fn runs(codes: &mut [i8], one: impl Fn(usize, &mut [i8; 32])) {
+    codes.as_chunks_mut().0.iter_mut().enumerate().for_each(|(run, codes)| one(run, codes));
 }
 
-/// Two bits a weight: 32 bytes hold four runs of 32 weights, 128 in all.
-fn two_bits(bytes: &[u8], run: usize, at: usize) -> u8 {
-    bytes[run / 4 * 32 + at] >> (2 * (run % 4)) & 3
+/// The `n`-th 32 bytes.
+fn line(bytes: &[u8], n: usize) -> &[u8; 32] {
+    &bytes.as_chunks().0[n]
+}
+
+/// Two bits a weight: a line holds four runs, the first lowest.
+fn two_bits(bytes: &[u8], run: usize) -> (&[u8; 32], usize) {
+    (line(bytes, run / 4), 2 * (run % 4))
+}
+
+/// Four bits a weight: a line holds a run low and the next one high.
+fn long_nibbles(bytes: &[u8], run: usize) -> (&[u8; 32], usize) {
+    (line(bytes, run / 2), 4 * (run % 2))
 }
 
 fn q2_k(block: &[u8], out: Parts<'_>) -> [f32; 2] {
@@ -91,8 +97,10 @@ fn q2_k(block: &[u8], out: Parts<'_>) -> [f32; 2] {
     for (n, packed) in scales.iter().enumerate() {
         (out.scales[n], out.minima[n]) = (f32::from(packed & 15), f32::from(packed >> 4));
     }
-    let bytes = &rest[..64];
-    runs(out.codes, |run, at| two_bits(bytes, run, at) as i8);
+    runs(out.codes, |run, codes| {
+        let (low, by) = two_bits(rest, run);
+        (0..32).for_each(|n| codes[n] = (low[n] >> by & 3) as i8);
+    });
     [half_at(rest, 64), -half_at(rest, 66)]
 }
 
@@ -103,7 +111,10 @@ fn q3_k(block: &[u8], out: Parts<'_>) -> [f32; 2] {
         let two = scales[8 + n % 4] >> (2 * (n / 4)) & 3;
         out.scales[n] = f32::from((four | two << 4) as i8 - 32);
     }
-    runs(out.codes, |run, at| (two_bits(low, run, at) | (high[at] >> run & 1) << 2) as i8 - 4);
+    runs(out.codes, |run, codes| {
+        let ((low, by), third) = (two_bits(low, run), line(high, 0));
+        (0..32).for_each(|n| codes[n] = (low[n] >> by & 3 | (third[n] >> run & 1) << 2) as i8 - 4);
+    });
     [half_at(block, 108), 1.0]
 }
 
@@ -124,22 +135,22 @@ fn six_bits(block: &[u8], out: &mut Parts<'_>) -> [f32; 2] {
     [half_at(block, 0), -half_at(block, 2)]
 }
 
-/// A nibble: each 32 bytes hold a run of weights low and the next one high.
-fn long_nibble(bytes: &[u8], run: usize, at: usize) -> u8 {
-    bytes[run / 2 * 32 + at] >> (4 * (run % 2)) & 15
-}
-
 fn q4_k(block: &[u8], mut out: Parts<'_>) -> [f32; 2] {
     let units = six_bits(block, &mut out);
-    let low = &block[16..144];
-    runs(out.codes, |run, at| long_nibble(low, run, at) as i8);
+    runs(out.codes, |run, codes| {
+        let (low, by) = long_nibbles(&block[16..], run);
+        (0..32).for_each(|n| codes[n] = (low[n] >> by & 15) as i8);
+    });
     units
 }
 
 fn q5_k(block: &[u8], mut out: Parts<'_>) -> [f32; 2] {
     let units = six_bits(block, &mut out);
-    let (high, low) = (&block[16..48], &block[48..176]);
-    runs(out.codes, |run, at| (long_nibble(low, run, at) | (high[at] >> run & 1) << 4) as i8);
+    let (high, low) = (&block[16..48], &block[48..]);
+    runs(out.codes, |run, codes| {
+        let ((low, by), fifth) = (long_nibbles(low, run), line(high, 0));
+        (0..32).for_each(|n| codes[n] = (low[n] >> by & 15 | (fifth[n] >> run & 1) << 4) as i8);
+    });
     units
 }
 
@@ -148,10 +159,11 @@ fn q6_k(block: &[u8], out: Parts<'_>) -> [f32; 2] {
     for (scale, packed) in out.scales.iter_mut().zip(scales) {
         *scale = f32::from(packed.cast_signed());
     }
-    runs(out.codes, |run, at| {
-        // 64 bytes hold 128 weights: columns 0–63 low, 64–127 high
-        let four = low[run / 4 * 64 + run % 2 * 32 + at] >> (4 * (run / 2 % 2)) & 15;
-        (four | two_bits(high, run, at) << 4) as i8 - 32
+    runs(out.codes, |run, codes| {
+        // two lines hold four runs: the first two low, the others high
+        let (low, of_low) = (line(low, run / 4 * 2 + run % 2), run % 4 / 2 * 4);
+        let (high, of_high) = two_bits(high, run);
+        (0..32).for_each(|n| codes[n] = (low[n] >> of_low & 15 | (high[n] >> of_high & 3) << 4) as i8 - 32);
     });
     [half_at(block, 208), 1.0]
 }

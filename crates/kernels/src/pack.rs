@@ -282,10 +282,12 @@ fn store_row(layout: Layout, row: &RowCodes, lane: usize, out: &mut [u8]) {
 }
 
 fn store_codes(layout: Layout, codes: &[i8], lane: usize, out: &mut [u8]) {
-    let offset = layout.offset();
+    let offset = each(layout.offset().cast_unsigned());
     let mut quads = [0; BLOCK / 4];
     for (quad, codes) in quads.iter_mut().zip(codes.as_chunks::<4>().0) {
-        *quad = u32::from_le_bytes(codes.map(|code| code.wrapping_add(offset).cast_unsigned()));
+        let codes = u32::from_le_bytes(codes.map(i8::cast_unsigned));
+        // added byte by byte: none is large enough to carry into the next
+        *quad = (codes & each(0x7f)).wrapping_add(offset) ^ codes & each(0x80);
     }
     let mut put = |line: usize, quad: u32| {
         out[line * 4 * ROWS + 4 * lane..][..4].copy_from_slice(&quad.to_le_bytes());
