@@ -159,14 +159,18 @@ fn vectors_and_tiles_agree_to_the_last_bit() {
     let machines: Vec<_> = machines(1).into_iter().filter(|m| m.isa() != Isa::Scalar).collect();
     let mut noise = Noise(3);
     for format in Format::ALL {
-        // more columns than tiles take at once, tokens in tiles and beside them
-        let (rows, cols) = (41, 1792);
+        // more columns than tiles take at once, tokens in tiles and beside them, and rows for one to meet several groups of them at once
+        let (rows, cols) = (425, 2048);
         let bytes = weights(&mut noise, format, rows * cols);
         let weights = Matrix::new(format, rows, cols, &bytes).unwrap();
         let x = noise.floats(35 * cols);
         let exact = machines.iter().filter(|machine| !rounds(machine, Phase::Decode, format));
-        let results: Vec<_> = exact.map(|m| product(m, Phase::Decode, weights, &x)).collect();
+        let results: Vec<_> = exact.clone().map(|m| product(m, Phase::Decode, weights, &x)).collect();
         assert!(results.windows(2).all(|pair| pair[0] == pair[1]), "{format:?}");
+        for (machine, all) in exact.zip(&results) {
+            let alone = product(machine, Phase::Decode, weights, &x[..cols]);
+            assert!(alone == all[..rows], "{format:?}, one token, {}", machine.isa());
+        }
     }
 }
 

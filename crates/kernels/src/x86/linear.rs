@@ -22,6 +22,10 @@ use crate::{
 const _: () = assert!(ROWS == LANES);
 /// Bytes of weights that meet one tile after the other: half of a small second-level cache.
 const CACHED: usize = 256 << 10;
+/// Long groups that one token meets at once where registers are few: so many streams are read faster than one. In shorter ones what
+/// is asked for ahead of one stream lies in the next, and has been read.
+const STREAMS: usize = 4;
+const LONG: usize = 16 << 10;
 
 /// Groups `groups` of `weights` times some tiles of activations.
 ///
@@ -58,7 +62,7 @@ pub(super) unsafe fn linear<V: Vector>(w: &Packed, groups: Range<usize>, x: Tile
 /// tile after the other, whose codes stay in the nearer one.
 #[inline(always)]
 unsafe fn panels<V: Vector, P: Panel>(w: &Packed, groups: Range<usize>, (x, tiles): Tiles<'_>, out: Out) {
-    let step = (CACHED / w.kind.group_bytes(w.cols)).max(1).next_multiple_of(2);
+    let step = (CACHED / w.kind.group_bytes(w.cols)).max(1).next_multiple_of(STREAMS);
     for start in groups.clone().step_by(step) {
         let end = groups.end.min(start + step);
         for tile in x.tiles_in(tiles.clone()) {
@@ -70,6 +74,17 @@ unsafe fn panels<V: Vector, P: Panel>(w: &Packed, groups: Range<usize>, (x, tile
                         for half in tile.halves() {
                             meet::<V, P, 2, 6>(w, group, [w.group(group), w.group(group + 1)], x, &half, out);
                         }
+                        group += 2;
+                    }
+                }
+                if const { !V::ROOMY && P::STREAMS } && tile.len == 1 && w.kind.group_bytes(w.cols) >= LONG {
+                    while group + STREAMS <= end {
+                        let groups = [0, 1, 2, 3].map(|n| w.group(group + n));
+                        meet::<V, P, STREAMS, 1>(w, group, groups, x, &tile, out);
+                        group += STREAMS;
+                    }
+                    while group + 2 <= end {
+                        meet::<V, P, 2, 1>(w, group, [w.group(group), w.group(group + 1)], x, &tile, out);
                         group += 2;
                     }
                 }

@@ -16,6 +16,8 @@ use crate::{
 pub(super) trait Panel {
     /// Whether the registers hold the sums of two groups and six tokens.
     const PAIRS: bool;
+    /// Whether one token had better meet several groups at once.
+    const STREAMS: bool = false;
 
     /// # Safety
     /// The panels are groups of a matrix of this kind, the tile is one of `x`, has `N` tokens, and none beside them if `G` is 1;
@@ -108,12 +110,34 @@ impl<const BITS: u8, const HALVES: bool, const MINIMA: bool, const REALS: u8, co
             _ => Reals::Bytes,
         },
     };
+
+    /// Whole-number dot products of blocks.
+    ///
+    /// # Safety
+    /// There are blocks of this layout, and codes and facts of as many columns of `N` tokens that lie `width` apart.
+    #[inline(always)]
+    unsafe fn dots<V: Vector, const G: usize, const N: usize>(
+        blocks: [*const u8; G],
+        codes: *const i8,
+        facts: *const f32,
+        width: usize,
+    ) -> [[[V; N]; G]; 2] {
+        // SAFETY: handed on from the caller.
+        unsafe {
+            match (BITS, SPREAD) {
+                (4, _) => nibble_dots::<V, HALVES, MINIMA, SPREAD, G, N>(blocks, codes, facts, width),
+                (8, _) => byte_dots::<V, HALVES, G, N>(blocks, codes, facts, width),
+                _ => long_dots::<V, HALVES, G, N>(Self::LAYOUT, blocks, codes, facts, width),
+            }
+        }
+    }
 }
 
 impl<const BITS: u8, const HALVES: bool, const MINIMA: bool, const REALS: u8, const SPREAD: bool> Panel
     for Codes<BITS, HALVES, MINIMA, REALS, SPREAD>
 {
     const PAIRS: bool = !HALVES;
+    const STREAMS: bool = REALS == F16; // units begin a group, out of what is asked for ahead
 
     #[inline(always)]
     unsafe fn dot<V: Vector, const G: usize, const N: usize>(
@@ -141,10 +165,16 @@ impl<const BITS: u8, const HALVES: bool, const MINIMA: bool, const REALS: u8, co
                 let blocks = places.map(|place| place.block);
                 let codes = tile.codes.add(b * BLOCK * width);
                 let facts = tile.facts.add(b * tile.facts_len * width);
-                let dots = match (BITS, SPREAD) {
-                    (4, _) => nibble_dots::<V, HALVES, MINIMA, SPREAD, G, N>(blocks, codes, facts, width),
-                    (8, _) => byte_dots::<V, HALVES, G, N>(blocks, codes, facts, width),
-                    _ => long_dots::<V, HALVES, G, N>(Self::LAYOUT, blocks, codes, facts, width),
+                let dots = if const { N == 1 && G > 1 } {
+                    // one group after the other: registers hold the sums of one
+                    let mut dots = [[[V::splat(0.0); N]; G]; 2];
+                    for g in 0..G {
+                        let [[low], [high]] = Self::dots::<V, 1, N>([blocks[g]], codes, facts, width);
+                        (dots[0][g], dots[1][g]) = (low, high);
+                    }
+                    dots
+                } else {
+                    Self::dots::<V, G, N>(blocks, codes, facts, width)
                 };
                 for g in 0..G {
                     if !SPREAD {
