@@ -7,7 +7,7 @@ use half::f16;
 use crate::{
     Arena, BLOCK, Compute, Format, Matrix, Packed,
     blocks::{self, Parts},
-    packed::{Kind, Layout, ROWS, Reals},
+    packed::{Kind, Layout, ROWS, Reals, SHARING},
     quantise,
 };
 
@@ -39,10 +39,7 @@ impl RowCodes {
             codes: vec![0; blocks * BLOCK],
             scales: vec![0.0; scales],
             minima: vec![0.0; if layout.minima { scales } else { 0 }],
-            units: vec![
-                [0.0; 2];
-                if layout.reals == Reals::Bytes { blocks.div_ceil(256 / BLOCK) } else { 0 }
-            ],
+            units: vec![[0.0; 2]; if layout.reals == Reals::Bytes { blocks.div_ceil(SHARING) } else { 0 }],
         }
     }
 
@@ -262,7 +259,7 @@ fn store_row(layout: Layout, row: &RowCodes, lane: usize, out: &mut [u8]) {
     let (scales, blocks) = (layout.scales(), row.codes.len() / BLOCK);
     let (units, out) = out.split_at_mut(layout.block_at(0, blocks));
     for (n, [scale, minimum]) in row.units.iter().enumerate() {
-        let units = units[layout.unit_at(n * 256 / BLOCK)..].as_chunks_mut::<2>().0;
+        let units = units[layout.unit_at(n * SHARING)..].as_chunks_mut::<2>().0;
         units[lane] = f16::from_f32(*scale).to_le_bytes();
         if layout.minima {
             units[ROWS + lane] = f16::from_f32(*minimum).to_le_bytes();

@@ -63,7 +63,7 @@ impl Reals {
 }
 
 /// Blocks that share units.
-const SHARING: usize = 256 / BLOCK;
+pub(crate) const SHARING: usize = 256 / BLOCK;
 
 impl Layout {
     /// Scales (and minima) of a row in one block.

@@ -35,11 +35,13 @@ impl Weights {
     /// Makes them those of a block of codes; factors stay in registers meanwhile.
     ///
     /// # Safety
-    /// The place is that of a block of this layout, whose bytes are `block`.
+    /// The place is that of a block of this layout, which is there meanwhile.
     #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512bf16")]
-    pub(super) unsafe fn unpack(&mut self, layout: Layout, block: &[u8], place: Place) {
+    pub(super) unsafe fn unpack(&mut self, layout: Layout, place: Place) {
         // SAFETY: handed on from the caller.
-        let factors = unsafe { Factors::of(layout, place) };
+        let (factors, block) = unsafe {
+            (Factors::of(layout, place), std::slice::from_raw_parts(place.block, layout.block_bytes()))
+        };
         match layout.bits {
             4 => {
                 for unit in 0..UNITS {

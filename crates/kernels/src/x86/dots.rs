@@ -189,7 +189,7 @@ unsafe fn byte_starts<V: Vector, const HALVES: bool, const G: usize, const N: us
     }
 }
 
-/// The same as [`nibble_dots`] for 8-bit codes.
+/// The same as [`nibble_dots`] for 8-bit codes, line after line: two at a time, as above, cost one token 6 percent.
 #[inline(always)]
 pub(super) unsafe fn byte_dots<V: Vector, const HALVES: bool, const G: usize, const N: usize>(
     blocks: [*const u8; G],

@@ -47,6 +47,13 @@ impl Place {
         }
     }
 
+    /// Asks for the scales and minima that come some way ahead of its own.
+    #[inline(always)]
+    pub(super) fn ask_ahead<V: Vector>(self, layout: Layout) {
+        let codes = layout.code_bytes();
+        prefetch_ahead::<V>(self.block.wrapping_add(codes), layout.block_bytes() - codes);
+    }
+
     /// The scales of its half `half`.
     ///
     /// # Safety
@@ -124,9 +131,9 @@ impl<const BITS: u8, const HALVES: bool, const MINIMA: bool, const REALS: u8, co
     ) -> [[[V; N]; G]; 2] {
         // SAFETY: handed on from the caller.
         unsafe {
-            match (BITS, SPREAD) {
-                (4, _) => nibble_dots::<V, HALVES, MINIMA, SPREAD, G, N>(blocks, codes, facts, width),
-                (8, _) => byte_dots::<V, HALVES, G, N>(blocks, codes, facts, width),
+            match BITS {
+                4 => nibble_dots::<V, HALVES, MINIMA, SPREAD, G, N>(blocks, codes, facts, width),
+                8 => byte_dots::<V, HALVES, G, N>(blocks, codes, facts, width),
                 _ => long_dots::<V, HALVES, G, N>(Self::LAYOUT, blocks, codes, facts, width),
             }
         }
@@ -178,8 +185,7 @@ impl<const BITS: u8, const HALVES: bool, const MINIMA: bool, const REALS: u8, co
                 };
                 for g in 0..G {
                     if !SPREAD {
-                        let codes = Self::LAYOUT.code_bytes();
-                        prefetch_ahead::<V>(blocks[g].add(codes), Self::LAYOUT.block_bytes() - codes);
+                        places[g].ask_ahead::<V>(Self::LAYOUT);
                     }
                     for half in 0..Self::LAYOUT.scales() {
                         if MINIMA {

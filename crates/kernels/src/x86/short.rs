@@ -7,7 +7,7 @@ use std::arch::x86_64::*;
 use super::{
     avx2::Avx2,
     panel::{Panel, Place},
-    vector::{LANES, Vector},
+    vector::{Vector, same_lanes},
 };
 use crate::{
     Activations, BLOCK,
@@ -60,9 +60,7 @@ impl<const BITS: u8, const HALVES: bool, const MINIMA: bool> Panel for Short<BIT
             }
             let mut all = [[W::splat(0.0); N]; G];
             for n in 0..N {
-                let mut lanes = [0.0; LANES];
-                sums[n].store(lanes.as_mut_ptr());
-                all[0][n] = W::load(lanes.as_ptr());
+                all[0][n] = same_lanes(sums[n]);
             }
             all
         }

@@ -15,7 +15,7 @@ use super::{
     panel::{Codes, F32, Panel, Place},
     rows,
     short::Short,
-    vector::{LANES, Vector, prefetch_ahead},
+    vector::{LANES, Vector},
     whole::{self, Whole},
 };
 use crate::{
@@ -109,8 +109,7 @@ unsafe fn unpack(layout: Layout, (panel, blocks): (&[u8], usize), mut to: *mut u
         unsafe {
             unpack_codes(layout, place.block, to);
             let floats = to.add(BLOCK * ROWS).cast::<f32>();
-            let codes = layout.code_bytes();
-            prefetch_ahead::<V>(place.block.add(codes), layout.block_bytes() - codes);
+            place.ask_ahead::<V>(layout);
             for half in 0..layout.scales() {
                 place.scales::<V>(layout, half).store(floats.add(half * LANES));
                 if layout.minima {

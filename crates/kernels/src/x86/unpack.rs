@@ -111,12 +111,11 @@ impl<'a> Next<'a> {
         let (block, group) = (self.done / 2, self.done % 2);
         self.done += 1;
         if let Some(codes) = &self.groups[group] {
-            let (layout, nth) = (codes.layout, codes.first + block);
-            let bytes = &codes.group[layout.block_at(nth, codes.all)..][..layout.block_bytes()];
-            prefetch_far(bytes.as_ptr().wrapping_add(AHEAD), bytes.len());
-            let place = Place::of(layout, codes.group, nth, codes.all);
-            // SAFETY: there is room for so many blocks, and who steps meets the one that was there no more; the place is its.
-            unsafe { (*self.to[group].add(block)).unpack(layout, bytes, place) };
+            let layout = codes.layout;
+            let place = Place::of(layout, codes.group, codes.first + block, codes.all);
+            prefetch_far(place.block.wrapping_add(AHEAD), layout.block_bytes());
+            // SAFETY: there is room for so many blocks, and who steps meets the one that was there no more; the group has the block.
+            unsafe { (*self.to[group].add(block)).unpack(layout, place) };
         }
     }
 

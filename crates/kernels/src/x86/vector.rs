@@ -214,6 +214,20 @@ pub(crate) fn prefetch_write(from: *const u8, bytes: usize) {
     }
 }
 
+/// The lanes of a vector as another kind of vector: kernels for one instruction set hand their results to what is shared.
+///
+/// # Safety
+/// The machine has both.
+#[inline(always)]
+pub(super) unsafe fn same_lanes<V: Vector, W: Vector>(from: V) -> W {
+    let mut lanes = [0.0; LANES];
+    // SAFETY: there is room for sixteen lanes.
+    unsafe {
+        from.store(lanes.as_mut_ptr());
+        W::load(lanes.as_ptr())
+    }
+}
+
 /// Asks for what comes [`Vector::AHEAD`] of the `bytes` bytes of weights from `from` on.
 #[inline(always)]
 pub(super) fn prefetch_ahead<V: Vector>(from: *const u8, bytes: usize) {

@@ -14,7 +14,7 @@ use super::{
     four_asm::{TOKENS, dot_whole},
     panel::{Panel, Place},
     spread,
-    vector::{LANES, Vector, prefetch_ahead},
+    vector::{Vector, same_lanes},
 };
 use crate::{
     Activations, BLOCK,
@@ -42,11 +42,13 @@ pub(super) unsafe fn unpack(from: Layout, panel: (&[u8], usize), to: *mut u8) ->
     // SAFETY: handed on from the caller; the parameter is what the layout says.
     unsafe {
         match from {
-            Layout { bits: 5.., .. } | Layout { halves: true, .. } | Layout { reals: Reals::Bytes, .. } => {
-                false
+            Layout { bits: 4, halves: false, reals: Reals::F16, minima: true } => {
+                unpack_blocks::<true>(from, panel, to)
             }
-            Layout { minima: true, .. } => unpack_blocks::<true>(from, panel, to),
-            Layout { minima: false, .. } => unpack_blocks::<false>(from, panel, to),
+            Layout { bits: 4, halves: false, reals: Reals::F16, minima: false } => {
+                unpack_blocks::<false>(from, panel, to)
+            }
+            _ => false,
         }
     }
 }
@@ -71,8 +73,7 @@ unsafe fn unpack_blocks<const MINIMA: bool>(
         for (n, place) in places.enumerate() {
             let to = to.add(n * block_bytes);
             spread::unpack_codes(from, place.block, to);
-            let codes = from.code_bytes();
-            prefetch_ahead::<V>(place.block.add(codes), from.block_bytes() - codes);
+            place.ask_ahead::<V>(from);
             let scales = place.scales::<V>(from, 0).mul(by_units);
             let to = to.add(BLOCK * ROWS);
             for (at, scales) in [scales.0, scales.1].into_iter().enumerate() {
@@ -141,9 +142,7 @@ impl<const MINIMA: bool> Panel for Whole<MINIMA> {
             };
             let mut sums = [[W::splat(0.0); N]; G];
             for (sum, of_units) in sums[0].iter_mut().zip(of_group) {
-                let mut lanes = [0.0; LANES];
-                of_units.mul(V::load(units.cast())).store(lanes.as_mut_ptr());
-                *sum = W::load(lanes.as_ptr());
+                *sum = same_lanes(of_units.mul(V::load(units.cast())));
             }
             sums
         }
