@@ -5,22 +5,18 @@ use std::cell::RefCell;
 
 use crate::{
     Activations, Aligned, Attention, BLOCK, Compute, Kind,
-    attention::{Buffers, MOST, Partial, Piece, QUERIES, Span, StripBuffers, WideBuffers},
+    attention::{Buffers, MOST, Partial, Piece, QUERIES, Scratch, Span, StripBuffers},
     compute::{Base, PIECES, WORTH_SHARING, head_of},
-    kv::LANES,
     places::Blocks,
-    table::{Bf16Table, HalfWidthTable},
+    table::Bf16Table,
 };
 
 /// Multiplications that are worth waking another thread for: attention waits for keys and values from afar.
 const WORTH_SHARING_MEMORY: usize = WORTH_SHARING / 16;
-/// Queries of a span that are worth widening keys and values to 32 bits for.
-const WORTH_WIDENING: usize = 48;
 
 thread_local! {
     /// What attention works in.
     static BUFFERS: RefCell<Buffers> = RefCell::default();
-    static WIDE_BUFFERS: RefCell<WideBuffers> = RefCell::default();
     static STRIP_BUFFERS: RefCell<StripBuffers> = RefCell::default();
     /// `[query][head_dim]`: what it gives.
     static RESULT: RefCell<Aligned<f32>> = RefCell::default();
@@ -131,54 +127,12 @@ impl Compute {
                     unsafe {
                         (bf16.turn)(&job.stored(piece(span)), buffers);
                         let mut tiles = job.seeing(span, MOST, segment).map(|(strip, part)| {
-                            let kept = job.cached(piece(part));
-                            (strip, job.tile(piece(part), kept, kept.0.as_ptr()))
+                            (strip, job.tile(piece(part), job.cached(piece(part)).keys.as_ptr()))
                         });
                         (bf16.attend)(&mut tiles, buffers);
                     }
                 }
                 for (part, sum) in span.parts(MOST).zip(&buffers.sums) {
-                    finish((part, head), sum);
-                }
-            });
-        });
-    }
-
-    /// The same, `len` at a time, with floats of 32 bits instead: a conversion costs as much as two multiplications.
-    fn attend_widened(
-        &self,
-        job: &Attention<'_>,
-        (kernels, len, spans): (&HalfWidthTable, usize, &[Span]),
-        finish: impl Fn((Span, usize), &Partial) + Sync,
-    ) {
-        let (_, dim, width) = job.shape();
-        self.each_head(job, spans, |span, head| {
-            WIDE_BUFFERS.with_borrow_mut(|buffers| {
-                buffers.fit((dim, width), span.count().div_ceil(len));
-                let WideBuffers { keys, values, scores, next, sums } = buffers;
-                for segment in job.segments(span) {
-                    let piece = |span| Piece { span, head, segment };
-                    let stored = job.stored(piece(span));
-                    let (low, high) = (stored.range.start, stored.range.end);
-                    let blocks = low / LANES * LANES * dim..high.next_multiple_of(LANES) * dim;
-                    let rows = low * width..high * width;
-                    // SAFETY: `table_for` checked the instruction set; lengths are equal, and whole vectors.
-                    unsafe {
-                        (kernels.widen)(&stored.keys[blocks.clone()], &mut keys[blocks]);
-                        (kernels.widen)(&stored.values[rows.clone()], &mut values[rows]);
-                    }
-                    for (n, part) in job.seeing(span, len, segment) {
-                        let is_first = job.segments(part).start == segment;
-                        let tile = job.tile(piece(part), (keys, values), keys.as_ptr());
-                        let out = if is_first { &mut sums[n] } else { &mut *next };
-                        // SAFETY: as above; the tile and the buffers have the table's lengths.
-                        unsafe { (kernels.attend)(&tile, scores, out) };
-                        if !is_first {
-                            sums[n].join(next, part.count());
-                        }
-                    }
-                }
-                for (part, sum) in span.parts(len).zip(&*sums) {
                     finish((part, head), sum);
                 }
             });
@@ -204,21 +158,12 @@ impl Compute {
         len: usize,
         finish: impl Fn((Span, usize), &Partial) + Sync,
     ) {
-        if let Some(kernels) = self.half_width
-            && job.queries_a_head() >= WORTH_WIDENING
-        {
-            let spans = job.spans(job.together(len, self.threads() * PIECES));
-            if job.queries_a_head() >= WORTH_WIDENING * spans.len() {
-                return self.attend_widened(job, (kernels, len, &spans), finish);
-            }
-        }
-        let ((heads, _, width), spans) = (job.shape(), job.spans(len));
-        let one = |piece: Piece, next: Option<Piece>, scores: &mut [f32], out: &mut Partial| {
-            let kept = job.cached(piece);
-            let next = next.map_or(kept, |next| job.cached(next)).0.as_ptr();
-            let tile = job.tile(piece, kept, next);
+        let ((heads, dim, width), spans) = (job.shape(), job.spans(len));
+        let one = |piece: Piece, next: Option<Piece>, scratch: &mut Scratch, out: &mut Partial| {
+            let next = job.cached(next.unwrap_or(piece)).keys.as_ptr();
+            let tile = job.tile(piece, next);
             // SAFETY: `table_for` checked the instruction set; the tile and the buffers have the table's lengths.
-            unsafe { (self.table.attend)(&tile, scores, out) };
+            unsafe { (self.table.attend)(&tile, scratch, out) };
         };
         let of = |n: usize| {
             let (head, span) = head_of(n, (heads, spans.len()), job.lanes.len());
@@ -231,13 +176,13 @@ impl Compute {
         let count = spans.len() * heads;
         let whole = |n: usize| {
             BUFFERS.with_borrow_mut(|buffers| {
-                buffers.fit(width);
-                let Buffers { scores, sum, next } = buffers;
+                buffers.fit((dim, width));
+                let Buffers { scratch, sum, next } = buffers;
                 let after = (n + 1..count).take(1).flat_map(&pieces).take(1);
                 let mut following = pieces(n).skip(1).chain(after);
                 for (at, piece) in pieces(n).enumerate() {
                     let out = if at == 0 { &mut *sum } else { &mut *next };
-                    one(piece, following.next(), scores, out);
+                    one(piece, following.next(), scratch, out);
                     if at > 0 {
                         sum.join(next, piece.span.count());
                     }
@@ -258,8 +203,8 @@ impl Compute {
             pieces.iter().map(|piece| Partial::new(piece.span.count(), width)).collect();
         self.chunks(&mut partials, 1, |n, partial| {
             BUFFERS.with_borrow_mut(|buffers| {
-                buffers.fit(width);
-                one(pieces[n], pieces.get(n + 1).copied(), &mut buffers.scores, &mut partial[0]);
+                buffers.fit((dim, width));
+                one(pieces[n], pieces.get(n + 1).copied(), &mut buffers.scratch, &mut partial[0]);
             });
         });
         let mut parts = pieces.iter().zip(&partials).peekable();

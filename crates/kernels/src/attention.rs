@@ -10,20 +10,20 @@ mod tile;
 
 use std::ops::Range;
 
-pub(crate) use buffers::{Buffers, StripBuffers, WideBuffers};
-pub(crate) use tile::{Partial, Stored, Tile, parts};
+pub(crate) use buffers::{Buffers, Scratch, StripBuffers};
+pub(crate) use tile::{Partial, Stored, Tile, factor, parts};
 
 use crate::{
     Phase,
     activations::STRIP,
-    kv::{KvCache, SEGMENT},
+    kv::{Head, KvCache, SEGMENT},
 };
 
 /// Queries that vectors take together at most.
 pub(crate) const QUERIES: usize = 12;
 /// Queries in a tile at most: those of a strip of bfloat16.
 pub(crate) const MOST: usize = STRIP;
-/// Tiles that keys and values are made ready for together at most, in bfloat16 or in 32 bits.
+/// Tiles that keys and values are made bfloat16 for together at most.
 const TILES: usize = 16;
 
 /// Where a token of a pass belongs.
@@ -184,31 +184,27 @@ impl Attention<'_> {
     }
 
     /// Keys and values of a piece, as the cache has them.
-    pub(crate) fn cached(&self, Piece { span, head, segment }: Piece) -> (&[u16], &[u16]) {
+    pub(crate) fn cached(&self, Piece { span, head, segment }: Piece) -> Head<'_> {
         self.caches[self.lanes[span.lane].sequence].head(segment, self.layer, head)
     }
 
     /// Keys and values of a piece, as far as its queries see them.
     pub(crate) fn stored(&self, piece: Piece) -> Stored<'_> {
-        let ((keys, values), segment) = (self.cached(piece), piece.segment);
+        let (kept, segment) = (self.cached(piece), piece.segment);
         let (dim, seen) = (self.shape().1, self.seen_by(piece.span));
-        Stored { keys, values, dim, range: local(seen.start, segment)..local(seen.end, segment) }
+        Stored { kept, dim, range: local(seen.start, segment)..local(seen.end, segment) }
     }
 
-    /// What the kernels get of a piece, whose keys and values are these, and which keys they read after it.
-    pub(crate) fn tile<'a, T>(
-        &'a self,
-        Piece { span, head, segment }: Piece,
-        (keys, values): (&'a [T], &'a [T]),
-        next: *const T,
-    ) -> Tile<'a, T> {
+    /// What the kernels get of a piece, and which keys they read after it.
+    pub(crate) fn tile(&self, piece: Piece, next: *const i16) -> Tile<'_> {
+        let Piece { span, head, segment } = piece;
         let (mut at, mut seen) = ([0; MOST], [(0, 0); MOST]);
         for (n, (lane, place)) in self.places(span, head).enumerate() {
             let range = self.seen(lane);
             (at[n], seen[n]) = (place, (local(range.start, segment), local(range.end, segment)));
         }
         let (queries, scale, dim) = (self.queries, self.scale, self.shape().1);
-        Tile { queries, at, scale, keys, values, next, dim, count: span.count, seen }
+        Tile { queries, at, scale, kept: self.cached(piece), next, dim, count: span.count, seen }
     }
 }
 

@@ -6,8 +6,9 @@ use std::{cell::RefCell, fmt, ops::Range};
 use crate::{
     Aligned, Isa, Kind, KvCache, Lane, Packed, Phase, UnavailableIsa,
     activations::Needs,
+    kv::{MOST_OF_VALUE, most_of_key},
     pool::Pool,
-    table::{Bf16Table, HalfWidthTable, Table, is_half_width, table_for},
+    table::{Bf16Table, Table, is_half_width, table_for},
 };
 
 /// Work below this many multiplications is not worth waking another thread for.
@@ -20,8 +21,8 @@ pub(crate) const FEW: usize = 16;
 /// Kernels of one instruction set, spread over a pool of threads.
 pub struct Compute {
     pub(crate) table: &'static Table,
-    /// The table's, where they are worth it.
-    pub(crate) half_width: Option<&'static HalfWidthTable>,
+    /// Whether the processor takes two turns for a vector of 256 bits.
+    pub(crate) half_width: bool,
     pub(crate) pool: Pool,
 }
 
@@ -32,8 +33,8 @@ impl fmt::Debug for Compute {
 }
 
 thread_local! {
-    /// Keys and values of a head of a position as 16-bit floats.
-    static HALVES: RefCell<Aligned<u16>> = RefCell::default();
+    /// Keys and values of a head of a position as whole numbers.
+    static WORDS: RefCell<Aligned<i16>> = RefCell::default();
 }
 
 impl Compute {
@@ -46,7 +47,7 @@ impl Compute {
         let table = table_for(isa).ok_or_else(|| UnavailableIsa { asked: isa.name().into() })?;
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         let pool = Pool::new(if threads == 0 { cores() } else { threads });
-        Ok(Self { table, half_width: table.half_width.filter(|_| is_half_width()), pool })
+        Ok(Self { table, half_width: is_half_width(), pool })
     }
 
     /// As on a processor whose vectors of 256 bits take two turns, or on one whose vectors do not, with the same bits: tests see
@@ -54,7 +55,7 @@ impl Compute {
     #[doc(hidden)]
     #[must_use]
     pub fn as_half_width(mut self, yes: bool) -> Self {
-        self.half_width = self.table.half_width.filter(|_| yes);
+        self.half_width = yes;
         self
     }
 
@@ -190,14 +191,15 @@ impl Compute {
             // SAFETY: a row a lane, each head of which is visited once.
             let keys = unsafe { std::slice::from_raw_parts_mut(base.at(at), dim) };
             ready(n, head, keys);
-            HALVES.with_borrow_mut(|halves| {
-                let (own_keys, own_values) = halves.room(2 * dim).split_at_mut(dim);
+            WORDS.with_borrow_mut(|words| {
+                let (own_keys, own_values) = words.room(2 * dim).split_at_mut(dim);
                 // SAFETY: `table_for` checked the instruction set, and lengths are equal. The caches were given as `&mut`, and
                 // no other lane has this place.
                 unsafe {
-                    (self.table.halve)(keys, own_keys);
-                    (self.table.halve)(&values[at..][..dim], own_values);
-                    caches[sequence].write((layer, head), position, own_keys, own_values);
+                    let key_scale = (self.table.words)(keys, most_of_key(dim), own_keys);
+                    let value_scale = (self.table.words)(&values[at..][..dim], MOST_OF_VALUE, own_values);
+                    let (keys, values) = ((&*own_keys, key_scale), (&*own_values, value_scale));
+                    caches[sequence].write((layer, head), position, keys, values);
                 }
             });
         });

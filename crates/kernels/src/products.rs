@@ -13,7 +13,7 @@ use crate::{
 /// Tokens per thread from which on threads share the tokens of a product, not its rows.
 const TOKENS: usize = 48;
 /// Tokens that codes are worth spreading for, without and with minima; codes of 5 and 6 bits, and of what converts dearly all
-/// [that spreads](Kind::spreads), see [`HalfWidthTable`](crate::table::HalfWidthTable), much sooner.
+/// [that spreads](Kind::spreads), where [vectors take two turns](crate::table::is_half_width), much sooner.
 const WORTH_SPREADING: usize = 96;
 const WORTH_SPREADING_MINIMA: usize = 48;
 const WORTH_SPREADING_DEAR: usize = 8;
@@ -137,10 +137,10 @@ impl Compute {
     /// Whether weights are to be spread for so many tokens.
     fn is_worth_spreading(&self, kind: Kind, tokens: usize) -> bool {
         let enough = match (self.half_width, kind) {
-            (Some(_), _) | (None, Kind::Codes(Layout { bits: 5.., .. })) => WORTH_SPREADING_DEAR,
-            (None, Kind::Codes(Layout { minima: true, .. })) => WORTH_SPREADING_MINIMA,
-            (None, Kind::Codes(_)) => WORTH_SPREADING,
-            (None, _) => return false,
+            (true, _) | (false, Kind::Codes(Layout { bits: 5.., .. })) => WORTH_SPREADING_DEAR,
+            (false, Kind::Codes(Layout { minima: true, .. })) => WORTH_SPREADING_MINIMA,
+            (false, Kind::Codes(_)) => WORTH_SPREADING,
+            (false, _) => return false,
         };
         kind.spreads() && tokens >= enough
     }

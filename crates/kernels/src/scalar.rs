@@ -3,16 +3,14 @@
 
 use std::ops::Range;
 
-use half::f16;
-
 use crate::{
     BLOCK, Isa, Packed,
     activations::{STEPS, TINY, Tile as TokenTile, Tiling, fact},
-    attention::{Partial, Tile, parts},
-    kv::LANES,
+    attention::{Partial, Scratch, Tile, factor},
+    kv::{LANES, PAIR, most_of_key},
     packed::{Kind, Layout, ROWS, code, float, minimum, place, scale},
     places::{Blocks, Place, Places, write_facts},
-    table::{F16_MAX, Norm, Out, Softmax, Table, Tiles},
+    table::{Norm, Out, Softmax, Table, Tiles, word_scale},
 };
 
 pub(crate) static TABLE: Table = Table {
@@ -25,9 +23,8 @@ pub(crate) static TABLE: Table = Table {
     rms_norm,
     swiglu,
     weigh,
-    halve,
+    words,
     attend,
-    half_width: None,
 };
 
 /// # Safety
@@ -155,34 +152,43 @@ fn weigh(scores: &[f32], (largest, temperature): Softmax, weights: &mut [f32]) -
     weights.iter().map(|weight| f64::from(*weight)).sum::<f64>() as f32
 }
 
-fn halve(x: &[f32], out: &mut [u16]) {
+fn words(x: &[f32], most: f32, out: &mut [i16]) -> f32 {
+    let (factor, scale) = word_scale(x.iter().fold(0.0, |m, v| v.abs().max(m)), most);
     for (out, x) in out.iter_mut().zip(x) {
-        *out = f16::from_f32(x.clamp(-F16_MAX, F16_MAX)).to_bits();
+        *out = (x * factor).round_ties_even() as i16;
     }
+    scale + x.iter().map(|v| v * 0.0).sum::<f32>()
 }
 
-fn attend(tile: &Tile<'_>, scores: &mut [f32], out: &mut Partial) {
-    let (dim, width) = (tile.dim, tile.dim.next_multiple_of(LANES));
-    let half = |bits: u16| f64::from(f16::from_bits(bits).to_f32());
-    for (first, len) in parts(tile.count, false) {
-        for n in first..first + len {
-            let seen = tile.seen[n].0..tile.seen[n].1.max(tile.seen[n].0);
-            let scores = &mut scores[..seen.len()];
-            for (score, at) in scores.iter_mut().zip(seen.clone()) {
-                let dot = (0..dim).map(|d| {
-                    let key = tile.keys[at / LANES * LANES * dim + d * LANES + at % LANES];
-                    f64::from(tile.queries[tile.at[n] + d] * tile.scale) * half(key)
-                });
-                *score = dot.sum::<f64>() as f32;
-            }
-            let largest = scores.iter().fold(f32::NEG_INFINITY, |m, s| m.max(*s));
-            let weights: Vec<f64> = scores.iter().map(|score| f64::from(score - largest).exp()).collect();
-            out.largest[n] = largest;
-            out.total[n] = weights.iter().sum::<f64>() as f32;
-            for (i, out) in out.values[n * width..][..dim].iter_mut().enumerate() {
-                let column = seen.clone().map(|at| half(tile.values[at * width + i]));
-                *out = weights.iter().zip(column).map(|(weight, v)| weight * v).sum::<f64>() as f32;
-            }
+fn attend(tile: &Tile<'_>, scratch: &mut Scratch, out: &mut Partial) {
+    let (dim, width, kept) = (tile.dim, tile.dim.next_multiple_of(LANES), tile.kept);
+    let query = &mut scratch.queries[..dim];
+    for n in 0..tile.count {
+        let unit = words(&tile.queries[tile.at[n]..][..dim], most_of_key(dim), query);
+        let seen = tile.seen[n].0..tile.seen[n].1.max(tile.seen[n].0);
+        let score = |at: usize| {
+            let dot = query.iter().enumerate().map(|(d, number)| {
+                let block = at / LANES * LANES * dim.next_multiple_of(PAIR);
+                let key = kept.keys[block + d / PAIR * PAIR * LANES + at % LANES * PAIR + d % PAIR];
+                i64::from(*number) * i64::from(key)
+            });
+            dot.sum::<i64>() as f32 * (unit * tile.scale) * kept.key_scales[at]
+        };
+        let scores: Vec<f32> = seen.clone().map(score).collect();
+        let largest = scores.iter().fold(f32::NEG_INFINITY, |m, s| m.max(*s));
+        let weights: Vec<f64> = scores.iter().map(|score| f64::from(score - largest).exp()).collect();
+        out.largest[n] = largest;
+        out.total[n] = weights.iter().sum::<f64>() as f32;
+        let scales = &kept.value_scales[seen.clone()];
+        let weights: Vec<f64> = weights.iter().zip(scales).map(|(w, s)| w * f64::from(*s)).collect();
+        let (sum, most) = (weights.iter().sum::<f64>(), weights.iter().fold(0f64, |m, w| m.max(*w)));
+        let factor = f64::from(factor(sum as f32, most as f32));
+        for (i, out) in out.values[n * width..][..dim].iter_mut().enumerate() {
+            let column = seen.clone().zip(&weights).map(|(at, weight)| {
+                let value = kept.values[at / PAIR * PAIR * width + i * PAIR + at % PAIR];
+                (weight * factor).round_ties_even() * f64::from(value)
+            });
+            *out = (column.sum::<f64>() / factor) as f32;
         }
     }
 }

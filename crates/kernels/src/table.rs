@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use crate::{
     Activations, Isa, Packed,
-    activations::Tiling,
-    attention::{Partial, Stored, StripBuffers, Tile},
+    activations::{TINY, Tiling},
+    attention::{Partial, Scratch, Stored, StripBuffers, Tile},
     places::{Blocks, Places},
     scalar,
 };
@@ -65,25 +65,11 @@ pub(crate) struct Table {
     pub(crate) swiglu: unsafe fn(gate: &[f32], up: &[f32], out: &mut [f32]),
     /// `exp((score − largest) / temperature)` of each score, which is no larger; gives their sum. Equal lengths.
     pub(crate) weigh: unsafe fn(scores: &[f32], of: Softmax, weights: &mut [f32]) -> f32,
-    /// 16-bit floats, as bits, for keys and values; equal lengths. What is too large for them becomes the largest, for an infinity
-    /// would reach positions that do not see it; what is no number stays none.
-    pub(crate) halve: unsafe fn(x: &[f32], out: &mut [u16]),
-    /// Attention of one tile to one segment; `scores` is scratch for `[QUERIES][SEGMENT]`, `out` has a row a query.
-    pub(crate) attend: unsafe fn(&Tile<'_>, scores: &mut [f32], out: &mut Partial),
-    /// What is done otherwise on processors that [take two turns](is_half_width) for a vector.
-    pub(crate) half_width: Option<&'static HalfWidthTable>,
-}
-
-/// Kernels of 256 bits for processors that take two turns for as many, where conversions count as much as products: keys and values
-/// are made ready once for many tokens.
-///
-/// # Safety
-/// As for [`Table`].
-pub(crate) struct HalfWidthTable {
-    /// What `halve` has rounded, as 32-bit floats; equal lengths, whole vectors.
-    pub(crate) widen: unsafe fn(x: &[u16], out: &mut [f32]),
-    /// [`Table::attend`] where keys and values have been widened.
-    pub(crate) attend: unsafe fn(&Tile<'_, f32>, scores: &mut [f32], out: &mut Partial),
+    /// Whole numbers of at most `most` for keys, values and queries, by the largest of them; gives what 1 is in those, which is no
+    /// number where one of the values is none. Equal lengths.
+    pub(crate) words: unsafe fn(x: &[f32], most: f32, out: &mut [i16]) -> f32,
+    /// Attention of one tile to one segment; the scratch is fit for it, `out` has a row a query.
+    pub(crate) attend: unsafe fn(&Tile<'_>, &mut Scratch, out: &mut Partial),
 }
 
 /// Kernels of bfloat16, for [`Kind::Tiles`](crate::Kind::Tiles), and for codes in [`Phase::Prefill`](crate::Phase).
@@ -107,7 +93,7 @@ pub(crate) struct Bf16Table {
     pub(crate) finish: unsafe fn(&Partial, n: usize, dim: usize, to: (&Places, usize, usize)),
 }
 
-/// Whether this machine is one for [`HalfWidthTable`].
+/// Whether this machine takes two turns for a vector of 256 bits, so that conversions count as much as products.
 pub(crate) fn is_half_width() -> bool {
     #[cfg(target_arch = "x86_64")]
     return crate::x86::is_half_width();
@@ -115,8 +101,10 @@ pub(crate) fn is_half_width() -> bool {
     false
 }
 
-/// The largest 16-bit float.
-pub(crate) const F16_MAX: f32 = 65504.0;
+/// By what values, the largest of which is this, are multiplied to be whole numbers of at most `most`, and what 1 is in those.
+pub(crate) fn word_scale(largest: f32, most: f32) -> (f32, f32) {
+    if largest < TINY { (0.0, 0.0) } else { (most / largest, largest / most) }
+}
 
 /// The kernels of `isa`, where this machine has it.
 pub(crate) fn table_for(isa: Isa) -> Option<&'static Table> {
@@ -146,31 +134,42 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sixteen_bit_floats_have_the_same_bits_on_every_instruction_set() {
-        let special =
-            [0.0, -0.0, 1e9, -1e9, 65503.9, 65520.0, f32::INFINITY, f32::NEG_INFINITY, 1e-7, -3e-8, 6.1e-5];
-        let ties = (0..200u16).map(|n| f32::from(n).mul_add(1.0 / 4096.0, 1.0));
+    fn words_have_the_same_bits_on_every_instruction_set() {
+        let special = [0.0, -0.0, 1e9, -1e9, 1e-7, -3e-8, 6.1e-5, 1e-40];
+        let ties = (0..200u16).map(|n| f32::from(n) - 0.5);
         let values: Vec<f32> = special.into_iter().chain(ties).collect();
         for table in Isa::ALL.into_iter().filter_map(table_for) {
             for (start, end) in
                 (0..20).flat_map(|start| (start..values.len()).step_by(7).map(move |end| (start, end)))
             {
                 let values = &values[start..end];
-                let (mut got, mut want) = (vec![1; values.len()], vec![2; values.len()]);
-                // SAFETY: the machine has the instruction set; lengths are equal.
-                unsafe {
-                    (table.halve)(values, &mut got);
-                    (scalar::TABLE.halve)(values, &mut want);
+                let largest = values.iter().fold(0f32, |m, v| m.max(v.abs()));
+                for most in [4095.0, 32767.0, largest.min(1000.0)] {
+                    let (mut got, mut want) = (vec![1; values.len()], vec![2; values.len()]);
+                    // SAFETY: the machine has the instruction set; lengths are equal.
+                    let scales = unsafe {
+                        (
+                            (table.words)(values, most, &mut got),
+                            (scalar::TABLE.words)(values, most, &mut want),
+                        )
+                    };
+                    assert_eq!((&got, scales.0), (&want, scales.1), "{values:?}, {}", table.isa);
+                    for (word, value) in got.iter().zip(values) {
+                        let off = f32::from(*word).mul_add(scales.0, -value).abs();
+                        assert!(off <= largest / most * 0.51 || largest < TINY, "{value}");
+                    }
                 }
-                assert_eq!(got, want, "{values:?}, {}", table.isa);
             }
-            let mut bits = [0; 17];
-            // SAFETY: as above.
-            unsafe { (table.halve)(&[f32::NAN; 17], &mut bits) };
-            assert!(bits.iter().all(|bits| half::f16::from_bits(*bits).is_nan()), "{}", table.isa);
-            // SAFETY: as above.
-            unsafe { (table.halve)(&[1e9; 17], &mut bits) };
-            assert_eq!(bits.map(|bits| half::f16::from_bits(bits).to_f32()), [F16_MAX; 17]);
+            let mut words = [0; 17];
+            for none in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                for place in 0..17 {
+                    let mut values = [1.0; 17];
+                    values[place] = none;
+                    // SAFETY: as above.
+                    let scale = unsafe { (table.words)(&values, 4095.0, &mut words) };
+                    assert!(!scale.is_finite(), "{none} at {place}, {}", table.isa);
+                }
+            }
         }
     }
 }

@@ -1,46 +1,36 @@
 //! What a thread's attention works in.
 
 use super::{MOST, Partial, QUERIES};
-use crate::{Aligned, BLOCK, kv::SEGMENT};
+use crate::{
+    Aligned, BLOCK,
+    kv::{PAIR, SEGMENT},
+};
 
 /// Those for keys and values as the cache has them.
 #[derive(Debug, Default)]
 pub(crate) struct Buffers {
-    /// `[QUERIES][SEGMENT]`
-    pub(crate) scores: Aligned<f32>,
+    pub(crate) scratch: Scratch,
     pub(crate) sum: Partial,
     pub(crate) next: Partial,
 }
 
+/// What the kernels leave there is nothing to anybody.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    /// `[QUERIES][head_dim]`, padded to whole pairs.
+    pub(crate) queries: Aligned<i16>,
+    /// `[QUERIES][SEGMENT]`, and the same as whole numbers once they are weights.
+    pub(crate) scores: Aligned<f32>,
+    pub(crate) weights: Aligned<i16>,
+}
+
 impl Buffers {
-    pub(crate) fn fit(&mut self, width: usize) {
-        self.scores.resize(QUERIES * SEGMENT, 0.0);
+    pub(crate) fn fit(&mut self, (dim, width): (usize, usize)) {
+        self.scratch.queries.resize(QUERIES * dim.next_multiple_of(PAIR), 0);
+        self.scratch.scores.resize(QUERIES * SEGMENT, 0.0);
+        self.scratch.weights.resize(QUERIES * SEGMENT, 0);
         self.sum.begin(QUERIES, width);
         self.next.begin(QUERIES, width);
-    }
-}
-
-/// Those for keys and values of 32 bits.
-#[derive(Debug, Default)]
-pub(crate) struct WideBuffers {
-    /// A segment's, as [`Tile`](super::Tile) has them.
-    pub(crate) keys: Aligned<f32>,
-    pub(crate) values: Aligned<f32>,
-    /// `[QUERIES][SEGMENT]`
-    pub(crate) scores: Aligned<f32>,
-    /// What a segment gave a tile.
-    pub(crate) next: Partial,
-    /// One a tile.
-    pub(crate) sums: Vec<Partial>,
-}
-
-impl WideBuffers {
-    pub(crate) fn fit(&mut self, (dim, width): (usize, usize), tiles: usize) {
-        self.keys.resize(SEGMENT * dim, 0.0);
-        self.values.resize(SEGMENT * width, 0.0);
-        self.scores.resize(QUERIES * SEGMENT, 0.0);
-        self.next.begin(QUERIES, width);
-        begin(&mut self.sums, tiles, (QUERIES, width));
     }
 }
 

@@ -3,14 +3,15 @@
 use std::ops::Range;
 
 use super::{MOST, QUERIES};
-use crate::Aligned;
+use crate::{
+    Aligned,
+    activations::TINY,
+    kv::{Head, WEIGHTS},
+};
 
 /// Some positions of one head of one segment, as the cache has them.
 pub(crate) struct Stored<'a> {
-    /// `[SEGMENT / 16][dim][16]`
-    pub(crate) keys: &'a [u16],
-    /// `[SEGMENT][width]`
-    pub(crate) values: &'a [u16],
+    pub(crate) kept: Head<'a>,
     pub(crate) dim: usize,
     pub(crate) range: Range<usize>,
 }
@@ -33,32 +34,37 @@ pub(crate) fn parts(count: usize, roomy: bool) -> impl Iterator<Item = (usize, u
 }
 
 /// What the kernels get: some queries and one head of one segment.
-/// Its numbers are 16-bit floats as their bits, as the cache has them, or `f32`.
-pub(crate) struct Tile<'a, T = u16> {
+pub(crate) struct Tile<'a> {
     /// Those of the tile begin at `at`, `dim` values each.
     pub(crate) queries: &'a [f32],
     pub(crate) at: [usize; MOST],
     /// Factor on q·k.
     pub(crate) scale: f32,
-    /// `[SEGMENT / 16][head_dim][16]`
-    pub(crate) keys: &'a [T],
-    /// `[SEGMENT][width]`
-    pub(crate) values: &'a [T],
+    pub(crate) kept: Head<'a>,
     /// Keys that are read after these values: memory is asked for them.
-    pub(crate) next: *const T,
+    pub(crate) next: *const i16,
     pub(crate) dim: usize,
     pub(crate) count: usize,
     /// First and one past the last position of the segment that each query sees.
     pub(crate) seen: [(usize, usize); MOST],
 }
 
-impl<T> Tile<'_, T> {
+impl Tile<'_> {
     /// From the first to the last position that any of some of its queries sees; empty where there are none.
     pub(crate) fn range(&self, queries: Range<usize>) -> Range<usize> {
         let seen = self.seen[queries].iter().filter(|(from, to)| from < to);
         let low = seen.clone().map(|seen| seen.0).min().unwrap_or(0);
         low..seen.map(|seen| seen.1).max().unwrap_or(0)
     }
+}
+
+/// By what weights are multiplied before they are rounded to 16 bits, so that their `sum` is [`WEIGHTS`] at most; 1 where there are none,
+/// no number where one is none.
+pub(crate) fn factor(sum: f32, most: f32) -> f32 {
+    if sum < TINY {
+        return 1.0;
+    }
+    if sum.is_finite() { (WEIGHTS / sum).min(f32::from(i16::MAX) / most) } else { f32::NAN }
 }
 
 /// What a segment gave a tile, or some segments together.

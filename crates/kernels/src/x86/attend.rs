@@ -8,12 +8,12 @@
 #![allow(clippy::needless_range_loop)] // one index walks several arrays of registers
 
 use super::{
-    rows::exp,
-    vector::{LANES, Number, Vector, prefetch, prefetch_far},
+    rows::{exp, words},
+    vector::{LANES, Vector, prefetch, prefetch_far},
 };
 use crate::{
-    attention::{Partial, QUERIES, Tile, parts},
-    kv::{self, SEGMENT},
+    attention::{Partial, QUERIES, Scratch, Tile, factor, parts},
+    kv::{self, PAIR, SEGMENT, most_of_key},
 };
 
 const _: () = assert!(LANES == kv::LANES);
@@ -23,108 +23,117 @@ const HALF: usize = QUERIES / 2;
 const FEW: usize = 4;
 
 #[inline(always)]
-pub(super) unsafe fn attend<V: Vector, T: Number>(tile: &Tile<'_, T>, scores: &mut [f32], out: &mut Partial) {
+pub(super) unsafe fn attend<V: Vector>(tile: &Tile<'_>, scratch: &mut Scratch, out: &mut Partial) {
     for (first, len) in parts(tile.count, V::ROOMY) {
         // SAFETY: handed on from the caller; the part lies within the tile.
         unsafe {
             match len {
-                12 => part::<V, T, 12>(tile, first, scores, out),
-                6 => part::<V, T, 6>(tile, first, scores, out),
-                4 => part::<V, T, 4>(tile, first, scores, out),
-                3 => part::<V, T, 3>(tile, first, scores, out),
-                2 => part::<V, T, 2>(tile, first, scores, out),
-                _ => part::<V, T, 1>(tile, first, scores, out),
+                12 => part::<V, 12>(tile, first, scratch, out),
+                6 => part::<V, 6>(tile, first, scratch, out),
+                4 => part::<V, 4>(tile, first, scratch, out),
+                3 => part::<V, 3>(tile, first, scratch, out),
+                2 => part::<V, 2>(tile, first, scratch, out),
+                _ => part::<V, 1>(tile, first, scratch, out),
             }
         }
     }
 }
 
+/// Vectors that are taken at once beside `N` queries: as many as registers hold sums for, of those that are `left`.
+macro_rules! at_once {
+    ($left:expr, |$count:ident| $call:expr) => {
+        if V::ROOMY && N <= HALF && $left >= 4 {
+            const $count: usize = 4;
+            $call
+        } else if V::ROOMY && $left >= 2 {
+            const $count: usize = 2;
+            $call
+        } else {
+            const $count: usize = 1;
+            $call
+        }
+    };
+}
+
 #[inline(always)]
-unsafe fn part<V: Vector, T: Number, const N: usize>(
-    tile: &Tile<'_, T>,
+unsafe fn part<V: Vector, const N: usize>(
+    tile: &Tile<'_>,
     first: usize,
-    scores: &mut [f32],
+    scratch: &mut Scratch,
     out: &mut Partial,
 ) {
     let seen = &tile.seen[first..first + N];
     let std::ops::Range { start: low, end: high } = tile.range(first..first + N);
-    let width = tile.dim.next_multiple_of(LANES);
-    let mut queries = [std::ptr::null(); N];
-    for n in 0..N {
-        queries[n] = tile.queries[tile.at[first + n]..][..tile.dim].as_ptr();
-    }
-    let scores = scores[..N * SEGMENT].as_mut_ptr();
+    let (width, dim) = (tile.dim.next_multiple_of(LANES), tile.dim.next_multiple_of(PAIR));
+    let kept = tile.kept;
+    let scores = scratch.scores[..N * SEGMENT].as_mut_ptr();
+    let weighed = scratch.weights[..N * SEGMENT].as_mut_ptr();
     let values = out.values[first * width..][..N * width].as_mut_ptr();
     // SAFETY: low and high are positions of the segment, whose keys and values the tile has; pointers as above.
     unsafe {
-        // as many positions at once as registers hold sums for, the last few sixteen at a time
+        let mut units = [0.0; N];
+        for (n, query) in scratch.queries[..N * dim].chunks_exact_mut(dim).enumerate() {
+            let from = &tile.queries[tile.at[first + n]..][..tile.dim];
+            query[tile.dim..].fill(0);
+            units[n] = words::<V>(from, most_of_key(tile.dim), &mut query[..tile.dim]) * tile.scale;
+        }
+        // the last few positions sixteen at a time
         let (mut at, high) = (low / LANES * LANES, high.next_multiple_of(LANES));
         while at < high {
-            let keys = tile.keys.as_ptr().add(at * tile.dim);
-            let next = tile.values.as_ptr().wrapping_add(at * width);
+            let keys = (kept.keys.as_ptr().add(at * dim), kept.key_scales.as_ptr().add(at));
+            let next = kept.values.as_ptr().wrapping_add(at * width);
+            let queries = (scratch.queries.as_ptr(), &units);
             let to = scores.add(at);
-            let scaled = (tile.dim, V::splat(tile.scale));
             at += LANES
-                * if V::ROOMY && N <= HALF && high - at >= 4 * LANES {
-                    products::<V, T, 4, N>(&queries, (keys, next), scaled, to)
-                } else if (V::ROOMY || N <= 3) && high - at >= 2 * LANES {
-                    products::<V, T, 2, N>(&queries, (keys, next), scaled, to)
-                } else {
-                    products::<V, T, 1, N>(&queries, (keys, next), scaled, to)
-                };
+                * at_once!((high - at) / LANES, |M| products::<V, M, N>(queries, (keys, next), dim, to));
         }
         for (n, seen) in seen.iter().enumerate() {
-            let row = scores.add(n * SEGMENT);
-            (out.largest[first + n], out.total[first + n]) = weights::<V>(row, low..high, *seen);
+            let row = (scores.add(n * SEGMENT), weighed.add(n * SEGMENT));
+            let weights = weights::<V>(row, kept.value_scales.as_ptr(), low..high, *seen);
+            (out.largest[first + n], out.total[first + n], units[n]) = weights;
         }
         let mut at = 0;
         while at < width {
-            let left = (width - at) / LANES;
-            let (from, to) = ((tile.values.as_ptr().add(at), tile.next.wrapping_add(at)), values.add(at));
+            let rows = (kept.values.as_ptr().add(at * PAIR), tile.next.wrapping_add(at * PAIR));
+            let (weights, to) = ((weighed.cast_const(), &units), values.add(at));
             at += LANES
-                * if V::ROOMY && N <= HALF && left >= 4 {
-                    weighted::<V, T, 4, N>(scores, from, width, low..high, to)
-                } else if (V::ROOMY || N <= 3) && left >= 2 {
-                    weighted::<V, T, 2, N>(scores, from, width, low..high, to)
-                } else {
-                    weighted::<V, T, 1, N>(scores, from, width, low..high, to)
-                };
+                * at_once!((width - at) / LANES, |D| weighted::<V, D, N>(
+                    weights,
+                    rows,
+                    width,
+                    low..high,
+                    to
+                ));
         }
     }
 }
 
 /// Scores of `M` vectors of positions: `[N][SEGMENT]`; returns `M`. Memory is asked for as much of what comes `next`.
 #[inline(always)]
-unsafe fn products<V: Vector, T: Number, const M: usize, const N: usize>(
-    queries: &[*const f32; N],
-    (keys, next): (*const T, *const T),
-    (dim, scale): (usize, V),
+unsafe fn products<V: Vector, const M: usize, const N: usize>(
+    (queries, units): (*const i16, &[f32; N]),
+    ((keys, scales), next): ((*const i16, *const f32), *const i16),
+    dim: usize,
     scores: *mut f32,
 ) -> usize {
     // SAFETY: the caller gives so many keys, and room for as many scores.
     unsafe {
-        let mut sums = [[V::splat(0.0); N]; M];
-        for d in 0..dim {
+        let mut sums = [[V::wide(0); N]; M];
+        for d in (0..dim).step_by(PAIR) {
             if N <= FEW {
-                // two columns of a block of keys are a line
-                if d % 2 == 0 {
-                    for m in 0..M {
-                        prefetch(keys.wrapping_add(((M + m) * dim + d) * LANES).cast(), 1);
-                    }
+                // a pair of columns of a block of keys is a line
+                for m in 0..M {
+                    prefetch(keys.wrapping_add(((M + m) * dim + d) * LANES).cast(), 1);
                 }
-                if M > 1 || d % 2 == 0 {
-                    prefetch_far(next.wrapping_add(d * M * LANES).cast(), M * LANES * size_of::<T>());
-                }
+                prefetch_far(next.wrapping_add(d * M * LANES).cast(), M * LANES * PAIR * size_of::<i16>());
             }
-            let mut at = *queries;
-            for n in 0..N {
-                at[n] = queries[n].add(d);
-            }
-            V::fma_all(&mut sums, (keys.add(d * LANES), dim * LANES), &at);
+            V::pairs_add_all(&mut sums, (keys.add(d * LANES), dim * LANES), (queries.add(d), dim));
         }
         for m in 0..M {
+            let scale = V::load(scales.add(m * LANES));
             for n in 0..N {
-                sums[m][n].mul(scale).store(scores.add(n * SEGMENT + m * LANES));
+                let score = V::wide_sum(sums[m][n]).mul(V::splat(units[n])).mul(scale);
+                score.store(scores.add(n * SEGMENT + m * LANES));
             }
         }
     }
@@ -144,6 +153,8 @@ const fn edges(outside: f32, inside: f32) -> [f32; 3 * LANES] {
 /// What a score is at most, and what a weight is multiplied by.
 const BOUNDS: [f32; 3 * LANES] = edges(f32::NEG_INFINITY, f32::INFINITY);
 const FACTORS: [f32; 3 * LANES] = edges(0.0, 1.0);
+/// What the scale of a value is at most: there may be no number outside, left over from another text.
+const SCALES: [f32; 3 * LANES] = edges(0.0, f32::INFINITY);
 
 /// The vector for the positions from `start` on: inside for those from `from` up to `to`, else outside.
 #[inline(always)]
@@ -156,16 +167,18 @@ unsafe fn within<V: Vector>(edges: &[f32; 3 * LANES], start: usize, (from, to): 
     }
 }
 
-/// Makes scores e^(score − largest), exactly 0 for what is not seen; returns the largest and the sum.
+/// Makes of scores what their values are weighed with: e^(score − largest) by the scale of the value, exactly 0 for what is not seen, as
+/// whole numbers. Returns the largest score, the sum of all e^(score − largest), and what 1 is in those numbers.
 #[inline(always)]
 unsafe fn weights<V: Vector>(
-    scores: *mut f32,
+    (scores, weights): (*mut f32, *mut i16),
+    value_scales: *const f32,
     range: std::ops::Range<usize>,
     seen: (usize, usize),
-) -> (f32, f32) {
+) -> (f32, f32, f32) {
     let starts = (range.start / LANES * LANES..range.end).step_by(LANES);
     let whole = |start: usize| start >= seen.0 && start + LANES <= seen.1;
-    // SAFETY: vectors of scores that the caller has.
+    // SAFETY: vectors of scores and scales that the caller has, and room for as many weights.
     unsafe {
         let mut largest = V::splat(f32::NEG_INFINITY);
         for start in starts.clone() {
@@ -176,46 +189,52 @@ unsafe fn weights<V: Vector>(
             largest = largest.max(score);
         }
         let largest = largest.largest();
-        let mut sum = V::splat(0.0);
-        for start in starts {
+        let (mut total, mut sum, mut most) = (V::splat(0.0), V::splat(0.0), V::splat(0.0));
+        for start in starts.clone() {
             let at = scores.add(start);
             let mut weight = exp(V::load(at).sub(V::splat(largest)));
+            let mut scale = V::load(value_scales.add(start));
             if !whole(start) {
                 weight = weight.mul(within(&FACTORS, start, seen));
+                scale = scale.min(within(&SCALES, start, seen));
             }
+            total = total.add(weight);
+            let weight = weight.mul(scale);
             weight.store(at);
             sum = sum.add(weight);
+            most = most.max(weight);
         }
-        (largest, sum.sum())
+        let factor = factor(sum.sum(), most.largest());
+        for start in starts {
+            V::load(scores.add(start)).mul(V::splat(factor)).store_words(weights.add(start));
+        }
+        (largest, total.sum(), 1.0 / factor)
     }
 }
 
 /// `D` vectors of the weighted values of `N` queries; returns `D`. Memory is asked for as much of what comes `next`.
 #[inline(always)]
-unsafe fn weighted<V: Vector, T: Number, const D: usize, const N: usize>(
-    weights: *const f32,
-    (values, next): (*const T, *const T),
+unsafe fn weighted<V: Vector, const D: usize, const N: usize>(
+    (weights, units): (*const i16, &[f32; N]),
+    (values, next): (*const i16, *const i16),
     width: usize,
     seen: std::ops::Range<usize>,
     out: *mut f32,
 ) -> usize {
-    // SAFETY: the caller gives `D` vectors of every row, and weights of every position in `seen`.
+    // SAFETY: the caller gives `D` vectors of every row, and weights of every position in `seen`, of whole vectors of them.
     unsafe {
-        let mut sums = [[V::splat(0.0); N]; D];
-        for position in seen {
+        let mut sums = [[V::wide(0); N]; D];
+        for position in (seen.start / PAIR * PAIR..seen.end).step_by(PAIR) {
             let row = values.add(position * width);
             if N <= FEW {
-                prefetch_far(next.wrapping_add(position * width).cast(), D * LANES * size_of::<T>());
+                let next = next.wrapping_add(position * width);
+                prefetch_far(next.cast(), D * LANES * PAIR * size_of::<i16>());
             }
-            let mut at = [weights; N];
-            for n in 0..N {
-                at[n] = weights.add(n * SEGMENT + position);
-            }
-            V::fma_all(&mut sums, (row, LANES), &at);
+            V::pairs_add_all(&mut sums, (row, LANES * PAIR), (weights.add(position), SEGMENT));
         }
         for d in 0..D {
             for n in 0..N {
-                sums[d][n].store(out.add(n * width + d * LANES));
+                V::wide_sum(sums[d][n]).mul(V::splat(units[n])).store(out.add(n * width + d * LANES));
             }
         }
     }

@@ -4,8 +4,8 @@
 use std::arch::x86_64::*;
 
 use super::{
-    avx2_asm::{fma_six, multiply_four},
-    vector::{Number, Vector, add_all, bf16x8, exp2x8, fma_each, max8, sum8},
+    avx2_asm::{multiply_four, pairs_six},
+    vector::{Vector, add_all, bf16x8, max8, pairs_each, sum8},
 };
 
 /// AVX2, FMA and F16C; with AVX-VNNI where `DOT`.
@@ -34,17 +34,6 @@ impl<const DOT: bool> Vector for Avx2<DOT> {
         unsafe {
             let (low, high) = (_mm_loadu_si128(from.cast()), _mm_loadu_si128(from.add(8).cast()));
             Self(_mm256_cvtph_ps(low), _mm256_cvtph_ps(high))
-        }
-    }
-    #[inline(always)]
-    unsafe fn store_f16(self, to: *mut u16) {
-        unsafe {
-            let (low, high) = (
-                _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(self.0),
-                _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(self.1),
-            );
-            _mm_storeu_si128(to.cast(), low);
-            _mm_storeu_si128(to.add(8).cast(), high);
         }
     }
     #[inline(always)]
@@ -88,20 +77,6 @@ impl<const DOT: bool> Vector for Avx2<DOT> {
         unsafe { Self(_mm256_fmadd_ps(self.0, f.0, a.0), _mm256_fmadd_ps(self.1, f.1, a.1)) }
     }
     #[inline(always)]
-    unsafe fn fma_all<T: Number, const M: usize, const N: usize>(
-        sums: &mut [[Self; N]; M],
-        from: (*const T, usize),
-        by: &[*const f32; N],
-    ) {
-        unsafe {
-            if M == 2 && N == 3 && size_of::<T>() == size_of::<u16>() {
-                let from = (from.0.cast(), from.1);
-                return fma_six::<DOT>(&mut *(&raw mut *sums).cast(), from, &*(&raw const *by).cast());
-            }
-            fma_each(sums, from, by)
-        }
-    }
-    #[inline(always)]
     unsafe fn max(self, o: Self) -> Self {
         unsafe { Self(_mm256_max_ps(self.0, o.0), _mm256_max_ps(self.1, o.1)) }
     }
@@ -122,8 +97,13 @@ impl<const DOT: bool> Vector for Avx2<DOT> {
         unsafe { Self(_mm256_round_ps::<NEAREST>(self.0), _mm256_round_ps::<NEAREST>(self.1)) }
     }
     #[inline(always)]
-    unsafe fn exp2_whole(self) -> Self {
-        unsafe { Self(exp2x8(self.0), exp2x8(self.1)) }
+    unsafe fn times_power_of_two(self, shifted: Self) -> Self {
+        unsafe {
+            let (a, b) = (_mm256_castps_si256(shifted.0), _mm256_castps_si256(shifted.1));
+            let a = _mm256_add_epi32(_mm256_castps_si256(self.0), _mm256_slli_epi32::<23>(a));
+            let b = _mm256_add_epi32(_mm256_castps_si256(self.1), _mm256_slli_epi32::<23>(b));
+            Self(_mm256_castsi256_ps(a), _mm256_castsi256_ps(b))
+        }
     }
     #[inline(always)]
     unsafe fn sum(self) -> f32 {
@@ -141,6 +121,13 @@ impl<const DOT: bool> Vector for Avx2<DOT> {
             let low = _mm256_castsi256_si128(ordered);
             let high = _mm256_extracti128_si256::<1>(ordered);
             _mm_storeu_si128(to.cast(), _mm_packs_epi16(low, high));
+        }
+    }
+    #[inline(always)]
+    unsafe fn store_words(self, to: *mut i16) {
+        unsafe {
+            let words = _mm256_packs_epi32(_mm256_cvtps_epi32(self.0), _mm256_cvtps_epi32(self.1));
+            _mm256_storeu_si256(to.cast(), _mm256_permute4x64_epi64::<0b11_01_10_00>(words));
         }
     }
 
@@ -268,5 +255,29 @@ impl<const DOT: bool> Vector for Avx2<DOT> {
     #[inline(always)]
     unsafe fn wide_sum(sum: Self::Wide) -> Self {
         unsafe { Self(_mm256_cvtepi32_ps(sum.0), _mm256_cvtepi32_ps(sum.1)) }
+    }
+    #[inline(always)]
+    unsafe fn pairs_add(sum: Self::Wide, numbers: Self::Codes, pair: Self::Codes) -> Self::Wide {
+        unsafe {
+            if DOT {
+                let a = _mm256_dpwssd_avx_epi32(sum.0, numbers.0, pair.0);
+                return (a, _mm256_dpwssd_avx_epi32(sum.1, numbers.1, pair.1));
+            }
+            let a = _mm256_add_epi32(sum.0, _mm256_madd_epi16(numbers.0, pair.0));
+            (a, _mm256_add_epi32(sum.1, _mm256_madd_epi16(numbers.1, pair.1)))
+        }
+    }
+    #[inline(always)]
+    unsafe fn pairs_add_all<const M: usize, const N: usize>(
+        sums: &mut [[Self::Wide; N]; M],
+        from: (*const i16, usize),
+        pairs: (*const i16, usize),
+    ) {
+        unsafe {
+            if !DOT && M == 1 && N == 6 {
+                return pairs_six(&mut *(&raw mut *sums).cast(), from.0, pairs);
+            }
+            pairs_each::<Self, M, N>(sums, from, pairs)
+        }
     }
 }

@@ -63,10 +63,6 @@ impl<const DOT: bool, const FAR: bool> Vector for Avx512<DOT, FAR> {
         unsafe { Self(_mm512_cvtph_ps(_mm256_loadu_si256(from.cast()))) }
     }
     #[inline(always)]
-    unsafe fn store_f16(self, to: *mut u16) {
-        unsafe { _mm256_storeu_si256(to.cast(), _mm512_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(self.0)) }
-    }
-    #[inline(always)]
     unsafe fn load_bf16(from: *const u16) -> Self {
         unsafe {
             let wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(from.cast()));
@@ -118,10 +114,10 @@ impl<const DOT: bool, const FAR: bool> Vector for Avx512<DOT, FAR> {
         unsafe { Self(_mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(self.0)) }
     }
     #[inline(always)]
-    unsafe fn exp2_whole(self) -> Self {
+    unsafe fn times_power_of_two(self, shifted: Self) -> Self {
         unsafe {
-            let biased = _mm512_add_epi32(_mm512_cvtps_epi32(self.0), _mm512_set1_epi32(127));
-            Self(_mm512_castsi512_ps(_mm512_slli_epi32::<23>(biased)))
+            let n = _mm512_slli_epi32::<23>(_mm512_castps_si512(shifted.0));
+            Self(_mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(self.0), n)))
         }
     }
     #[inline(always)]
@@ -149,6 +145,10 @@ impl<const DOT: bool, const FAR: bool> Vector for Avx512<DOT, FAR> {
     #[inline(always)]
     unsafe fn store_codes(self, to: *mut i8) {
         unsafe { _mm_storeu_si128(to.cast(), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(self.0))) }
+    }
+    #[inline(always)]
+    unsafe fn store_words(self, to: *mut i16) {
+        unsafe { _mm256_storeu_si256(to.cast(), _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(self.0))) }
     }
 
     #[inline(always)]
@@ -259,6 +259,16 @@ impl<const DOT: bool, const FAR: bool> Vector for Avx512<DOT, FAR> {
     #[inline(always)]
     unsafe fn wide_sum(sum: Self::Wide) -> Self {
         unsafe { Self(_mm512_cvtepi32_ps(sum)) }
+    }
+    #[inline(always)]
+    unsafe fn pairs_add(sum: Self::Wide, numbers: Self::Codes, pair: Self::Codes) -> Self::Wide {
+        unsafe {
+            if DOT {
+                _mm512_dpwssd_epi32(sum, numbers, pair)
+            } else {
+                _mm512_add_epi32(sum, _mm512_madd_epi16(numbers, pair))
+            }
+        }
     }
 }
 

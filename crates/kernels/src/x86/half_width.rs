@@ -1,30 +1,6 @@
-//! AVX2 on processors that take two turns for 256 bits: where a conversion costs as much as a product, keys and values are converted
-//! once for many tokens.
+//! Which processors take two turns for a vector of 256 bits: where a conversion costs as much as a product.
 
 use std::arch::x86_64::__cpuid;
-
-use super::{attend, avx2::Avx2, rows};
-use crate::{
-    attention::{Partial, Tile},
-    table::HalfWidthTable,
-};
-
-type V = Avx2<false>;
-
-pub(super) static TABLE: HalfWidthTable = HalfWidthTable { widen, attend };
-
-// SAFETY (all of them): the table of AVX2 hands them out, on the terms of its own.
-#[target_feature(enable = "avx2,fma,f16c")]
-unsafe fn widen(x: &[u16], out: &mut [f32]) {
-    // SAFETY: see above; lengths are equal, and whole vectors.
-    unsafe { rows::widen::<V>(false, x.as_ptr(), x.len(), out.as_mut_ptr()) }
-}
-
-#[target_feature(enable = "avx2,fma,f16c")]
-unsafe fn attend(tile: &Tile<'_, f32>, scores: &mut [f32], out: &mut Partial) {
-    // SAFETY: see above.
-    unsafe { attend::attend::<V, f32>(tile, scores, out) }
-}
 
 /// Whether this machine takes two turns for a vector of 256 bits. CPUID has a flag for it (`Fn8000_001A`), but virtual machines hide
 /// that.

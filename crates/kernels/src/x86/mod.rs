@@ -35,7 +35,7 @@ use std::ops::Range;
 use crate::{
     Isa, Packed,
     activations::Tiling,
-    attention::{Partial, Tile},
+    attention::{Partial, Scratch, Tile},
     places::{Blocks, Places},
     table::{Bf16Table, Norm, Out, Softmax, Table, Tiles},
 };
@@ -45,7 +45,7 @@ use vector::Vector;
 pub(crate) use vector::{prefetch_far, prefetch_write};
 
 macro_rules! shells {
-    ($module:ident, $vector:ty, $table:ident, $isa:ident, $features:literal, $spread:expr, $half_width:expr) => {
+    ($module:ident, $vector:ty, $table:ident, $isa:ident, $features:literal, $spread:expr) => {
         mod $module {
             use super::*;
 
@@ -79,14 +79,14 @@ macro_rules! shells {
                 unsafe { rows::weigh::<V>(scores, of, weights) }
             }
             #[target_feature(enable = $features)]
-            pub(super) unsafe fn halve(x: &[f32], out: &mut [u16]) {
+            pub(super) unsafe fn words(x: &[f32], most: f32, out: &mut [i16]) -> f32 {
                 // SAFETY: see above.
-                unsafe { rows::halve::<V>(x, out) }
+                unsafe { rows::words::<V>(x, most, out) }
             }
             #[target_feature(enable = $features)]
-            pub(super) unsafe fn attend(tile: &Tile<'_>, scores: &mut [f32], out: &mut Partial) {
+            pub(super) unsafe fn attend(tile: &Tile<'_>, scratch: &mut Scratch, out: &mut Partial) {
                 // SAFETY: see above.
-                unsafe { attend::attend::<V, u16>(tile, scores, out) }
+                unsafe { attend::attend::<V>(tile, scratch, out) }
             }
         }
 
@@ -100,30 +100,20 @@ macro_rules! shells {
             rms_norm: $module::rms_norm,
             swiglu: $module::swiglu,
             weigh: $module::weigh,
-            halve: $module::halve,
+            words: $module::words,
             attend: $module::attend,
-            half_width: $half_width,
         };
     };
 }
 
-shells!(
-    avx2_shells,
-    avx2::Avx2<false>,
-    AVX2,
-    Avx2,
-    "avx2,fma,f16c",
-    Some(spread::linear),
-    Some(&half_width::TABLE)
-);
-shells!(avx_vnni_shells, avx2::Avx2<true>, AVX_VNNI, AvxVnni, "avx2,fma,f16c,avxvnni", None, None);
+shells!(avx2_shells, avx2::Avx2<false>, AVX2, Avx2, "avx2,fma,f16c", Some(spread::linear));
+shells!(avx_vnni_shells, avx2::Avx2<true>, AVX_VNNI, AvxVnni, "avx2,fma,f16c,avxvnni", None);
 shells!(
     avx512_shells,
     avx512::Avx512<false>,
     AVX512,
     Avx512,
     "avx2,fma,f16c,avx512f,avx512bw,avx512vl",
-    None,
     None
 );
 shells!(
@@ -132,7 +122,6 @@ shells!(
     AVX512_VNNI,
     Avx512Vnni,
     "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512vnni",
-    None,
     None
 );
 

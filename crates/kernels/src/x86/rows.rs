@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::vector::{LANES, Vector};
-use crate::table::{F16_MAX, Norm, Softmax};
+use crate::table::{Norm, Softmax, word_scale};
 
 /// An operation on sixteen values of two slices; a trait, since closures do not inherit target features.
 trait Zip {
@@ -51,21 +51,24 @@ unsafe fn zip<V: Vector>(x: &[f32], y: &[f32], out: &mut [f32], zip: impl Zip) {
     }
 }
 
-/// e^x within 2 units in the last place; inputs are clamped to ±87 (Cephes `expf`: x = n·ln 2 + r, a polynomial in r).
+/// e^x within 3 units in the last place; inputs are clamped to ±87 (x = n·ln 2 + r, and the polynomial in r whose relative error is
+/// least, 7.5e-8, by Remez' algorithm).
 #[inline(always)]
 pub(super) unsafe fn exp<V: Vector>(x: V) -> V {
+    // a number of at most 2²² leaves its whole part in the last bits of the sum
+    let whole = 12_582_912.0;
     // SAFETY: only arithmetic; after clamping, n lies within ±126.
     unsafe {
         let x = x.min(V::splat(87.0)).max(V::splat(-87.0));
-        let n = x.mul(V::splat(std::f32::consts::LOG2_E)).round();
+        let shifted = x.fma(V::splat(std::f32::consts::LOG2_E), V::splat(whole));
+        let n = shifted.sub(V::splat(whole));
         let r = n.fma(V::splat(-0.693_359_4), x);
         let r = n.fma(V::splat(2.121_944_4e-4), r);
-        let mut p = V::splat(1.987_569_1e-4);
-        for c in [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5] {
+        let mut p = V::splat(8.297_648e-3);
+        for c in [4.191_543e-2, 0.166_675_75, 0.499_988_94, 0.999_999_7, 1.0] {
             p = p.fma(r, V::splat(c));
         }
-        let p = p.fma(r.mul(r), r).add(V::splat(1.0));
-        p.mul(n.exp2_whole())
+        p.times_power_of_two(shifted)
     }
 }
 
@@ -133,22 +136,33 @@ unsafe fn weight<V: Vector>(scores: V, (largest, temperature): Softmax) -> V {
     }
 }
 
+/// Values as whole numbers, see `Table::words`.
 #[inline(always)]
-pub(super) unsafe fn halve<V: Vector>(x: &[f32], out: &mut [u16]) {
+pub(super) unsafe fn words<V: Vector>(x: &[f32], most: f32, out: &mut [i16]) -> f32 {
     let chunks = x.chunks_exact(LANES);
-    let rest = chunks.remainder();
+    let mut last = [0.0; LANES];
+    last[..chunks.remainder().len()].copy_from_slice(chunks.remainder());
     let mut out_chunks = out.chunks_exact_mut(LANES);
     // SAFETY: each chunk, and each padded buffer, is sixteen values.
     unsafe {
+        let end = V::load(last.as_ptr());
+        let (mut largest, mut nothing) = (end.abs(), end.mul(V::splat(0.0)));
+        for chunk in chunks.clone() {
+            let v = V::load(chunk.as_ptr());
+            largest = largest.max(v.abs());
+            nothing = v.fma(V::splat(0.0), nothing);
+        }
+        let (factor, scale) = word_scale(largest.largest(), most);
         for (x, out) in chunks.zip(out_chunks.by_ref()) {
-            within_f16(V::load(x.as_ptr())).store_f16(out.as_mut_ptr());
+            V::load(x.as_ptr()).mul(V::splat(factor)).store_words(out.as_mut_ptr());
         }
+        let rest = out_chunks.into_remainder();
         if !rest.is_empty() {
-            let (mut values, mut bits) = ([0.0; LANES], [0; LANES]);
-            values[..rest.len()].copy_from_slice(rest);
-            within_f16(V::load(values.as_ptr())).store_f16(bits.as_mut_ptr());
-            out_chunks.into_remainder().copy_from_slice(&bits[..rest.len()]);
+            let mut words = [0; LANES];
+            end.mul(V::splat(factor)).store_words(words.as_mut_ptr());
+            rest.copy_from_slice(&words[..rest.len()]);
         }
+        scale + nothing.sum()
     }
 }
 
@@ -165,11 +179,4 @@ pub(super) unsafe fn widen<V: Vector>(bf16: bool, from: *const u16, len: usize, 
             (if bf16 { V::load_bf16(from) } else { V::load_f16(from) }).store(to.add(at));
         }
     }
-}
-
-/// What is no number stays none: minimum and maximum give their second operand then.
-#[inline(always)]
-unsafe fn within_f16<V: Vector>(x: V) -> V {
-    // SAFETY: only arithmetic.
-    unsafe { V::splat(-F16_MAX).max(V::splat(F16_MAX).min(x)) }
 }

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     BLOCK,
     attention::{Stored, StripBuffers},
-    kv::SEGMENT,
+    kv::{Head, PAIR, SEGMENT},
 };
 
 /// Keys and values as `StripBuffers` says, rounded.
@@ -21,17 +21,22 @@ use crate::{
 pub(super) unsafe fn turn(stored: &Stored<'_>, buffers: &mut StripBuffers) {
     let (dim, range) = (stored.dim, whole(&stored.range));
     let (chunks, width) = (dim.div_ceil(BLOCK), dim.next_multiple_of(LANES));
-    assert!(stored.keys.len() >= SEGMENT * dim && stored.values.len() >= SEGMENT * width);
+    let Head { keys, values, key_scales, value_scales } = stored.kept;
+    let key = dim.next_multiple_of(PAIR);
+    assert!(keys.len() >= SEGMENT * key && values.len() >= SEGMENT * width && key_scales.len() >= SEGMENT);
     assert!(buffers.keys.len() >= SEGMENT * chunks * BLOCK && buffers.values.len() >= SEGMENT * width);
     assert!(range.end <= SEGMENT);
     // SAFETY: a segment has so many keys and values, and the buffers as many, padded.
     unsafe {
         for block in range.start / LANES..range.end / LANES {
-            let from = stored.keys.as_ptr().add(block * dim * LANES);
+            let from = keys.as_ptr().add(block * key * LANES);
             let to = buffers.keys.as_mut_ptr().add(block * chunks * VALUES);
-            for pair in 0..chunks * BLOCK / 2 {
-                let of = |d: usize| if d < dim { halves(from.add(d * LANES)) } else { _mm512_setzero_ps() };
-                _mm512_store_si512(to.add(pair * 2 * LANES).cast(), pairs(of(2 * pair), of(2 * pair + 1)));
+            let scales = _mm512_loadu_ps(key_scales.as_ptr().add(block * LANES));
+            for d in (0..chunks * BLOCK).step_by(PAIR) {
+                let of = |n: usize| {
+                    if d < key { numbers(from.add(d * LANES), n, scales) } else { _mm512_setzero_ps() }
+                };
+                _mm512_store_si512(to.add(d * LANES).cast(), pairs(of(0), of(1)));
             }
         }
         for block in (range.start..range.end).step_by(BLOCK) {
@@ -40,7 +45,8 @@ pub(super) unsafe fn turn(stored: &Stored<'_>, buffers: &mut StripBuffers) {
                     // others are there for whole blocks only, and may be left over from another text
                     let of = |position: usize| {
                         if stored.range.contains(&position) {
-                            halves(stored.values.as_ptr().add(position * width + column))
+                            let row = values.as_ptr().add(position / PAIR * PAIR * width + column * PAIR);
+                            numbers(row, position % PAIR, _mm512_set1_ps(value_scales[position]))
                         } else {
                             _mm512_setzero_ps()
                         }
@@ -55,13 +61,66 @@ pub(super) unsafe fn turn(stored: &Stored<'_>, buffers: &mut StripBuffers) {
     }
 }
 
-/// Sixteen 16-bit floats as 32-bit ones.
+/// The first or second (`n`) numbers of sixteen pairs, by their scales.
 ///
 /// # Safety
 /// They are there.
 #[inline]
 #[target_feature(enable = "avx512f")]
-unsafe fn halves(from: *const u16) -> __m512 {
+unsafe fn numbers(from: *const i16, n: usize, scales: __m512) -> __m512 {
     // SAFETY: handed on from the caller.
-    unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(from.cast())) }
+    unsafe {
+        let both = _mm512_loadu_si512(from.cast());
+        let both = if n == 0 { _mm512_slli_epi32::<16>(both) } else { both };
+        _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_srai_epi32::<16>(both)), scales)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Isa, KvCache};
+
+    #[test]
+    fn keys_and_values_become_bfloat16_in_blocks_and_what_is_not_seen_nothing() {
+        if !Isa::Avx512.is_available() {
+            return;
+        }
+        for dim in [5usize, 64, 80] {
+            let mut cache = KvCache::new(1, 1, dim);
+            cache.reserve(SEGMENT).expect("memory");
+            let number = |position: usize, d: usize| ((position * 37 + d * 101) % 8001) as i16 - 4000;
+            for position in 0..SEGMENT {
+                let keys: Vec<_> = (0..dim).map(|d| number(position, d)).collect();
+                let values: Vec<_> = (0..dim).map(|d| number(position + 7, d)).collect();
+                let scale = 0.25 + position as f32;
+                // SAFETY: nobody else knows the cache.
+                unsafe { cache.write((0, 0), position, (&keys, scale), (&values, 2.0 * scale)) };
+            }
+            let (chunks, width) = (dim.div_ceil(BLOCK), dim.next_multiple_of(LANES));
+            let range = 19..110;
+            let mut buffers = StripBuffers::default();
+            buffers.fit((dim, width), 1);
+            // SAFETY: the machine has AVX-512; the buffers are fit.
+            unsafe { turn(&Stored { kept: cache.head(0, 0, 0), dim, range: range.clone() }, &mut buffers) };
+            let bits = |value: f32| half::bf16::from_f32(value).to_bits();
+            for position in whole(&range) {
+                let scale = 0.25 + position as f32;
+                for d in 0..chunks * BLOCK {
+                    let (block, chunk) = (position / LANES * chunks + d / BLOCK, d % BLOCK / 2 * LANES);
+                    let got = buffers.keys[block * VALUES + (chunk + position % LANES) * 2 + d % 2];
+                    let want = if d < dim { f32::from(number(position, d)) * scale } else { 0.0 };
+                    assert_eq!(got, bits(want), "key {d} of {position}, {dim}");
+                }
+                for d in 0..dim {
+                    let (row, half) = (position % BLOCK % LANES, position % BLOCK / LANES);
+                    let block = position / BLOCK * width / LANES + d / LANES;
+                    let got = buffers.values[block * VALUES + (row * LANES + d % LANES) * 2 + half];
+                    let value = f32::from(number(position + 7, d)) * 2.0 * scale;
+                    let want = if range.contains(&position) { value } else { 0.0 };
+                    assert_eq!(got, bits(want), "value {d} of {position}, {dim}");
+                }
+            }
+        }
+    }
 }

@@ -37,7 +37,7 @@ pub(super) trait Vector: Copy {
     type Narrow: Copy;
     /// 64 signed codes made ready.
     type Bytes: Copy;
-    /// Sums of products of 8-bit codes, a row a lane.
+    /// Sums of products of 8-bit codes, a row a lane, or of 16-bit numbers.
     type Wide: Copy;
     /// Tokens that share one unpacking of the weights, most first: as many as the registers hold sums for.
     const TILES: &[usize];
@@ -59,30 +59,19 @@ pub(super) trait Vector: Copy {
     unsafe fn load_bf16(from: *const u16) -> Self;
     unsafe fn load_i8(from: *const i8) -> Self;
     unsafe fn store(self, to: *mut f32);
-    /// Rounds to the nearest 16-bit floats, ties to even.
-    unsafe fn store_f16(self, to: *mut u16);
     unsafe fn add(self, other: Self) -> Self;
     unsafe fn sub(self, other: Self) -> Self;
     unsafe fn mul(self, other: Self) -> Self;
     unsafe fn div(self, other: Self) -> Self;
     /// `self · factor + addend`, rounded once.
     unsafe fn fma(self, factor: Self, addend: Self) -> Self;
-    /// `M` vectors of numbers, which lie `apart`, times each of `N` floats, added to their sums.
-    #[inline(always)]
-    unsafe fn fma_all<T: Number, const M: usize, const N: usize>(
-        sums: &mut [[Self; N]; M],
-        from: (*const T, usize),
-        by: &[*const f32; N],
-    ) {
-        unsafe { fma_each(sums, from, by) }
-    }
     unsafe fn max(self, other: Self) -> Self;
     unsafe fn min(self, other: Self) -> Self;
     unsafe fn abs(self) -> Self;
     /// To the nearest whole number, ties to even.
     unsafe fn round(self) -> Self;
-    /// 2^self for whole numbers from -126 to 127.
-    unsafe fn exp2_whole(self) -> Self;
+    /// A number times 2ⁿ, which is one as well, for whole `n` in the last bits of `shifted`.
+    unsafe fn times_power_of_two(self, shifted: Self) -> Self;
     /// Lanes 0–7 and 8–15 added, then as [`sum8`].
     unsafe fn sum(self) -> f32;
     /// [`Vector::sum`] of each.
@@ -101,6 +90,8 @@ pub(super) trait Vector: Copy {
     }
     /// Rounds 16 values that lie within ±127 to i8.
     unsafe fn store_codes(self, to: *mut i8);
+    /// Rounds 16 values that lie within ±32,767 to i16, ties to even.
+    unsafe fn store_words(self, to: *mut i16);
 
     /// Four codes of each of sixteen rows; or the four-bit codes of twice as many columns.
     unsafe fn codes(from: *const u8) -> Self::Codes;
@@ -144,44 +135,35 @@ pub(super) trait Vector: Copy {
     }
     /// The rows' sums.
     unsafe fn wide_sum(sum: Self::Wide) -> Self;
-}
-
-/// What keys and values are: 16-bit floats as their bits, or 32-bit ones.
-pub(super) trait Number: Copy {
-    /// Sixteen of them.
-    unsafe fn load<V: Vector>(from: *const Self) -> V;
-}
-
-impl Number for u16 {
+    /// Adds two products of 16-bit numbers a lane to a sum that began with 0; `pair` has the same two for all lanes.
+    unsafe fn pairs_add(sum: Self::Wide, numbers: Self::Codes, pair: Self::Codes) -> Self::Wide;
+    /// The same for `M` vectors, which lie `apart`, and `N` pairs, which lie a `stride` apart.
     #[inline(always)]
-    unsafe fn load<V: Vector>(from: *const Self) -> V {
-        unsafe { V::load_f16(from) }
+    unsafe fn pairs_add_all<const M: usize, const N: usize>(
+        sums: &mut [[Self::Wide; N]; M],
+        from: (*const i16, usize),
+        pairs: (*const i16, usize),
+    ) {
+        unsafe { pairs_each::<Self, M, N>(sums, from, pairs) }
     }
 }
 
-impl Number for f32 {
-    #[inline(always)]
-    unsafe fn load<V: Vector>(from: *const Self) -> V {
-        unsafe { V::load(from) }
-    }
-}
-
-/// [`Vector::fma_all`], as a compiler makes it.
+/// [`Vector::pairs_add_all`], as a compiler makes it.
 #[inline(always)]
-pub(super) unsafe fn fma_each<V: Vector, T: Number, const M: usize, const N: usize>(
-    sums: &mut [[V; N]; M],
-    (from, apart): (*const T, usize),
-    by: &[*const f32; N],
+pub(super) unsafe fn pairs_each<V: Vector, const M: usize, const N: usize>(
+    sums: &mut [[V::Wide; N]; M],
+    (from, apart): (*const i16, usize),
+    (pairs, stride): (*const i16, usize),
 ) {
     unsafe {
-        let mut vectors = [V::splat(0.0); M];
-        for m in 0..M {
-            vectors[m] = T::load(from.add(m * apart));
+        let mut numbers = [V::codes(from.cast()); M];
+        for m in 1..M {
+            numbers[m] = V::codes(from.add(m * apart).cast());
         }
         for n in 0..N {
-            let factor = V::splat(*by[n]);
+            let pair = V::quad(pairs.add(n * stride).cast());
             for m in 0..M {
-                sums[m][n] = vectors[m].fma(factor, sums[m][n]);
+                sums[m][n] = V::pairs_add(sums[m][n], numbers[m], pair);
             }
         }
     }
@@ -263,13 +245,5 @@ pub(super) unsafe fn bf16x8(from: *const u16) -> __m256 {
     unsafe {
         let wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(from.cast()));
         _mm256_castsi256_ps(_mm256_slli_epi32::<16>(wide))
-    }
-}
-
-#[inline(always)]
-pub(super) unsafe fn exp2x8(whole: __m256) -> __m256 {
-    unsafe {
-        let biased = _mm256_add_epi32(_mm256_cvtps_epi32(whole), _mm256_set1_epi32(127));
-        _mm256_castsi256_ps(_mm256_slli_epi32::<23>(biased))
     }
 }

@@ -75,9 +75,9 @@ impl Config {
         self.heads * self.head_dim
     }
 
-    /// Bytes of KV cache that `positions` take (16-bit keys and values of every layer).
+    /// Bytes of KV cache that `positions` take: keys and values of every layer, 16 bits each, and a scale for those of a head.
     pub fn kv_bytes(&self, positions: usize) -> u64 {
-        2 * 2 * self.layers as u64 * self.kv_dim() as u64 * positions as u64
+        2 * (2 * self.kv_dim() + 4 * self.kv_heads) as u64 * self.layers as u64 * positions as u64
     }
 
     /// Positions that a token of `layer` attends to; `None`: all.
