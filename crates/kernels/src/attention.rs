@@ -196,7 +196,7 @@ impl Attention<'_> {
     }
 
     /// What the kernels get of a piece, and which keys they read after it.
-    pub(crate) fn tile(&self, piece: Piece, next: *const i16) -> Tile<'_> {
+    pub(crate) fn tile(&self, piece: Piece, next: *const u32) -> Tile<'_> {
         let Piece { span, head, segment } = piece;
         let (mut at, mut seen) = ([0; MOST], [(0, 0); MOST]);
         for (n, (lane, place)) in self.places(span, head).enumerate() {

@@ -3,13 +3,13 @@
 //! Memory comes in segments of [`SEGMENT`] positions with all layers and heads in one piece: a short conversation
 //! costs one segment, a long one streams through huge pages. Within a segment each head of each layer has
 //!
-//! - its keys in blocks of sixteen positions, a vector lane a position: values 0 and 1 of all sixteen, values 2 and 3, …;
-//! - then its values, two positions a row, a lane a column, padded to whole vectors;
-//! - then the scales of both, one a position.
+//! - its keys in blocks of sixteen positions, a vector lane a position: the scales of their keys, those of their values, then the keys'
+//!   numbers 0 and 1, numbers 2 and 3, …;
+//! - then its values, two positions a row, a lane a column, padded to whole vectors.
 //!
 //! So scores need no sum across lanes, and neither do the weighted values; a lane's two numbers are what one instruction multiplies and
-//! adds up (`vpmaddwd`). All are whole numbers of 16 bits, of at most [`most_of_key`] and [`MOST_OF_VALUE`]: so large that sums fit 32
-//! bits, and as exact as 16-bit floats.
+//! adds up (`vpmaddwd`). They are whole numbers of 16 bits, of at most [`most_of_key`] and [`MOST_OF_VALUE`]: so large that sums fit 32
+//! bits, and as exact as 16-bit floats. Scales lie with the keys, which are read as one stream.
 #![allow(unsafe_code)]
 
 use std::{fmt, io, slice};
@@ -26,7 +26,7 @@ pub(crate) const PAIR: usize = 2;
 
 /// The largest number of a key or query with `dim` of them, whose product takes 32 bits.
 pub(crate) fn most_of_key(dim: usize) -> f32 {
-    (i32::MAX as usize / dim).isqrt().min(i16::MAX as usize) as f32
+    (f64::from(i32::MAX) / dim as f64).sqrt().floor().min(f64::from(i16::MAX)) as f32
 }
 /// The largest number of a value, of which a segment's are added up, weighted with [`WEIGHTS`] in all.
 pub(crate) const MOST_OF_VALUE: f32 = 4095.0;
@@ -34,16 +34,44 @@ pub(crate) const MOST_OF_VALUE: f32 = 4095.0;
 pub(crate) const WEIGHTS: f32 = 500_000.0;
 const _: () = assert!((WEIGHTS as usize + SEGMENT) * (MOST_OF_VALUE as usize) < i32::MAX as usize);
 
-/// Keys and values of a head of a segment.
+/// Keys and values of a head of a segment. 32 bits are those of a float, or of two whole numbers, the first one the lower.
 #[derive(Clone, Copy)]
 pub(crate) struct Head<'a> {
-    /// `[SEGMENT / 16][head_dim / 2][16][2]`
-    pub(crate) keys: &'a [i16],
-    /// `[SEGMENT / 2][width][2]`
-    pub(crate) values: &'a [i16],
-    /// What 1 is in the keys of each position, and in its values.
-    pub(crate) key_scales: &'a [f32],
-    pub(crate) value_scales: &'a [f32],
+    /// `[SEGMENT / 16][2 + head_dim / 2][16]`
+    pub(crate) keys: &'a [u32],
+    /// `[SEGMENT / 2][width]`
+    pub(crate) values: &'a [u32],
+}
+
+/// Vectors of scales at the beginning of a block of keys.
+pub(crate) const SCALES: usize = 2;
+
+/// Vectors of a block of keys.
+pub(crate) const fn block_lines(dim: usize) -> usize {
+    SCALES + dim.div_ceil(PAIR)
+}
+
+impl Head<'_> {
+    /// What 1 is in the keys of a position, and in its values.
+    pub(crate) fn scales(&self, dim: usize, position: usize) -> [f32; SCALES] {
+        let block = &self.keys[position / LANES * block_lines(dim) * LANES..];
+        std::array::from_fn(|n| f32::from_bits(block[n * LANES + position % LANES]))
+    }
+
+    /// A number of a position's keys.
+    pub(crate) fn key(&self, dim: usize, position: usize, d: usize) -> i16 {
+        let line = position / LANES * block_lines(dim) + SCALES + d / PAIR;
+        half(self.keys[line * LANES + position % LANES], d % PAIR)
+    }
+
+    /// A number of a position's values, of which a row has so many.
+    pub(crate) fn value(&self, width: usize, position: usize, d: usize) -> i16 {
+        half(self.values[position / PAIR * width + d], position % PAIR)
+    }
+}
+
+fn half(pair: u32, n: usize) -> i16 {
+    (pair >> (16 * n)) as i16
 }
 
 /// Keys and values of one sequence: `layers` × `heads` × positions × `head_dim`.
@@ -78,8 +106,9 @@ impl KvCache {
     /// # Errors
     /// When the system has no memory; what is there stays.
     pub fn reserve(&mut self, positions: usize) -> io::Result<()> {
-        let size =
-            self.head_bytes().checked_mul(self.layers * self.heads).ok_or(io::ErrorKind::OutOfMemory)?;
+        let (keys, values) = self.lens();
+        let head = (keys + values) * size_of::<u32>();
+        let size = head.checked_mul(self.layers * self.heads).ok_or(io::ErrorKind::OutOfMemory)?;
         while self.segments.len() < positions.div_ceil(SEGMENT) {
             let segment = MmapMut::map_anon(size)?;
             #[cfg(target_os = "linux")]
@@ -108,41 +137,31 @@ impl KvCache {
         self.head_dim.next_multiple_of(LANES)
     }
 
-    /// Numbers of the keys of a head of a segment, and of its values.
+    /// 32 bits of the keys of a head of a segment, and of its values.
     fn lens(&self) -> (usize, usize) {
-        (SEGMENT * self.head_dim.next_multiple_of(PAIR), SEGMENT * self.width())
+        (SEGMENT * block_lines(self.head_dim), SEGMENT / PAIR * self.width())
     }
 
-    /// Bytes of a head of a segment.
-    fn head_bytes(&self) -> usize {
-        let (keys, values) = self.lens();
-        (keys + values) * size_of::<i16>() + 2 * SEGMENT * size_of::<f32>()
-    }
-
-    /// Where keys, values and the scales of both begin for a head of a segment.
-    fn place(&self, segment: usize, layer: usize, head: usize) -> (*mut i16, *mut i16, [*mut f32; 2]) {
+    /// Where keys and values begin for a head of a segment.
+    fn place(&self, segment: usize, layer: usize, head: usize) -> (*mut u32, *mut u32) {
         assert!(layer < self.layers && head < self.heads, "no such layer or head");
         let (keys, values) = self.lens();
-        // SAFETY: the segment holds so many bytes for every layer and head, see `reserve`; all begin with a multiple of their size.
+        // SAFETY: the segment holds so many for every layer and head, see `reserve`.
         unsafe {
-            let start =
-                self.segments[segment].as_mut_ptr().add((layer * self.heads + head) * self.head_bytes());
-            let start = start.cast::<i16>();
-            let scales = start.add(keys + values).cast::<f32>();
-            (start, start.add(keys), [scales, scales.add(SEGMENT)])
+            let start = self.segments[segment].as_mut_ptr().cast::<u32>();
+            let start = start.add((layer * self.heads + head) * (keys + values));
+            (start, start.add(keys))
         }
     }
 
     /// Keys and values of a head.
     pub(crate) fn head(&self, segment: usize, layer: usize, head: usize) -> Head<'_> {
-        let (keys, values, scales) = self.place(segment, layer, head);
+        let (keys, values) = self.place(segment, layer, head);
         let lens = self.lens();
         // SAFETY: the ranges lie within the segment (`place`), every bit pattern is a value, and writing takes a
         // `&mut` to the cache (`write`).
         unsafe {
-            let [key_scales, value_scales] = scales.map(|scales| slice::from_raw_parts(scales, SEGMENT));
-            let (keys, values) = (slice::from_raw_parts(keys, lens.0), slice::from_raw_parts(values, lens.1));
-            Head { keys, values, key_scales, value_scales }
+            Head { keys: slice::from_raw_parts(keys, lens.0), values: slice::from_raw_parts(values, lens.1) }
         }
     }
 
@@ -163,19 +182,22 @@ impl KvCache {
         let (segment, at) = (position / SEGMENT, position % SEGMENT);
         let (dim, width) = (self.head_dim, self.width());
         assert!(keys.len() == dim && values.len() == dim, "keys and values of another length");
-        let (to_keys, to_values, scales) = self.place(segment, layer, head);
-        // SAFETY: `at` is below SEGMENT, so all places lie within the head's keys, values and scales.
+        let (to_keys, to_values) = self.place(segment, layer, head);
+        // SAFETY: `at` is below SEGMENT, so all places lie within the head's keys and values. The other half of a pair of values is
+        // another position's, and perhaps another thread's.
         unsafe {
-            let column = to_keys.add(at / LANES * LANES * dim.next_multiple_of(PAIR) + at % LANES * PAIR);
-            for (d, key) in keys.iter().enumerate() {
-                column.add(d / PAIR * PAIR * LANES + d % PAIR).write(*key);
+            let column = to_keys.add(at / LANES * LANES * block_lines(dim) + at % LANES);
+            column.write(key_scale.to_bits());
+            column.add(LANES).write(value_scale.to_bits());
+            for (n, pair) in keys.chunks(PAIR).enumerate() {
+                let [low, high] =
+                    [pair[0], pair.get(1).map_or(0, |high| *high)].map(|number| u32::from(number as u16));
+                column.add((SCALES + n) * LANES).write(low | high << 16);
             }
-            let row = to_values.add(at / PAIR * PAIR * width + at % PAIR);
+            let row = to_values.add(at / PAIR * width).cast::<i16>().add(at % PAIR);
             for (d, value) in values.iter().enumerate() {
                 row.add(d * PAIR).write(*value);
             }
-            scales[0].add(at).write(key_scale);
-            scales[1].add(at).write(value_scale);
         }
     }
 }
@@ -198,16 +220,15 @@ mod tests {
         let copy = cache.try_clone(SEGMENT + 1).expect("memory");
         // SAFETY: as above.
         unsafe { cache.write((1, 0), place, (&[7; 5], 3.0), (&[8; 5], 4.0)) };
-        let Head { keys: k, values: v, key_scales, value_scales } = copy.head(1, 1, 2);
-        for n in 0..5 {
-            let (key, value) = (k[16 * 6 + n / 2 * 32 + 2 + n % 2], v[8 * 16 * 2 + 2 * n + 1]);
-            assert_eq!((key, value), (keys[10 + n], values[10 + n]));
-        }
-        assert_eq!((key_scales[17], value_scales[17]), (0.5, 2.0));
+        let of = copy.head(1, 1, 2);
+        let row: Vec<_> = (0..5).map(|d| (of.key(5, 17, d), of.value(16, 17, d))).collect();
+        assert_eq!(row, keys[10..].iter().copied().zip(values[10..].iter().copied()).collect::<Vec<_>>());
+        assert_eq!((of.scales(5, 17), of.scales(5, 16)), ([0.5, 2.0], [0.0; 2]));
+        let line = 16 * 5 + 2 * 16 + 1; // of five lines a block
+        assert_eq!((of.keys[line], of.values[8 * 16]), (10 | 11 << 16, 110 << 16));
         let of = cache.head(1, 1, 0);
-        assert_eq!((of.keys[16 * 6 + 2], of.values[8 * 16 * 2 + 1]), (7, 8));
-        assert_eq!((of.key_scales[17], of.value_scales[17]), (3.0, 4.0));
-        assert!(cache.head(0, 1, 0).keys.iter().all(|number| *number == 0));
+        assert_eq!((of.key(5, 17, 4), of.value(16, 17, 4), of.scales(5, 17)), (7, 8, [3.0, 4.0]));
+        assert!(cache.head(0, 1, 0).keys.iter().all(|pair| *pair == 0));
     }
 
     #[test]

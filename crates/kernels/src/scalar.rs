@@ -7,7 +7,7 @@ use crate::{
     BLOCK, Isa, Packed,
     activations::{STEPS, TINY, Tile as TokenTile, Tiling, fact},
     attention::{Partial, Scratch, Tile, factor},
-    kv::{LANES, PAIR, most_of_key},
+    kv::{LANES, most_of_key},
     packed::{Kind, Layout, ROWS, code, float, minimum, place, scale},
     places::{Blocks, Place, Places, write_facts},
     table::{Norm, Out, Softmax, Table, Tiles, word_scale},
@@ -168,24 +168,23 @@ fn attend(tile: &Tile<'_>, scratch: &mut Scratch, out: &mut Partial) {
         let seen = tile.seen[n].0..tile.seen[n].1.max(tile.seen[n].0);
         let score = |at: usize| {
             let dot = query.iter().enumerate().map(|(d, number)| {
-                let block = at / LANES * LANES * dim.next_multiple_of(PAIR);
-                let key = kept.keys[block + d / PAIR * PAIR * LANES + at % LANES * PAIR + d % PAIR];
+                let key = kept.key(dim, at, d);
                 i64::from(*number) * i64::from(key)
             });
-            dot.sum::<i64>() as f32 * (unit * tile.scale) * kept.key_scales[at]
+            dot.sum::<i64>() as f32 * (unit * tile.scale) * kept.scales(dim, at)[0]
         };
         let scores: Vec<f32> = seen.clone().map(score).collect();
         let largest = scores.iter().fold(f32::NEG_INFINITY, |m, s| m.max(*s));
         let weights: Vec<f64> = scores.iter().map(|score| f64::from(score - largest).exp()).collect();
         out.largest[n] = largest;
         out.total[n] = weights.iter().sum::<f64>() as f32;
-        let scales = &kept.value_scales[seen.clone()];
-        let weights: Vec<f64> = weights.iter().zip(scales).map(|(w, s)| w * f64::from(*s)).collect();
+        let scaled = weights.iter().zip(seen.clone()).map(|(w, at)| w * f64::from(kept.scales(dim, at)[1]));
+        let weights: Vec<f64> = scaled.collect();
         let (sum, most) = (weights.iter().sum::<f64>(), weights.iter().fold(0f64, |m, w| m.max(*w)));
         let factor = f64::from(factor(sum as f32, most as f32));
         for (i, out) in out.values[n * width..][..dim].iter_mut().enumerate() {
             let column = seen.clone().zip(&weights).map(|(at, weight)| {
-                let value = kept.values[at / PAIR * PAIR * width + i * PAIR + at % PAIR];
+                let value = kept.value(width, at, i);
                 (weight * factor).round_ties_even() * f64::from(value)
             });
             *out = (column.sum::<f64>() / factor) as f32;

@@ -42,7 +42,7 @@ pub(crate) struct Tile<'a> {
     pub(crate) scale: f32,
     pub(crate) kept: Head<'a>,
     /// Keys that are read after these values: memory is asked for them.
-    pub(crate) next: *const i16,
+    pub(crate) next: *const u32,
     pub(crate) dim: usize,
     pub(crate) count: usize,
     /// First and one past the last position of the segment that each query sees.

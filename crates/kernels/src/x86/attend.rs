@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     attention::{Partial, QUERIES, Scratch, Tile, factor, parts},
-    kv::{self, PAIR, SEGMENT, most_of_key},
+    kv::{self, PAIR, SCALES, SEGMENT, block_lines, most_of_key},
 };
 
 const _: () = assert!(LANES == kv::LANES);
@@ -21,6 +21,8 @@ const _: () = assert!(LANES == kv::LANES);
 const HALF: usize = QUERIES / 2;
 /// Queries that pass a cache quickly enough to wait for memory.
 const FEW: usize = 4;
+/// Bytes of a vector of keys or values.
+const LINE: usize = LANES * size_of::<u32>();
 
 #[inline(always)]
 pub(super) unsafe fn attend<V: Vector>(tile: &Tile<'_>, scratch: &mut Scratch, out: &mut Partial) {
@@ -45,7 +47,7 @@ macro_rules! at_once {
         if V::ROOMY && N <= HALF && $left >= 4 {
             const $count: usize = 4;
             $call
-        } else if V::ROOMY && $left >= 2 {
+        } else if (V::ROOMY || N <= 3) && $left >= 2 {
             const $count: usize = 2;
             $call
         } else {
@@ -65,7 +67,7 @@ unsafe fn part<V: Vector, const N: usize>(
     let seen = &tile.seen[first..first + N];
     let std::ops::Range { start: low, end: high } = tile.range(first..first + N);
     let (width, dim) = (tile.dim.next_multiple_of(LANES), tile.dim.next_multiple_of(PAIR));
-    let kept = tile.kept;
+    let (kept, block) = (tile.kept, block_lines(tile.dim) * LANES);
     let scores = scratch.scores[..N * SEGMENT].as_mut_ptr();
     let weighed = scratch.weights[..N * SEGMENT].as_mut_ptr();
     let values = out.values[first * width..][..N * width].as_mut_ptr();
@@ -80,8 +82,8 @@ unsafe fn part<V: Vector, const N: usize>(
         // the last few positions sixteen at a time
         let (mut at, high) = (low / LANES * LANES, high.next_multiple_of(LANES));
         while at < high {
-            let keys = (kept.keys.as_ptr().add(at * dim), kept.key_scales.as_ptr().add(at));
-            let next = kept.values.as_ptr().wrapping_add(at * width);
+            let keys = kept.keys.as_ptr().add(at / LANES * block);
+            let next = kept.values.as_ptr().wrapping_add(at / PAIR * width);
             let queries = (scratch.queries.as_ptr(), &units);
             let to = scores.add(at);
             at += LANES
@@ -89,12 +91,12 @@ unsafe fn part<V: Vector, const N: usize>(
         }
         for (n, seen) in seen.iter().enumerate() {
             let row = (scores.add(n * SEGMENT), weighed.add(n * SEGMENT));
-            let weights = weights::<V>(row, kept.value_scales.as_ptr(), low..high, *seen);
+            let weights = weights::<V>(row, (kept.keys.as_ptr(), block), low..high, *seen);
             (out.largest[first + n], out.total[first + n], units[n]) = weights;
         }
         let mut at = 0;
         while at < width {
-            let rows = (kept.values.as_ptr().add(at * PAIR), tile.next.wrapping_add(at * PAIR));
+            let rows = (kept.values.as_ptr().add(at), tile.next.wrapping_add(at));
             let (weights, to) = ((weighed.cast_const(), &units), values.add(at));
             at += LANES
                 * at_once!((width - at) / LANES, |D| weighted::<V, D, N>(
@@ -112,25 +114,31 @@ unsafe fn part<V: Vector, const N: usize>(
 #[inline(always)]
 unsafe fn products<V: Vector, const M: usize, const N: usize>(
     (queries, units): (*const i16, &[f32; N]),
-    ((keys, scales), next): ((*const i16, *const f32), *const i16),
+    (keys, next): (*const u32, *const u32),
     dim: usize,
     scores: *mut f32,
 ) -> usize {
     // SAFETY: the caller gives so many keys, and room for as many scores.
     unsafe {
         let mut sums = [[V::wide(0); N]; M];
-        for d in (0..dim).step_by(PAIR) {
-            if N <= FEW {
-                // a pair of columns of a block of keys is a line
-                for m in 0..M {
-                    prefetch(keys.wrapping_add(((M + m) * dim + d) * LANES).cast(), 1);
-                }
-                prefetch_far(next.wrapping_add(d * M * LANES).cast(), M * LANES * PAIR * size_of::<i16>());
+        let lines = block_lines(dim);
+        if N <= FEW {
+            for m in 0..M {
+                prefetch(keys.wrapping_add((M + m) * lines * LANES).cast(), SCALES * LINE);
             }
-            V::pairs_add_all(&mut sums, (keys.add(d * LANES), dim * LANES), (queries.add(d), dim));
+        }
+        for n in 0..dim / PAIR {
+            let line = keys.wrapping_add((SCALES + n) * LANES);
+            if N <= FEW {
+                for m in 0..M {
+                    prefetch(line.wrapping_add((M + m) * lines * LANES).cast(), LINE);
+                }
+                prefetch_far(next.wrapping_add(n * M * LANES).cast(), M * LINE);
+            }
+            V::pairs_add_all(&mut sums, (line, lines * LANES), (queries.add(n * PAIR), dim));
         }
         for m in 0..M {
-            let scale = V::load(scales.add(m * LANES));
+            let scale = V::load(keys.add(m * lines * LANES).cast());
             for n in 0..N {
                 let score = V::wide_sum(sums[m][n]).mul(V::splat(units[n])).mul(scale);
                 score.store(scores.add(n * SEGMENT + m * LANES));
@@ -154,7 +162,7 @@ const fn edges(outside: f32, inside: f32) -> [f32; 3 * LANES] {
 const BOUNDS: [f32; 3 * LANES] = edges(f32::NEG_INFINITY, f32::INFINITY);
 const FACTORS: [f32; 3 * LANES] = edges(0.0, 1.0);
 /// What the scale of a value is at most: there may be no number outside, left over from another text.
-const SCALES: [f32; 3 * LANES] = edges(0.0, f32::INFINITY);
+const FINITE: [f32; 3 * LANES] = edges(0.0, f32::INFINITY);
 
 /// The vector for the positions from `start` on: inside for those from `from` up to `to`, else outside.
 #[inline(always)]
@@ -172,7 +180,7 @@ unsafe fn within<V: Vector>(edges: &[f32; 3 * LANES], start: usize, (from, to): 
 #[inline(always)]
 unsafe fn weights<V: Vector>(
     (scores, weights): (*mut f32, *mut i16),
-    value_scales: *const f32,
+    (keys, block): (*const u32, usize),
     range: std::ops::Range<usize>,
     seen: (usize, usize),
 ) -> (f32, f32, f32) {
@@ -193,10 +201,10 @@ unsafe fn weights<V: Vector>(
         for start in starts.clone() {
             let at = scores.add(start);
             let mut weight = exp(V::load(at).sub(V::splat(largest)));
-            let mut scale = V::load(value_scales.add(start));
+            let mut scale = V::load(keys.add(start / LANES * block + LANES).cast());
             if !whole(start) {
                 weight = weight.mul(within(&FACTORS, start, seen));
-                scale = scale.min(within(&SCALES, start, seen));
+                scale = scale.min(within(&FINITE, start, seen));
             }
             total = total.add(weight);
             let weight = weight.mul(scale);
@@ -216,7 +224,7 @@ unsafe fn weights<V: Vector>(
 #[inline(always)]
 unsafe fn weighted<V: Vector, const D: usize, const N: usize>(
     (weights, units): (*const i16, &[f32; N]),
-    (values, next): (*const i16, *const i16),
+    (values, next): (*const u32, *const u32),
     width: usize,
     seen: std::ops::Range<usize>,
     out: *mut f32,
@@ -225,12 +233,11 @@ unsafe fn weighted<V: Vector, const D: usize, const N: usize>(
     unsafe {
         let mut sums = [[V::wide(0); N]; D];
         for position in (seen.start / PAIR * PAIR..seen.end).step_by(PAIR) {
-            let row = values.add(position * width);
+            let row = position / PAIR * width;
             if N <= FEW {
-                let next = next.wrapping_add(position * width);
-                prefetch_far(next.cast(), D * LANES * PAIR * size_of::<i16>());
+                prefetch_far(next.wrapping_add(row).cast(), D * LINE);
             }
-            V::pairs_add_all(&mut sums, (row, LANES * PAIR), (weights.add(position), SEGMENT));
+            V::pairs_add_all(&mut sums, (values.add(row), LANES), (weights.add(position), SEGMENT));
         }
         for d in 0..D {
             for n in 0..N {

@@ -270,7 +270,7 @@ impl<const DOT: bool> Vector for Avx2<DOT> {
     #[inline(always)]
     unsafe fn pairs_add_all<const M: usize, const N: usize>(
         sums: &mut [[Self::Wide; N]; M],
-        from: (*const i16, usize),
+        from: (*const u32, usize),
         pairs: (*const i16, usize),
     ) {
         unsafe {

@@ -68,7 +68,7 @@ pub(super) unsafe fn multiply_four(
 #[target_feature(enable = "avx2")]
 pub(super) unsafe fn pairs_six(
     sums: &mut [(__m256i, __m256i); 6],
-    from: *const i16,
+    from: *const u32,
     (pairs, stride): (*const i16, usize),
 ) {
     let [(mut a0, mut b0), (mut a1, mut b1), (mut a2, mut b2), last @ ..] = *sums;
@@ -76,7 +76,7 @@ pub(super) unsafe fn pairs_six(
     let (_a_products, _b_products): (__m256i, __m256i);
     // SAFETY: reads a vector and six pairs, which the caller gives.
     unsafe {
-        let (a, b) = (_mm256_loadu_si256(from.cast()), _mm256_loadu_si256(from.add(16).cast()));
+        let (a, b) = (_mm256_loadu_si256(from.cast()), _mm256_loadu_si256(from.add(8).cast()));
         std::arch::asm!(
             "vpbroadcastd {y}, dword ptr [{near}]",
             "vpmaddwd {x}, {a}, {y}",

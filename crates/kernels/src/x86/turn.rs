@@ -10,7 +10,7 @@ use super::{
 use crate::{
     BLOCK,
     attention::{Stored, StripBuffers},
-    kv::{Head, PAIR, SEGMENT},
+    kv::{Head, PAIR, SCALES, SEGMENT, block_lines},
 };
 
 /// Keys and values as `StripBuffers` says, rounded.
@@ -21,22 +21,22 @@ use crate::{
 pub(super) unsafe fn turn(stored: &Stored<'_>, buffers: &mut StripBuffers) {
     let (dim, range) = (stored.dim, whole(&stored.range));
     let (chunks, width) = (dim.div_ceil(BLOCK), dim.next_multiple_of(LANES));
-    let Head { keys, values, key_scales, value_scales } = stored.kept;
-    let key = dim.next_multiple_of(PAIR);
-    assert!(keys.len() >= SEGMENT * key && values.len() >= SEGMENT * width && key_scales.len() >= SEGMENT);
+    let (Head { keys, values }, lines) = (stored.kept, block_lines(dim));
+    assert!(keys.len() >= SEGMENT * lines && values.len() >= SEGMENT / PAIR * width);
     assert!(buffers.keys.len() >= SEGMENT * chunks * BLOCK && buffers.values.len() >= SEGMENT * width);
     assert!(range.end <= SEGMENT);
     // SAFETY: a segment has so many keys and values, and the buffers as many, padded.
     unsafe {
         for block in range.start / LANES..range.end / LANES {
-            let from = keys.as_ptr().add(block * key * LANES);
+            let from = keys.as_ptr().add(block * lines * LANES);
             let to = buffers.keys.as_mut_ptr().add(block * chunks * VALUES);
-            let scales = _mm512_loadu_ps(key_scales.as_ptr().add(block * LANES));
-            for d in (0..chunks * BLOCK).step_by(PAIR) {
+            let scales = _mm512_loadu_ps(from.cast());
+            for pair in 0..chunks * BLOCK / PAIR {
+                let line = from.wrapping_add((SCALES + pair) * LANES);
                 let of = |n: usize| {
-                    if d < key { numbers(from.add(d * LANES), n, scales) } else { _mm512_setzero_ps() }
+                    if SCALES + pair < lines { numbers(line, n, scales) } else { _mm512_setzero_ps() }
                 };
-                _mm512_store_si512(to.add(d * LANES).cast(), pairs(of(0), of(1)));
+                _mm512_store_si512(to.add(pair * PAIR * LANES).cast(), pairs(of(0), of(1)));
             }
         }
         for block in (range.start..range.end).step_by(BLOCK) {
@@ -45,8 +45,9 @@ pub(super) unsafe fn turn(stored: &Stored<'_>, buffers: &mut StripBuffers) {
                     // others are there for whole blocks only, and may be left over from another text
                     let of = |position: usize| {
                         if stored.range.contains(&position) {
-                            let row = values.as_ptr().add(position / PAIR * PAIR * width + column * PAIR);
-                            numbers(row, position % PAIR, _mm512_set1_ps(value_scales[position]))
+                            let scale = stored.kept.scales(dim, position)[1];
+                            let row = values.as_ptr().add(position / PAIR * width + column);
+                            numbers(row, position % PAIR, _mm512_set1_ps(scale))
                         } else {
                             _mm512_setzero_ps()
                         }
@@ -67,7 +68,7 @@ pub(super) unsafe fn turn(stored: &Stored<'_>, buffers: &mut StripBuffers) {
 /// They are there.
 #[inline]
 #[target_feature(enable = "avx512f")]
-unsafe fn numbers(from: *const i16, n: usize, scales: __m512) -> __m512 {
+unsafe fn numbers(from: *const u32, n: usize, scales: __m512) -> __m512 {
     // SAFETY: handed on from the caller.
     unsafe {
         let both = _mm512_loadu_si512(from.cast());

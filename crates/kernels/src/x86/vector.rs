@@ -141,7 +141,7 @@ pub(super) trait Vector: Copy {
     #[inline(always)]
     unsafe fn pairs_add_all<const M: usize, const N: usize>(
         sums: &mut [[Self::Wide; N]; M],
-        from: (*const i16, usize),
+        from: (*const u32, usize),
         pairs: (*const i16, usize),
     ) {
         unsafe { pairs_each::<Self, M, N>(sums, from, pairs) }
@@ -152,7 +152,7 @@ pub(super) trait Vector: Copy {
 #[inline(always)]
 pub(super) unsafe fn pairs_each<V: Vector, const M: usize, const N: usize>(
     sums: &mut [[V::Wide; N]; M],
-    (from, apart): (*const i16, usize),
+    (from, apart): (*const u32, usize),
     (pairs, stride): (*const i16, usize),
 ) {
     unsafe {
