@@ -10,7 +10,7 @@ use crate::{
     kv::{LANES, most_of_key},
     packed::{Kind, Layout, ROWS, code, float, minimum, place, scale},
     places::{Blocks, Place, Places, write_facts},
-    table::{Norm, Out, Softmax, Table, Tiles, word_scale},
+    table::{LARGEST, Norm, Out, Softmax, Table, Tiles, word_scale},
 };
 
 pub(crate) static TABLE: Table = Table {
@@ -153,11 +153,11 @@ fn weigh(scores: &[f32], (largest, temperature): Softmax, weights: &mut [f32]) -
 }
 
 fn words(x: &[f32], most: f32, out: &mut [i16]) -> f32 {
-    let (factor, scale) = word_scale(x.iter().fold(0.0, |m, v| v.abs().max(m)), most);
+    let (factor, scale) = word_scale(x.iter().fold(0.0, |m, v| v.abs().max(m)).min(LARGEST), most);
     for (out, x) in out.iter_mut().zip(x) {
-        *out = (x * factor).round_ties_even() as i16;
+        *out = (x.clamp(-LARGEST, LARGEST) * factor).round_ties_even() as i16;
     }
-    scale + x.iter().map(|v| v * 0.0).sum::<f32>()
+    if x.iter().any(|v| v.is_nan()) { f32::NAN } else { scale }
 }
 
 fn attend(tile: &Tile<'_>, scratch: &mut Scratch, out: &mut Partial) {

@@ -212,3 +212,30 @@ fn sequences_that_share_a_pass_attend_to_their_own() {
         assert_input(machine, &job, &out);
     }
 }
+
+#[test]
+fn what_is_too_large_or_no_number_does_not_reach_positions_that_do_not_see_it() {
+    let shape = (2, 3, 40);
+    let (positions, place) = (300, 277);
+    let heads = Heads::noise(&mut Noise(12), positions, shape);
+    let row = 2 * 3 * 40;
+    for (machine, phase) in phases(&machines(2)) {
+        let mut cache = heads.cache(machine);
+        let before = heads.attend((machine, phase), &cache, 0..positions, None);
+        for value in [f32::INFINITY, f32::NEG_INFINITY, f32::NAN] {
+            // tiles of bfloat16 multiply by the 0 that it weighs
+            if value.is_nan() && phase == Phase::Prefill {
+                continue;
+            }
+            let lanes = [Lane { sequence: 0, position: place }];
+            let (mut keys, mut values) = (vec![0.5; 80], vec![1.0; 80]);
+            (keys[3], values[41]) = (value, value);
+            machine.store(&mut [&mut cache], 1, &lanes, (&mut keys, &values), |_, _, _| {});
+            let after = heads.attend((machine, phase), &cache, 0..positions, None);
+            let case = format!("{value}, {}, {phase:?}", machine.isa());
+            assert!(after[..place * row] == before[..place * row], "{case}");
+            let seeing = &after[place * row..][..row];
+            assert!(seeing.iter().all(|v| v.is_finite()) != value.is_nan(), "{case}");
+        }
+    }
+}

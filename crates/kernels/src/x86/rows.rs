@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::vector::{LANES, Vector};
-use crate::table::{Norm, Softmax, word_scale};
+use crate::table::{LARGEST, Norm, Softmax, word_scale};
 
 /// An operation on sixteen values of two slices; a trait, since closures do not inherit target features.
 trait Zip {
@@ -145,16 +145,16 @@ pub(super) unsafe fn words<V: Vector>(x: &[f32], most: f32, out: &mut [i16]) -> 
     let mut out_chunks = out.chunks_exact_mut(LANES);
     // SAFETY: each chunk, and each padded buffer, is sixteen values.
     unsafe {
-        let end = V::load(last.as_ptr());
+        let end = within::<V>(last.as_ptr());
         let (mut largest, mut nothing) = (end.abs(), end.mul(V::splat(0.0)));
         for chunk in chunks.clone() {
-            let v = V::load(chunk.as_ptr());
+            let v = within::<V>(chunk.as_ptr());
             largest = largest.max(v.abs());
             nothing = v.fma(V::splat(0.0), nothing);
         }
         let (factor, scale) = word_scale(largest.largest(), most);
         for (x, out) in chunks.zip(out_chunks.by_ref()) {
-            V::load(x.as_ptr()).mul(V::splat(factor)).store_words(out.as_mut_ptr());
+            within::<V>(x.as_ptr()).mul(V::splat(factor)).store_words(out.as_mut_ptr());
         }
         let rest = out_chunks.into_remainder();
         if !rest.is_empty() {
@@ -164,6 +164,13 @@ pub(super) unsafe fn words<V: Vector>(x: &[f32], most: f32, out: &mut [i16]) -> 
         }
         scale + nothing.sum()
     }
+}
+
+/// Sixteen values within ±[`LARGEST`]. What is no number stays none: minimum and maximum give their second operand then.
+#[inline(always)]
+unsafe fn within<V: Vector>(from: *const f32) -> V {
+    // SAFETY: the caller gives sixteen values.
+    unsafe { V::splat(-LARGEST).max(V::splat(LARGEST).min(V::load(from))) }
 }
 
 /// 16-bit floats, bfloat16 where `bf16`, as 32-bit ones.
