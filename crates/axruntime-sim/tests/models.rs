@@ -8,7 +8,7 @@ use std::time::Instant;
 use axruntime_sys::{Status, TensorKind};
 use common::{COMPILED_CONTEXT, Machine, SCALE, ZERO_POINT, rows, run};
 use half::f16;
-use test_support::tiny::{DIM, KV_DIM, LAYERS, VOCAB};
+use test_support::tiny::{DIM, KV_DIM, KV_HEADS, LAYERS, VOCAB};
 use transformer::{Input, LoadOptions};
 
 /// What the CPU says for the same rows, quantised.
@@ -152,7 +152,7 @@ fn a_model_needs_its_memory() {
     let model = machine.context.load_model(&machine.compile(&[])).unwrap();
     let error = connection.load_instance(&model, None).err().unwrap();
     let needs = std::fs::metadata(machine.folder().join("weights.gguf")).unwrap().len()
-        + (2 * 2 * KV_DIM * LAYERS * COMPILED_CONTEXT) as u64;
+        + (2 * (2 * KV_DIM + 4 * KV_HEADS) * LAYERS * COMPILED_CONTEXT) as u64;
     let text = format!("not enough device memory: needs {needs} bytes, has 65536 bytes");
     assert_eq!((error.status, error.text), (Status::Runtime, text));
     drop((connection, model, machine));

@@ -134,7 +134,8 @@ pub mod tiny {
     /// Positions that it was "trained" for.
     pub const CONTEXT: usize = 64;
     const HEADS: usize = 4;
-    const KV_HEADS: usize = 2;
+    /// Heads of keys and values.
+    pub const KV_HEADS: usize = 2;
     const FF: usize = 96;
     /// Values of all key (or value) heads of a position.
     pub const KV_DIM: usize = DIM / HEADS * KV_HEADS;
