@@ -122,6 +122,8 @@ async function long(words: string, scrolled: boolean) {
       if (scrolled && piece === 500) chat.tell(key('PageUp'));
       if (piece === last) streaming = settledHeap();
     });
+    // what a job has looked at through a weak reference is kept until it ends
+    await new Promise((done) => setImmediate(done));
     const before = settledHeap();
     await chat.ask('go');
     const ended = settledHeap();
