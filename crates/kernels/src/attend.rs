@@ -126,9 +126,9 @@ impl Compute {
                     // SAFETY: `table_for` checked the instruction set; the buffers have what the tiles need.
                     unsafe {
                         (bf16.turn)(&job.stored(piece(span)), buffers);
-                        let mut tiles = job.seeing(span, MOST, segment).map(|(strip, part)| {
-                            (strip, job.tile(piece(part), job.cached(piece(part)).keys.as_ptr()))
-                        });
+                        let mut tiles = job
+                            .seeing(span, MOST, segment)
+                            .map(|(strip, part)| (strip, job.tile(piece(part), None)));
                         (bf16.attend)(&mut tiles, buffers);
                     }
                 }
@@ -160,7 +160,6 @@ impl Compute {
     ) {
         let ((heads, dim, width), spans) = (job.shape(), job.spans(len));
         let one = |piece: Piece, next: Option<Piece>, scratch: &mut Scratch, out: &mut Partial| {
-            let next = job.cached(next.unwrap_or(piece)).keys.as_ptr();
             let tile = job.tile(piece, next);
             // SAFETY: `table_for` checked the instruction set; the tile and the buffers have the table's lengths.
             unsafe { (self.table.attend)(&tile, scratch, out) };

@@ -195,16 +195,18 @@ impl Attention<'_> {
         Stored { kept, dim, range: local(seen.start, segment)..local(seen.end, segment) }
     }
 
-    /// What the kernels get of a piece, and which keys they read after it.
-    pub(crate) fn tile(&self, piece: Piece, next: *const u32) -> Tile<'_> {
+    /// What the kernels get of a piece, and of what they read after it.
+    pub(crate) fn tile(&self, piece: Piece, next: Option<Piece>) -> Tile<'_> {
         let Piece { span, head, segment } = piece;
+        let kept = self.cached(piece);
+        let next = next.map_or(kept, |next| self.cached(next)).keys.as_ptr();
         let (mut at, mut seen) = ([0; MOST], [(0, 0); MOST]);
         for (n, (lane, place)) in self.places(span, head).enumerate() {
             let range = self.seen(lane);
             (at[n], seen[n]) = (place, (local(range.start, segment), local(range.end, segment)));
         }
         let (queries, scale, dim) = (self.queries, self.scale, self.shape().1);
-        Tile { queries, at, scale, kept: self.cached(piece), next, dim, count: span.count, seen }
+        Tile { queries, at, scale, kept, next, dim, count: span.count, seen }
     }
 }
 

@@ -182,7 +182,7 @@ impl Compute {
                 && lanes.windows(2).all(|w| w[0] != w[1])
         );
         let caches: Vec<&KvCache> = caches.iter().map(|cache| &**cache).collect();
-        let base = Base(keys.as_mut_ptr());
+        let (base, most) = (Base(keys.as_mut_ptr()), most_of_key(dim));
         // each key goes to a line of its own
         self.each(heads * lanes.len(), keys.len() * 8, |n| {
             let (head, n) = head_of(n, (heads, lanes.len()), lanes.len());
@@ -196,7 +196,7 @@ impl Compute {
                 // SAFETY: `table_for` checked the instruction set, and lengths are equal. The caches were given as `&mut`, and
                 // no other lane has this place.
                 unsafe {
-                    let key_scale = (self.table.words)(keys, most_of_key(dim), own_keys);
+                    let key_scale = (self.table.words)(keys, most, own_keys);
                     let value_scale = (self.table.words)(&values[at..][..dim], MOST_OF_VALUE, own_values);
                     let (keys, values) = ((&*own_keys, key_scale), (&*own_values, value_scale));
                     caches[sequence].write((layer, head), position, keys, values);

@@ -51,25 +51,34 @@ pub(crate) const fn block_lines(dim: usize) -> usize {
     SCALES + dim.div_ceil(PAIR)
 }
 
+/// Where a position's lane of a line of its block lies in keys.
+fn lane(dim: usize, position: usize, line: usize) -> usize {
+    (position / LANES * block_lines(dim) + line) * LANES + position % LANES
+}
+
+/// Where a position's pair of a column lies in values.
+fn column(width: usize, position: usize, d: usize) -> usize {
+    position / PAIR * width + d
+}
+
 impl Head<'_> {
     /// What 1 is in the keys of a position, and in its values.
     pub(crate) fn scales(&self, dim: usize, position: usize) -> [f32; SCALES] {
-        let block = &self.keys[position / LANES * block_lines(dim) * LANES..];
-        std::array::from_fn(|n| f32::from_bits(block[n * LANES + position % LANES]))
+        std::array::from_fn(|line| f32::from_bits(self.keys[lane(dim, position, line)]))
     }
 
     /// A number of a position's keys.
     pub(crate) fn key(&self, dim: usize, position: usize, d: usize) -> i16 {
-        let line = position / LANES * block_lines(dim) + SCALES + d / PAIR;
-        half(self.keys[line * LANES + position % LANES], d % PAIR)
+        half(self.keys[lane(dim, position, SCALES + d / PAIR)], d % PAIR)
     }
 
     /// A number of a position's values, of which a row has so many.
     pub(crate) fn value(&self, width: usize, position: usize, d: usize) -> i16 {
-        half(self.values[position / PAIR * width + d], position % PAIR)
+        half(self.values[column(width, position, d)], position % PAIR)
     }
 }
 
+/// The first or second number (`n`) of a pair.
 fn half(pair: u32, n: usize) -> i16 {
     (pair >> (16 * n)) as i16
 }
@@ -186,15 +195,15 @@ impl KvCache {
         // SAFETY: `at` is below SEGMENT, so all places lie within the head's keys and values. The other half of a pair of values is
         // another position's, and perhaps another thread's.
         unsafe {
-            let column = to_keys.add(at / LANES * LANES * block_lines(dim) + at % LANES);
-            column.write(key_scale.to_bits());
-            column.add(LANES).write(value_scale.to_bits());
+            let lanes = to_keys.add(lane(dim, at, 0));
+            lanes.write(key_scale.to_bits());
+            lanes.add(LANES).write(value_scale.to_bits());
             for (n, pair) in keys.chunks(PAIR).enumerate() {
                 let [low, high] =
                     [pair[0], pair.get(1).map_or(0, |high| *high)].map(|number| u32::from(number as u16));
-                column.add((SCALES + n) * LANES).write(low | high << 16);
+                lanes.add((SCALES + n) * LANES).write(low | high << 16);
             }
-            let row = to_values.add(at / PAIR * width).cast::<i16>().add(at % PAIR);
+            let row = to_values.add(column(width, at, 0)).cast::<i16>().add(at % PAIR);
             for (d, value) in values.iter().enumerate() {
                 row.add(d * PAIR).write(*value);
             }

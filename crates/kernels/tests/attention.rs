@@ -131,8 +131,12 @@ fn attention_is_what_the_formula_says_for_every_group_width_window_and_depth() {
                     let case =
                         format!("{shape:?} position {position} {window:?} {}, {phase:?}", machine.isa());
                     let want: Vec<_> = heads.naive(position, window).iter().map(|v| *v as f32).collect();
-                    // weights are rounded to bfloat16 in prompts
-                    let tolerance = if phase == Phase::Prefill { 1e-2 } else { 2e-4 };
+                    // weights are rounded to bfloat16 in prompts, else to 16 bits, unless there is but one
+                    let tolerance = match (phase, window) {
+                        (Phase::Prefill, _) => 1e-2,
+                        (_, Some(1)) => 5e-6,
+                        _ => 2e-4,
+                    };
                     assert_close(&got[position * row..][..row], &want, tolerance, &case);
                 }
             }

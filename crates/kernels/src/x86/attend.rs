@@ -73,11 +73,11 @@ unsafe fn part<V: Vector, const N: usize>(
     let values = out.values[first * width..][..N * width].as_mut_ptr();
     // SAFETY: low and high are positions of the segment, whose keys and values the tile has; pointers as above.
     unsafe {
-        let mut units = [0.0; N];
+        let (mut units, most) = ([0.0; N], most_of_key(tile.dim));
         for (n, query) in scratch.queries[..N * dim].chunks_exact_mut(dim).enumerate() {
             let from = &tile.queries[tile.at[first + n]..][..tile.dim];
             query[tile.dim..].fill(0);
-            units[n] = words::<V>(from, most_of_key(tile.dim), &mut query[..tile.dim]) * tile.scale;
+            units[n] = words::<V>(from, most, &mut query[..tile.dim]) * tile.scale;
         }
         // the last few positions sixteen at a time
         let (mut at, high) = (low / LANES * LANES, high.next_multiple_of(LANES));

@@ -70,7 +70,7 @@ pub(super) trait Vector: Copy {
     unsafe fn abs(self) -> Self;
     /// To the nearest whole number, ties to even.
     unsafe fn round(self) -> Self;
-    /// A number times 2ⁿ, which is one as well, for whole `n` in the last bits of `shifted`.
+    /// `self · 2ⁿ` for whole numbers `n` in the last bits of `shifted`; neither `self` nor the result is subnormal.
     unsafe fn times_power_of_two(self, shifted: Self) -> Self;
     /// Lanes 0–7 and 8–15 added, then as [`sum8`].
     unsafe fn sum(self) -> f32;
