@@ -82,7 +82,6 @@ macro_rules! begin_less {
         begin_less!(1, "ymm1", "ymm5"),
         begin_less!(2, "ymm2", "ymm6"),
         begin_less!(3, "ymm3", "ymm7"),
-        add_all!(0),
     ) };
     ($n:literal, $a:literal, $b:literal) => { concat!(
         "vpbroadcastd ", $a, ", dword ptr [{facts} + {start} + 4 * ", $n, "]\n",
@@ -99,13 +98,61 @@ macro_rules! load {
     ) };
 }
 
+/// Quad `$quad` times token `$n`, to a pair of registers.
+#[rustfmt::skip]
+macro_rules! into {
+    (A, $quad:literal, $n:literal) => { multiply!($quad, $n, "ymm10", "ymm11", "ymm11") };
+    (B, $quad:literal, $n:literal) => { multiply!($quad, $n, "ymm12", "ymm13", "ymm13") };
+    (C, $quad:literal, $n:literal) => { multiply!($quad, $n, "ymm14", "ymm15", "ymm15") };
+}
+
+/// What a pair of registers has, added to the sums of a token.
+#[rustfmt::skip]
+macro_rules! sum {
+    ($pair:ident, 0) => { sum!($pair, "ymm0", "ymm4") };
+    ($pair:ident, 1) => { sum!($pair, "ymm1", "ymm5") };
+    ($pair:ident, 2) => { sum!($pair, "ymm2", "ymm6") };
+    ($pair:ident, 3) => { sum!($pair, "ymm3", "ymm7") };
+    (A, $a:literal, $b:literal) => { sum!("ymm10", "ymm11", $a, $b) };
+    (B, $a:literal, $b:literal) => { sum!("ymm12", "ymm13", $a, $b) };
+    (C, $a:literal, $b:literal) => { sum!("ymm14", "ymm15", $a, $b) };
+    ($x:literal, $y:literal, $a:literal, $b:literal) => { concat!(
+        "vpaddw ", $a, ", ", $a, ", ", $x, "\n",
+        "vpaddw ", $b, ", ", $b, ", ", $y, "\n",
+    ) };
+}
+
+/// Spread quad `$quad` times all tokens. A product is added three tokens later, when its registers are needed: none is waited for.
+#[rustfmt::skip]
+macro_rules! next {
+    ($quad:literal, $a:ident, $b:ident, $c:ident) => { concat!(
+        load!($quad),
+        sum!($a, 1), into!($a, $quad, 0), sum!($b, 2), into!($b, $quad, 1),
+        sum!($c, 3), into!($c, $quad, 2), sum!($a, 0), into!($a, $quad, 3),
+    ) };
+}
+
+/// The same where nothing was multiplied before.
+#[rustfmt::skip]
+macro_rules! first {
+    ($quad:literal) => { concat!(
+        load!($quad),
+        into!(A, $quad, 0), into!(B, $quad, 1), into!(C, $quad, 2), sum!(A, 0), into!(A, $quad, 3),
+    ) };
+}
+
 /// All spread quads times all tokens; then the scales.
 #[rustfmt::skip]
 macro_rules! multiply_spread {
-    ($begin:ident) => { concat!(
-        load!(0), $begin!(), load!(1), add_all!(1), load!(2), add_all!(2), load!(3), add_all!(3),
-        load!(4), add_all!(4), load!(5), add_all!(5), load!(6), add_all!(6), load!(7), add_all!(7),
-        load!(8),
+    (begin) => { concat!(
+        load!(0), begin!(), first!(1), next!(2, B, C, A), next!(3, C, A, B), next!(4, A, B, C),
+        next!(5, B, C, A), next!(6, C, A, B), next!(7, A, B, C),
+        load!(8), sum!(B, 1), sum!(C, 2), sum!(A, 3),
+    ) };
+    (begin_less) => { concat!(
+        begin_less!(), first!(0), next!(1, B, C, A), next!(2, C, A, B), next!(3, A, B, C), next!(4, B, C, A),
+        next!(5, C, A, B), next!(6, A, B, C), next!(7, B, C, A),
+        load!(8), sum!(C, 1), sum!(A, 2), sum!(B, 3),
     ) };
 }
 
@@ -294,7 +341,7 @@ four!(
     [
         "vmovdqa ymm14, ymmword ptr [rax]",
         "vmovdqa ymm15, ymmword ptr [rax + 32]",
-        low!(0), begin_less!(), high!(0), add_all!(4), low!(1), add_all!(1), high!(1), add_all!(5),
+        low!(0), begin_less!(), add_all!(0), high!(0), add_all!(4), low!(1), add_all!(1), high!(1), add_all!(5),
         low!(2), add_all!(2), high!(2), add_all!(6), low!(3), add_all!(3), high!(3), add_all!(7),
         "prefetcht0 byte ptr [{panel} + {ahead} + 64 * 4]",
         "vcvtph2ps ymm8, xmmword ptr [{panel} + 64 * 4]",
