@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use crate::{
     BLOCK, Isa, Packed,
-    activations::{STEPS, TINY, Tile as TokenTile, Tiling, fact},
+    activations::{SHORTER, STEPS, TINY, Tile as TokenTile, Tiling, WORD, WORTHS, fact},
     attention::{Partial, Scratch, Tile, factor},
     kv::{LANES, most_of_key},
     packed::{Kind, Layout, ROWS, code, float, minimum, place, scale},
@@ -36,18 +36,17 @@ unsafe fn quantise(values: &[f32], (to, of): (&Places, Blocks)) {
         let scale = if largest < TINY || !largest.is_finite() {
             if largest < TINY { 0.0 } else { f32::NAN }
         } else {
-            let code = |value: &f32, steps: f32| (value * (steps / largest)).round_ties_even();
-            let error = |steps: f32| -> f64 {
-                let one = |v: &f32| f64::from(*v) - f64::from(code(v, steps)) * f64::from(largest / steps);
-                values.iter().map(|v| one(v).powi(2)).sum()
-            };
-            let least = |a: (f64, f32), b: (f64, f32)| if b.0 < a.0 { b } else { a };
-            let best = STEPS.into_iter().map(|steps| (error(steps), steps)).reduce(least);
-            let steps = best.map_or(STEPS[0], |(_, steps)| steps);
+            let word = |value: &f32| (value * (WORD / largest)).round_ties_even() as i16;
+            let code = |word: i16, steps: i16| ((i32::from(word) * i32::from(steps) + (1 << 14)) >> 15) as i8;
+            let miss = |word: i16, steps: i16| i32::from(word.wrapping_mul(2 * steps) >> SHORTER);
+            let error = |steps: i16| values.iter().map(|v| miss(word(v), steps).pow(2)).sum::<i32>() as f32;
+            let least = |a: (f32, i16), b: (f32, i16)| if b.0 < a.0 { b } else { a };
+            let errors = STEPS.into_iter().zip(WORTHS).map(|(steps, worth)| (error(steps) * worth, steps));
+            let steps = errors.reduce(least).map_or(STEPS[0], |(_, steps)| steps);
             for (out, value) in codes.iter_mut().zip(values) {
-                *out = code(value, steps) as i8;
+                *out = code(word(value), steps);
             }
-            largest / steps
+            largest / f32::from(steps)
         };
         let (low, high) = codes.split_at(BLOCK / 2);
         let [low, high] = [low, high].map(|half| [half.iter().map(|code| f32::from(*code)).sum()]);

@@ -92,11 +92,6 @@ impl<const DOT: bool> Vector for Avx2<DOT> {
         }
     }
     #[inline(always)]
-    unsafe fn round(self) -> Self {
-        const NEAREST: i32 = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
-        unsafe { Self(_mm256_round_ps::<NEAREST>(self.0), _mm256_round_ps::<NEAREST>(self.1)) }
-    }
-    #[inline(always)]
     unsafe fn times_power_of_two(self, shifted: Self) -> Self {
         unsafe {
             let (a, b) = (_mm256_castps_si256(shifted.0), _mm256_castps_si256(shifted.1));
@@ -112,16 +107,6 @@ impl<const DOT: bool> Vector for Avx2<DOT> {
     #[inline(always)]
     unsafe fn largest(self) -> f32 {
         unsafe { max8(_mm256_max_ps(self.0, self.1)) }
-    }
-    #[inline(always)]
-    unsafe fn store_codes(self, to: *mut i8) {
-        unsafe {
-            let words = _mm256_packs_epi32(_mm256_cvtps_epi32(self.0), _mm256_cvtps_epi32(self.1));
-            let ordered = _mm256_permute4x64_epi64::<0b11_01_10_00>(words);
-            let low = _mm256_castsi256_si128(ordered);
-            let high = _mm256_extracti128_si256::<1>(ordered);
-            _mm_storeu_si128(to.cast(), _mm_packs_epi16(low, high));
-        }
     }
     #[inline(always)]
     unsafe fn store_words(self, to: *mut i16) {

@@ -11,25 +11,6 @@ use super::vector::{Vector, add_all, max8, sum8};
 #[repr(transparent)]
 pub(super) struct Avx512<const DOT: bool, const FAR: bool = false>(__m512);
 
-/// The reduction of `sum` for four vectors at once: the same steps, those of several vectors in one.
-macro_rules! reduce {
-    ($vectors:expr, $join:ident) => {{
-        let [a, b, c, d] = $vectors;
-        let low = _mm512_shuffle_f32x4::<0x44>(a.0, b.0);
-        let ab = $join(low, _mm512_shuffle_f32x4::<0xEE>(a.0, b.0));
-        let low = _mm512_shuffle_f32x4::<0x44>(c.0, d.0);
-        let cd = $join(low, _mm512_shuffle_f32x4::<0xEE>(c.0, d.0));
-        let fours = $join(_mm512_shuffle_f32x4::<0x88>(ab, cd), _mm512_shuffle_f32x4::<0xDD>(ab, cd));
-        let twos = $join(fours, _mm512_permute_ps::<0b11_10_11_10>(fours));
-        let ones = $join(twos, _mm512_permute_ps::<0b01_01_01_01>(twos));
-        let first_of_fours = _mm512_setr_epi32(0, 4, 8, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
-        let packed = _mm512_permutexvar_ps(first_of_fours, ones);
-        let mut reduced = [0.0; 4];
-        _mm_storeu_ps(reduced.as_mut_ptr(), _mm512_castps512_ps128(packed));
-        reduced
-    }};
-}
-
 impl<const DOT: bool, const FAR: bool> Avx512<DOT, FAR> {
     #[inline(always)]
     unsafe fn halves(self) -> (__m256, __m256) {
@@ -110,10 +91,6 @@ impl<const DOT: bool, const FAR: bool> Vector for Avx512<DOT, FAR> {
         unsafe { Self(_mm512_abs_ps(self.0)) }
     }
     #[inline(always)]
-    unsafe fn round(self) -> Self {
-        unsafe { Self(_mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(self.0)) }
-    }
-    #[inline(always)]
     unsafe fn times_power_of_two(self, shifted: Self) -> Self {
         unsafe {
             let n = _mm512_slli_epi32::<23>(_mm512_castps_si512(shifted.0));
@@ -128,10 +105,6 @@ impl<const DOT: bool, const FAR: bool> Vector for Avx512<DOT, FAR> {
         }
     }
     #[inline(always)]
-    unsafe fn sums(vectors: [Self; 4]) -> [f32; 4] {
-        unsafe { reduce!(vectors, _mm512_add_ps) }
-    }
-    #[inline(always)]
     unsafe fn largest(self) -> f32 {
         unsafe {
             let (low, high) = self.halves();
@@ -140,11 +113,22 @@ impl<const DOT: bool, const FAR: bool> Vector for Avx512<DOT, FAR> {
     }
     #[inline(always)]
     unsafe fn largests(vectors: [Self; 4]) -> [f32; 4] {
-        unsafe { reduce!(vectors, _mm512_max_ps) }
-    }
-    #[inline(always)]
-    unsafe fn store_codes(self, to: *mut i8) {
-        unsafe { _mm_storeu_si128(to.cast(), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(self.0))) }
+        unsafe {
+            let [a, b, c, d] = vectors;
+            let low = _mm512_shuffle_f32x4::<0x44>(a.0, b.0);
+            let ab = _mm512_max_ps(low, _mm512_shuffle_f32x4::<0xEE>(a.0, b.0));
+            let low = _mm512_shuffle_f32x4::<0x44>(c.0, d.0);
+            let cd = _mm512_max_ps(low, _mm512_shuffle_f32x4::<0xEE>(c.0, d.0));
+            let even = _mm512_shuffle_f32x4::<0x88>(ab, cd);
+            let fours = _mm512_max_ps(even, _mm512_shuffle_f32x4::<0xDD>(ab, cd));
+            let twos = _mm512_max_ps(fours, _mm512_permute_ps::<0b11_10_11_10>(fours));
+            let ones = _mm512_max_ps(twos, _mm512_permute_ps::<0b01_01_01_01>(twos));
+            let first_of_fours = _mm512_setr_epi32(0, 4, 8, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+            let mut largest = [0.0; 4];
+            let packed = _mm512_castps512_ps128(_mm512_permutexvar_ps(first_of_fours, ones));
+            _mm_storeu_ps(largest.as_mut_ptr(), packed);
+            largest
+        }
     }
     #[inline(always)]
     unsafe fn store_words(self, to: *mut i16) {

@@ -3,18 +3,21 @@
 //! Sixteen blocks go through each step together, so that scales are divided a vector at a time and no block waits for
 //! its own reductions. Each block gets the bits that it would get alone.
 
+use std::arch::x86_64::*;
+
 use super::{
     quantise_fours,
     vector::{LANES, Vector},
 };
 use crate::{
     BLOCK,
-    activations::{STEPS, TINY},
+    activations::{SHORTER, STEPS, TINY, WORD, WORTHS},
     places::{Blocks, Place, Places, write_facts},
 };
 
 /// Blocks that go through the steps together: one a lane of what is found about them.
 const TOGETHER: usize = LANES;
+const _: () = assert!(STEPS.len().is_multiple_of(4), "errors are reduced by fours");
 
 /// Whole blocks of some tokens.
 #[inline(always)]
@@ -50,63 +53,82 @@ unsafe fn blocks<V: Vector>(values: *const f32, places: &[Place]) {
             }
             *largest = V::largests(sizes);
         }
-        let mut factors = [([0.0; TOGETHER], [0.0; TOGETHER]); STEPS.len()];
-        for (steps, (up, down)) in STEPS.into_iter().zip(&mut factors) {
-            for n in 0..TOGETHER {
-                (up[n], down[n]) = (steps / largest[n], -largest[n] / steps);
-            }
+        let mut ups = [0.0; TOGETHER];
+        for n in 0..TOGETHER {
+            let usable = largest[n] >= TINY && largest[n].is_finite();
+            ups[n] = if usable { WORD / largest[n] } else { 0.0 };
         }
-        let mut errors = [[0.0; TOGETHER]; STEPS.len()];
+        let mut words = [[_mm256_setzero_si256(); 2]; TOGETHER];
+        let mut errors = [[0.0; STEPS.len()]; TOGETHER];
         for n in 0..count {
             let (a, b) = block::<V>(values, n);
-            let mut errors_of = [V::splat(0.0); 4];
-            for (error, (up, down)) in errors_of.iter_mut().zip(&factors) {
-                *error = squares::<V>((a, b), (up[n], down[n]));
+            let up = V::splat(ups[n]);
+            let to = words[n].as_mut_ptr().cast::<i16>();
+            a.mul(up).store_words(to);
+            b.mul(up).store_words(to.add(LANES));
+            let mut of = [_mm256_setzero_si256(); STEPS.len()];
+            for (of, steps) in of.iter_mut().zip(STEPS) {
+                let steps = _mm256_set1_epi16(steps);
+                *of = _mm256_add_epi32(squares(words[n][0], steps), squares(words[n][1], steps));
             }
-            for (errors, sum) in errors.iter_mut().zip(V::sums(errors_of)) {
-                errors[n] = sum;
+            for (errors, of) in errors[n].as_chunks_mut::<4>().0.iter_mut().zip(of.as_chunks::<4>().0) {
+                _mm_storeu_ps(errors.as_mut_ptr(), _mm_cvtepi32_ps(sums(*of)));
             }
         }
-        let (mut ups, mut scales) = ([0.0; TOGETHER], [0.0; TOGETHER]);
+        let (mut best, mut scales) = ([0; TOGETHER], [0.0; TOGETHER]);
         for n in 0..TOGETHER {
-            let (mut best, mut least) = (STEPS[0], f32::INFINITY);
-            for (steps, errors) in STEPS.into_iter().zip(&errors) {
-                (best, least) = if errors[n] < least { (steps, errors[n]) } else { (best, least) };
+            let mut least = f32::INFINITY;
+            for ((steps, worth), error) in STEPS.into_iter().zip(WORTHS).zip(&errors[n]) {
+                let error = error * worth;
+                (best[n], least) = if error < least { (steps, error) } else { (best[n], least) };
             }
-            let (up, scale) = (best / largest[n], largest[n] / best);
-            let usable = largest[n] >= TINY && largest[n].is_finite();
-            ups[n] = if usable { up } else { 0.0 };
-            scales[n] = if usable {
-                scale
-            } else if largest[n] < TINY {
+            scales[n] = if largest[n] < TINY {
                 0.0
+            } else if largest[n].is_finite() {
+                largest[n] / f32::from(best[n])
             } else {
                 f32::NAN
             };
         }
         let (mut low, mut high) = ([0.0; TOGETHER], [0.0; TOGETHER]);
+        let ones = _mm256_set1_epi16(1);
         for n in 0..count {
-            let (a, b) = block::<V>(values, n);
-            let up = V::splat(ups[n]);
-            let (a, b) = (a.mul(up).round(), b.mul(up).round());
+            let steps = _mm256_set1_epi16(best[n]);
+            let (a, b) = (_mm256_mulhrs_epi16(words[n][0], steps), _mm256_mulhrs_epi16(words[n][1], steps));
+            let bytes = _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packs_epi16(a, b));
             let mut codes = [0; BLOCK];
-            a.store_codes(codes.as_mut_ptr());
-            b.store_codes(codes.as_mut_ptr().add(LANES));
+            _mm256_storeu_si256(codes.as_mut_ptr().cast(), bytes);
             places[n].write_codes(&codes);
-            [low[n], high[n], ..] = V::sums([a, b, V::splat(0.0), V::splat(0.0)]);
+            let (a, b) = (_mm256_madd_epi16(a, ones), _mm256_madd_epi16(b, ones));
+            let mut of = [0.0; 4];
+            _mm_storeu_ps(of.as_mut_ptr(), _mm_cvtepi32_ps(sums([a, b, a, b])));
+            [low[n], high[n], ..] = of;
         }
         write_facts(V::WORDS, places, &scales, [&low, &high]);
     }
 }
 
-/// Of two columns a lane, error² of their codes, added: `up` is the factor to codes, `down` that back with the sign changed.
+/// Squares of what is rounded off of sixteen [words](WORD), two added up in each lane.
+///
+/// # Safety
+/// The machine has AVX2.
 #[inline(always)]
-pub(super) unsafe fn squares<V: Vector>((a, b): (V, V), (up, down): (f32, f32)) -> V {
+pub(super) unsafe fn squares(words: __m256i, steps: __m256i) -> __m256i {
     // SAFETY: only arithmetic.
     unsafe {
-        let (up, down) = (V::splat(up), V::splat(down));
-        let (a_error, b_error) = (a.mul(up).round().fma(down, a), b.mul(up).round().fma(down, b));
-        a_error.fma(a_error, b_error.mul(b_error))
+        let off = _mm256_mullo_epi16(words, _mm256_add_epi16(steps, steps));
+        let off = _mm256_srai_epi16::<SHORTER>(off);
+        _mm256_madd_epi16(off, off)
+    }
+}
+
+/// What the lanes of each vector add up to.
+#[inline(always)]
+unsafe fn sums([a, b, c, d]: [__m256i; 4]) -> __m128i {
+    // SAFETY: only arithmetic.
+    unsafe {
+        let halves = _mm256_hadd_epi32(_mm256_hadd_epi32(a, b), _mm256_hadd_epi32(c, d));
+        _mm_add_epi32(_mm256_castsi256_si128(halves), _mm256_extracti128_si256::<1>(halves))
     }
 }
 

@@ -68,18 +68,10 @@ pub(super) trait Vector: Copy {
     unsafe fn max(self, other: Self) -> Self;
     unsafe fn min(self, other: Self) -> Self;
     unsafe fn abs(self) -> Self;
-    /// To the nearest whole number, ties to even.
-    unsafe fn round(self) -> Self;
     /// `self · 2ⁿ` for whole numbers `n` in the last bits of `shifted`; neither `self` nor the result is subnormal.
     unsafe fn times_power_of_two(self, shifted: Self) -> Self;
     /// Lanes 0–7 and 8–15 added, then as [`sum8`].
     unsafe fn sum(self) -> f32;
-    /// [`Vector::sum`] of each.
-    #[inline(always)]
-    unsafe fn sums(vectors: [Self; 4]) -> [f32; 4] {
-        let [a, b, c, d] = vectors;
-        unsafe { [a.sum(), b.sum(), c.sum(), d.sum()] }
-    }
     /// The largest lane.
     unsafe fn largest(self) -> f32;
     /// [`Vector::largest`] of each.
@@ -88,9 +80,7 @@ pub(super) trait Vector: Copy {
         let [a, b, c, d] = vectors;
         unsafe { [a.largest(), b.largest(), c.largest(), d.largest()] }
     }
-    /// Rounds 16 values that lie within ±127 to i8.
-    unsafe fn store_codes(self, to: *mut i8);
-    /// Rounds 16 values that lie within ±32,767 to i16, ties to even.
+    /// Rounds 16 values to i16, ties to even; what is larger than any becomes the largest.
     unsafe fn store_words(self, to: *mut i16);
 
     /// Four codes of each of sixteen rows; or the four-bit codes of twice as many columns.
