@@ -13,12 +13,12 @@ use crate::{Aligned, BLOCK, Kind, places::Places};
 ///
 /// Another scale rounds every value anew, so the errors differ by about a sixth, while a step fewer costs two percent.
 pub(crate) const STEPS: [i16; 4] = [127, 126, 124, 122];
-/// What it becomes first, though the largest word is less by one: a code is `word · steps / 2¹⁵`, rounded, and what is rounded off are the last
-/// 16 bits of `word · 2 · steps`.
+/// What a block's largest magnitude becomes before that, in 16 bits (less by one where they do not hold it): of `word · steps / 2¹⁵`, the whole
+/// part, rounded, is the code, and the last 16 bits of `word · 2 · steps` are what is rounded off.
 pub(crate) const WORD: f32 = 32_768.0;
-/// By how many bits that is shortened, so that the squares of a block's add up to less than 2³¹.
+/// By how many bits those are shortened, so that the squares of a block's add up to less than 2³¹.
 pub(crate) const SHORTER: i32 = 3;
-/// Squared errors in codes by these are squared errors in values, but for a factor.
+/// Squared errors of codes times these are squared errors of values, but for a factor that all have.
 pub(crate) const WORTHS: [f32; STEPS.len()] = {
     let mut worths = [0.0; STEPS.len()];
     let mut n = 0;

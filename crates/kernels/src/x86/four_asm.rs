@@ -32,7 +32,7 @@ type Loop = unsafe fn(*const u8, usize, &Tile, &mut [Sums; TOKENS]);
 struct Constants([u8; 32], [u16; 16]);
 static CONSTANTS: Constants = Constants([15; 32], [1; 16]);
 
-/// Quad `$quad` times token `$n`: `$code` is what becomes of the products `$x` and `$y`.
+/// Quad `$quad` times token `$n`, which is loaded to `$with`: the products of the first eight rows and of the others.
 #[rustfmt::skip] // a line an instruction, here and below
 macro_rules! multiply {
     ($quad:literal, $n:literal, $x:literal, $y:literal, $with:literal) => { concat!(
@@ -42,24 +42,36 @@ macro_rules! multiply {
     ) };
 }
 
-/// The same, added to the sums.
+/// Quad `$quad` times token `$n`, to a pair of registers.
 #[rustfmt::skip]
-macro_rules! add {
-    ($quad:literal, $n:literal, $a:literal, $b:literal, $x:literal, $y:literal) => { concat!(
-        multiply!($quad, $n, $x, $y, $y),
+macro_rules! into {
+    (A, $quad:literal, $n:literal) => { multiply!($quad, $n, "ymm10", "ymm11", "ymm11") };
+    (B, $quad:literal, $n:literal) => { multiply!($quad, $n, "ymm12", "ymm13", "ymm13") };
+    (C, $quad:literal, $n:literal) => { multiply!($quad, $n, "ymm14", "ymm15", "ymm15") };
+}
+
+/// What a pair of registers has, added to the sums of a token.
+#[rustfmt::skip]
+macro_rules! sum {
+    ($pair:ident, 0) => { sum!($pair, "ymm0", "ymm4") };
+    ($pair:ident, 1) => { sum!($pair, "ymm1", "ymm5") };
+    ($pair:ident, 2) => { sum!($pair, "ymm2", "ymm6") };
+    ($pair:ident, 3) => { sum!($pair, "ymm3", "ymm7") };
+    (A, $a:literal, $b:literal) => { sum!("ymm10", "ymm11", $a, $b) };
+    (B, $a:literal, $b:literal) => { sum!("ymm12", "ymm13", $a, $b) };
+    (C, $a:literal, $b:literal) => { sum!("ymm14", "ymm15", $a, $b) };
+    ($x:literal, $y:literal, $a:literal, $b:literal) => { concat!(
         "vpaddw ", $a, ", ", $a, ", ", $x, "\n",
         "vpaddw ", $b, ", ", $b, ", ", $y, "\n",
     ) };
 }
 
-/// Quad `$quad` times all tokens.
+/// Quad `$quad` times all tokens, added at once.
 #[rustfmt::skip]
 macro_rules! add_all {
     ($quad:literal) => { concat!(
-        add!($quad, 0, "ymm0", "ymm4", "ymm10", "ymm11"),
-        add!($quad, 1, "ymm1", "ymm5", "ymm12", "ymm13"),
-        add!($quad, 2, "ymm2", "ymm6", "ymm10", "ymm11"),
-        add!($quad, 3, "ymm3", "ymm7", "ymm12", "ymm13"),
+        into!(A, $quad, 0), sum!(A, 0), into!(B, $quad, 1), sum!(B, 1),
+        into!(A, $quad, 2), sum!(A, 2), into!(B, $quad, 3), sum!(B, 3),
     ) };
 }
 
@@ -95,30 +107,6 @@ macro_rules! load {
     ($quad:literal) => { concat!(
         "vmovdqa ymm8, ymmword ptr [{panel} + 64 * ", $quad, "]\n",
         "vmovdqa ymm9, ymmword ptr [{panel} + 64 * ", $quad, " + 32]\n",
-    ) };
-}
-
-/// Quad `$quad` times token `$n`, to a pair of registers.
-#[rustfmt::skip]
-macro_rules! into {
-    (A, $quad:literal, $n:literal) => { multiply!($quad, $n, "ymm10", "ymm11", "ymm11") };
-    (B, $quad:literal, $n:literal) => { multiply!($quad, $n, "ymm12", "ymm13", "ymm13") };
-    (C, $quad:literal, $n:literal) => { multiply!($quad, $n, "ymm14", "ymm15", "ymm15") };
-}
-
-/// What a pair of registers has, added to the sums of a token.
-#[rustfmt::skip]
-macro_rules! sum {
-    ($pair:ident, 0) => { sum!($pair, "ymm0", "ymm4") };
-    ($pair:ident, 1) => { sum!($pair, "ymm1", "ymm5") };
-    ($pair:ident, 2) => { sum!($pair, "ymm2", "ymm6") };
-    ($pair:ident, 3) => { sum!($pair, "ymm3", "ymm7") };
-    (A, $a:literal, $b:literal) => { sum!("ymm10", "ymm11", $a, $b) };
-    (B, $a:literal, $b:literal) => { sum!("ymm12", "ymm13", $a, $b) };
-    (C, $a:literal, $b:literal) => { sum!("ymm14", "ymm15", $a, $b) };
-    ($x:literal, $y:literal, $a:literal, $b:literal) => { concat!(
-        "vpaddw ", $a, ", ", $a, ", ", $x, "\n",
-        "vpaddw ", $b, ", ", $b, ", ", $y, "\n",
     ) };
 }
 
