@@ -35,7 +35,7 @@ static CONSTANTS: Constants = Constants([15; 32], [1; 16]);
 /// Quad `$quad` times token `$n`, which is loaded to `$with`: the products of the first eight rows and of the others.
 #[rustfmt::skip] // a line an instruction, here and below
 macro_rules! multiply {
-    ($quad:literal, $n:literal, $x:literal, $y:literal, $with:literal) => { concat!(
+    ($quad:tt, $n:literal, $x:literal, $y:literal, $with:literal) => { concat!(
         "vpbroadcastd ", $with, ", dword ptr [{codes} + 16 * ", $quad, " + 4 * ", $n, "]\n",
         "vpmaddubsw ", $x, ", ymm8, ", $with, "\n",
         "vpmaddubsw ", $y, ", ymm9, ", $with, "\n",
@@ -45,9 +45,9 @@ macro_rules! multiply {
 /// Quad `$quad` times token `$n`, to a pair of registers.
 #[rustfmt::skip]
 macro_rules! into {
-    (A, $quad:literal, $n:literal) => { multiply!($quad, $n, "ymm10", "ymm11", "ymm11") };
-    (B, $quad:literal, $n:literal) => { multiply!($quad, $n, "ymm12", "ymm13", "ymm13") };
-    (C, $quad:literal, $n:literal) => { multiply!($quad, $n, "ymm14", "ymm15", "ymm15") };
+    (A, $quad:tt, $n:literal) => { multiply!($quad, $n, "ymm10", "ymm11", "ymm11") };
+    (B, $quad:tt, $n:literal) => { multiply!($quad, $n, "ymm12", "ymm13", "ymm13") };
+    (C, $quad:tt, $n:literal) => { multiply!($quad, $n, "ymm14", "ymm15", "ymm15") };
 }
 
 /// What a pair of registers has, added to the sums of a token.
@@ -63,15 +63,6 @@ macro_rules! sum {
     ($x:literal, $y:literal, $a:literal, $b:literal) => { concat!(
         "vpaddw ", $a, ", ", $a, ", ", $x, "\n",
         "vpaddw ", $b, ", ", $b, ", ", $y, "\n",
-    ) };
-}
-
-/// Quad `$quad` times all tokens, added at once.
-#[rustfmt::skip]
-macro_rules! add_all {
-    ($quad:literal) => { concat!(
-        into!(A, $quad, 0), sum!(A, 0), into!(B, $quad, 1), sum!(B, 1),
-        into!(A, $quad, 2), sum!(A, 2), into!(B, $quad, 3), sum!(B, 3),
     ) };
 }
 
@@ -101,20 +92,41 @@ macro_rules! begin_less {
     ) };
 }
 
-/// Spread quad `$quad`.
+/// A quad of all rows, in order as it is spread, or out of the nibbles of a line.
 #[rustfmt::skip]
 macro_rules! load {
-    ($quad:literal) => { concat!(
+    (spread, $quad:literal) => { concat!(
         "vmovdqa ymm8, ymmword ptr [{panel} + 64 * ", $quad, "]\n",
         "vmovdqa ymm9, ymmword ptr [{panel} + 64 * ", $quad, " + 32]\n",
     ) };
+    (packed, 4) => { load!(high, 0) };
+    (packed, 5) => { load!(high, 1) };
+    (packed, 6) => { load!(high, 2) };
+    (packed, 7) => { load!(high, 3) };
+    // the line that comes some way ahead is asked for
+    (packed, $line:literal) => { concat!(
+        "prefetcht0 byte ptr [{panel} + {ahead} + 64 * ", $line, "]\n",
+        load!(line, $line),
+        load!(nibbles),
+    ) };
+    (high, $line:literal) => { concat!(
+        load!(line, $line),
+        "vpsrlw ymm8, ymm8, 4\n",
+        "vpsrlw ymm9, ymm9, 4\n",
+        load!(nibbles),
+    ) };
+    (line, $line:literal) => { concat!(
+        "vmovdqu ymm8, ymmword ptr [{panel} + 64 * ", $line, "]\n",
+        "vmovdqu ymm9, ymmword ptr [{panel} + 64 * ", $line, " + 32]\n",
+    ) };
+    (nibbles) => { "vpand ymm8, ymm8, ymmword ptr [rax]\nvpand ymm9, ymm9, ymmword ptr [rax]\n" };
 }
 
-/// Spread quad `$quad` times all tokens. A product is added three tokens later, when its registers are needed: none is waited for.
+/// Quad `$quad` times all tokens. A product is added three tokens later, when its registers are needed: none is waited for.
 #[rustfmt::skip]
 macro_rules! next {
-    ($quad:literal, $a:ident, $b:ident, $c:ident) => { concat!(
-        load!($quad),
+    ($form:ident, $quad:tt, $a:ident, $b:ident, $c:ident) => { concat!(
+        load!($form, $quad),
         sum!($a, 1), into!($a, $quad, 0), sum!($b, 2), into!($b, $quad, 1),
         sum!($c, 3), into!($c, $quad, 2), sum!($a, 0), into!($a, $quad, 3),
     ) };
@@ -123,47 +135,26 @@ macro_rules! next {
 /// The same where nothing was multiplied before.
 #[rustfmt::skip]
 macro_rules! first {
-    ($quad:literal) => { concat!(
-        load!($quad),
+    ($form:ident, $quad:tt) => { concat!(
+        load!($form, $quad),
         into!(A, $quad, 0), into!(B, $quad, 1), into!(C, $quad, 2), sum!(A, 0), into!(A, $quad, 3),
     ) };
 }
 
-/// All spread quads times all tokens; then the scales.
+/// All quads times all tokens, both of a line one after the other.
 #[rustfmt::skip]
-macro_rules! multiply_spread {
-    (begin) => { concat!(
-        load!(0), begin!(), first!(1), next!(2, B, C, A), next!(3, C, A, B), next!(4, A, B, C),
-        next!(5, B, C, A), next!(6, C, A, B), next!(7, A, B, C),
-        load!(8), sum!(B, 1), sum!(C, 2), sum!(A, 3),
+macro_rules! multiply_all {
+    ($form:ident, begin) => { concat!(
+        load!($form, 0), begin!(), first!($form, 4),
+        next!($form, 1, B, C, A), next!($form, 5, C, A, B), next!($form, 2, A, B, C),
+        next!($form, 6, B, C, A), next!($form, 3, C, A, B), next!($form, 7, A, B, C),
+        sum!(B, 1), sum!(C, 2), sum!(A, 3),
     ) };
-    (begin_less) => { concat!(
-        begin_less!(), first!(0), next!(1, B, C, A), next!(2, C, A, B), next!(3, A, B, C), next!(4, B, C, A),
-        next!(5, C, A, B), next!(6, A, B, C), next!(7, B, C, A),
-        load!(8), sum!(C, 1), sum!(A, 2), sum!(B, 3),
-    ) };
-}
-
-/// Low nibbles of line `$line`: the quad of that number. The line that comes some way ahead is asked for.
-#[rustfmt::skip]
-macro_rules! low {
-    ($line:literal) => { concat!(
-        "prefetcht0 byte ptr [{panel} + {ahead} + 64 * ", $line, "]\n",
-        "vpand ymm8, ymm14, ymmword ptr [{panel} + 64 * ", $line, "]\n",
-        "vpand ymm9, ymm14, ymmword ptr [{panel} + 64 * ", $line, " + 32]\n",
-    ) };
-}
-
-/// High nibbles: four quads on.
-#[rustfmt::skip]
-macro_rules! high {
-    ($line:literal) => { concat!(
-        "vmovdqu ymm8, ymmword ptr [{panel} + 64 * ", $line, "]\n",
-        "vmovdqu ymm9, ymmword ptr [{panel} + 64 * ", $line, " + 32]\n",
-        "vpsrlw ymm8, ymm8, 4\n",
-        "vpsrlw ymm9, ymm9, 4\n",
-        "vpand ymm8, ymm14, ymm8\n",
-        "vpand ymm9, ymm14, ymm9\n",
+    ($form:ident, begin_less) => { concat!(
+        begin_less!(), first!($form, 0),
+        next!($form, 4, B, C, A), next!($form, 1, C, A, B), next!($form, 5, A, B, C), next!($form, 2, B, C, A),
+        next!($form, 6, C, A, B), next!($form, 3, A, B, C), next!($form, 7, B, C, A),
+        sum!(C, 1), sum!(A, 2), sum!(B, 3),
     ) };
 }
 
@@ -276,7 +267,8 @@ four!(
     spread_with_minima,
     whole::layout(true).block_bytes(),
     [
-        multiply_spread!(begin),
+        multiply_all!(spread, begin),
+        load!(spread, 8),
         "vmovaps ymm14, ymmword ptr [{panel} + 64 * 9]",
         "vmovaps ymm15, ymmword ptr [{panel} + 64 * 9 + 32]",
         end!(whole, "ymm15"),
@@ -288,7 +280,8 @@ four!(
     wide_with_minima,
     whole::layout(true).block_bytes(),
     [
-        multiply_spread!(begin),
+        multiply_all!(spread, begin),
+        load!(spread, 8),
         "vmovaps ymm14, ymmword ptr [{panel} + 64 * 9]",
         "vmovaps ymm11, ymmword ptr [{panel} + 64 * 9 + 32]",
         "vmovdqa ymm15, ymmword ptr [rax + 32]",
@@ -300,7 +293,7 @@ four!(
     /// Spread codes without minima, [`whole`] scales.
     spread,
     whole::layout(false).block_bytes(),
-    [multiply_spread!(begin_less), end_less!(whole)],
+    [multiply_all!(spread, begin_less), load!(spread, 8), end_less!(whole)],
     start = const fact::NIBBLES * FACT,
 );
 four!(
@@ -308,10 +301,8 @@ four!(
     packed_with_minima,
     packed_layout(true).block_bytes(),
     [
-        "vmovdqa ymm14, ymmword ptr [rax]",
+        multiply_all!(packed, begin),
         "vmovdqa ymm15, ymmword ptr [rax + 32]",
-        low!(0), begin!(), high!(0), add_all!(4), low!(1), add_all!(1), high!(1), add_all!(5),
-        low!(2), add_all!(2), high!(2), add_all!(6), low!(3), add_all!(3), high!(3), add_all!(7),
         "prefetcht0 byte ptr [{panel} + {ahead} + 64 * 4]",
         "vcvtph2ps ymm8, xmmword ptr [{panel} + 64 * 4]",
         "vcvtph2ps ymm9, xmmword ptr [{panel} + 64 * 4 + 16]",
@@ -327,10 +318,8 @@ four!(
     packed,
     packed_layout(false).block_bytes(),
     [
-        "vmovdqa ymm14, ymmword ptr [rax]",
+        multiply_all!(packed, begin_less),
         "vmovdqa ymm15, ymmword ptr [rax + 32]",
-        low!(0), begin_less!(), add_all!(0), high!(0), add_all!(4), low!(1), add_all!(1), high!(1), add_all!(5),
-        low!(2), add_all!(2), high!(2), add_all!(6), low!(3), add_all!(3), high!(3), add_all!(7),
         "prefetcht0 byte ptr [{panel} + {ahead} + 64 * 4]",
         "vcvtph2ps ymm8, xmmword ptr [{panel} + 64 * 4]",
         "vcvtph2ps ymm9, xmmword ptr [{panel} + 64 * 4 + 16]",
