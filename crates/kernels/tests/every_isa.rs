@@ -138,17 +138,22 @@ fn quantised_activations_stay_within_half_a_step() {
         let weights = Matrix::new(format, rows, cols, &bytes).unwrap();
         let x = noise.floats(cols);
         let mut row = vec![0.0; cols];
+        let scalar = product(&Compute::new(Some(Isa::Scalar), 1).unwrap(), Phase::Decode, weights, &x);
         for machine in machines(1) {
             let got = product(&machine, Phase::Decode, weights, &x);
-            for (n, got) in got.iter().enumerate() {
+            for (n, (got, scalar)) in got.iter().zip(&scalar).enumerate() {
                 weights.dequantise_row(n, &mut row);
                 let want: f64 = row.iter().zip(&x).map(|(w, x)| f64::from(*w) * f64::from(*x)).sum();
-                let bound: f64 = row.iter().map(|w| f64::from(w.abs()) * 0.51 / 127.0).sum();
+                let sizes: f64 = row.iter().map(|w| f64::from(w.abs())).sum();
+                let bound = sizes * 0.51 / 127.0;
                 assert!(
                     (f64::from(*got) - want).abs() <= bound,
                     "{format:?} {}: {got} {want}",
                     machine.isa()
                 );
+                // all have the same codes
+                let off = f64::from(got - scalar).abs();
+                assert!(off <= sizes * 1e-6, "{format:?} {}: {got} {scalar}", machine.isa());
             }
         }
     }

@@ -1,6 +1,5 @@
 //! Quantisation of whole tiles of four tokens on AVX2. A lane is a token of one of two blocks, so nothing is reduced across
-//! lanes, and codes and facts leave as they lie in the tile. Steps and the order of additions are those of `quantise.rs`, hence the
-//! bits.
+//! lanes, and codes and facts leave as they lie in the tile. Numbers are those of `quantise.rs`, whole ones, hence the bits.
 
 use std::arch::x86_64::*;
 
@@ -127,14 +126,20 @@ unsafe fn columns([low, high]: [*const f32; 2], width: usize) -> [__m256; BLOCK]
 #[inline]
 #[target_feature(enable = "avx2,fma")]
 fn to_words(columns: &[__m256; BLOCK], up: __m256) -> [__m256i; BLOCK / 2] {
-    let beside =
-        _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15));
     let mut words = [_mm256_setzero_si256(); BLOCK / 2];
     for (words, columns) in words.iter_mut().zip(columns.as_chunks::<2>().0) {
         let [a, b] = columns.map(|column| _mm256_cvtps_epi32(_mm256_mul_ps(column, up)));
-        *words = _mm256_shuffle_epi8(_mm256_packs_epi32(a, b), beside);
+        *words = by_turns(_mm256_packs_epi32(a, b));
     }
     words
+}
+
+/// Of two packed vectors, which have two bytes a token in each half, one's and the other's by turns: a token's beside each other.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn by_turns(packed: __m256i) -> __m256i {
+    let turns = _mm_setr_epi8(0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15);
+    _mm256_shuffle_epi8(packed, _mm256_broadcastsi128_si256(turns))
 }
 
 /// Σ error² of a block's codes for each of the steps.
@@ -158,16 +163,13 @@ fn errors<const N: usize>(words: &[__m256i; BLOCK / 2], steps: [__m256i; N]) -> 
 #[inline]
 #[target_feature(enable = "avx2,fma")]
 unsafe fn codes(words: &[__m256i; BLOCK / 2], steps: __m256i, [low, high]: [Four; 2]) -> [__m256i; 2] {
-    // from two columns' codes of four tokens after two others' to those of a token
-    let by_token =
-        _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15));
     let ones = _mm256_set1_epi16(1);
     let mut sums = [_mm256_setzero_si256(); 2];
     for (quad, words) in words.as_chunks::<2>().0.iter().enumerate() {
         let [ab, cd] = words.map(|words| _mm256_mulhrs_epi16(words, steps));
         let sum = &mut sums[quad / (BLOCK / 8)];
         *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(_mm256_add_epi16(ab, cd), ones));
-        let bytes = _mm256_shuffle_epi8(_mm256_packs_epi16(ab, cd), by_token);
+        let bytes = by_turns(_mm256_packs_epi16(ab, cd));
         // SAFETY: a quad of four tokens, see `Four`.
         unsafe {
             _mm_storeu_si128(low.codes.add(quad * 16).cast(), _mm256_castsi256_si128(bytes));
