@@ -36,15 +36,15 @@ unsafe fn quantise(values: &[f32], (to, of): (&Places, Blocks)) {
         let scale = if largest < TINY || !largest.is_finite() {
             if largest < TINY { 0.0 } else { f32::NAN }
         } else {
-            let word = |value: &f32| (value * (WORD / largest)).round_ties_even() as i16;
-            let code = |word: i16, steps: i16| ((i32::from(word) * i32::from(steps) + (1 << 14)) >> 15) as i8;
+            let words = values.iter().map(|value| (value * (WORD / largest)).round_ties_even() as i16);
+            let words: Vec<_> = words.collect();
             let miss = |word: i16, steps: i16| i32::from(word.wrapping_mul(2 * steps) >> SHORTER);
-            let error = |steps: i16| values.iter().map(|v| miss(word(v), steps).pow(2)).sum::<i32>() as f32;
+            let error = |steps: i16| words.iter().map(|word| miss(*word, steps).pow(2)).sum::<i32>() as f32;
             let least = |a: (f32, i16), b: (f32, i16)| if b.0 < a.0 { b } else { a };
             let errors = STEPS.into_iter().zip(WORTHS).map(|(steps, worth)| (error(steps) * worth, steps));
             let steps = errors.reduce(least).map_or(STEPS[0], |(_, steps)| steps);
-            for (out, value) in codes.iter_mut().zip(values) {
-                *out = code(word(value), steps);
+            for (code, word) in codes.iter_mut().zip(words) {
+                *code = ((i32::from(word) * i32::from(steps) + (1 << 14)) >> 15) as i8;
             }
             largest / f32::from(steps)
         };

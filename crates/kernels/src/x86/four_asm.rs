@@ -92,7 +92,7 @@ macro_rules! begin_less {
     ) };
 }
 
-/// A quad of all rows, in order as it is spread, or out of the nibbles of a line.
+/// A quad of all rows, in order as it is spread, or out of the nibbles of a line; 8 are the scales.
 #[rustfmt::skip]
 macro_rules! load {
     (spread, $quad:literal) => { concat!(
@@ -103,6 +103,11 @@ macro_rules! load {
     (packed, 5) => { load!(high, 1) };
     (packed, 6) => { load!(high, 2) };
     (packed, 7) => { load!(high, 3) };
+    (packed, 8) => { concat!(
+        "prefetcht0 byte ptr [{panel} + {ahead} + 64 * 4]\n",
+        "vcvtph2ps ymm8, xmmword ptr [{panel} + 64 * 4]\n",
+        "vcvtph2ps ymm9, xmmword ptr [{panel} + 64 * 4 + 16]\n",
+    ) };
     // the line that comes some way ahead is asked for
     (packed, $line:literal) => { concat!(
         "prefetcht0 byte ptr [{panel} + {ahead} + 64 * ", $line, "]\n",
@@ -302,10 +307,8 @@ four!(
     packed_layout(true).block_bytes(),
     [
         multiply_all!(packed, begin),
+        load!(packed, 8),
         "vmovdqa ymm15, ymmword ptr [rax + 32]",
-        "prefetcht0 byte ptr [{panel} + {ahead} + 64 * 4]",
-        "vcvtph2ps ymm8, xmmword ptr [{panel} + 64 * 4]",
-        "vcvtph2ps ymm9, xmmword ptr [{panel} + 64 * 4 + 16]",
         "vcvtph2ps ymm14, xmmword ptr [{panel} + 64 * 4 + 32]",
         "vcvtph2ps ymm11, xmmword ptr [{panel} + 64 * 4 + 48]",
         end!(float, "ymm11"),
@@ -319,10 +322,8 @@ four!(
     packed_layout(false).block_bytes(),
     [
         multiply_all!(packed, begin_less),
+        load!(packed, 8),
         "vmovdqa ymm15, ymmword ptr [rax + 32]",
-        "prefetcht0 byte ptr [{panel} + {ahead} + 64 * 4]",
-        "vcvtph2ps ymm8, xmmword ptr [{panel} + 64 * 4]",
-        "vcvtph2ps ymm9, xmmword ptr [{panel} + 64 * 4 + 16]",
         end_less!(float),
     ],
     start = const fact::NIBBLES * FACT,
