@@ -221,7 +221,7 @@ test('H6: no path leads to a file', async (t) => {
 });
 
 test('H8: visitors have one request at a time, and nothing of one is seen by another', async (t) => {
-  const server = await tinyServer(t, { key: 'secret', layers: 8 });
+  const server = await tinyServer(t, { key: 'secret', layers: 40 });
   const { url } = server;
   const { token } = server.issueToken({ atOnce: 1, sessions: 2 });
   const enter = async () => {
