@@ -172,9 +172,9 @@ impl Kind {
         }
     }
 
-    /// Whether many tokens may meet its weights spread: codes to a byte each, floats to 32 bits.
+    /// Whether many tokens may meet its weights spread: short codes to a byte each, bytes to sizes and signs, floats to 32 bits.
     pub(crate) const fn spreads(self) -> bool {
-        matches!(self, Self::Codes(Layout { bits: ..8, .. }) | Self::F16 | Self::Bf16)
+        matches!(self, Self::Codes(_) | Self::F16 | Self::Bf16)
     }
 
     /// Bytes that a matrix of this kind takes; `None` where the number overflows.

@@ -12,10 +12,11 @@ use crate::{
 
 /// Tokens per thread from which on threads share the tokens of a product, not its rows.
 const TOKENS: usize = 48;
-/// Tokens that codes are worth spreading for, without and with minima; codes of 5 and 6 bits, and of what converts dearly all
-/// [that spreads](Kind::spreads), where [vectors take two turns](crate::table::is_half_width), much sooner.
+/// Tokens that codes are worth spreading for, without and with minima; bytes sooner; codes of 5 and 6 bits, and of what converts
+/// dearly all [that spreads](Kind::spreads), where [vectors take two turns](crate::table::is_half_width), much sooner.
 const WORTH_SPREADING: usize = 96;
 const WORTH_SPREADING_MINIMA: usize = 48;
+const WORTH_SPREADING_BYTES: usize = 32;
 const WORTH_SPREADING_DEAR: usize = 8;
 /// Strips per thread from which on threads keep to their own.
 const STRIPS: usize = 12;
@@ -137,6 +138,8 @@ impl Compute {
     /// Whether weights are to be spread for so many tokens.
     fn is_worth_spreading(&self, kind: Kind, tokens: usize) -> bool {
         let enough = match (self.half_width, kind) {
+            (true, Kind::Codes(Layout { bits: 8, .. })) => return false, // not measured there
+            (false, Kind::Codes(Layout { bits: 8, .. })) => WORTH_SPREADING_BYTES,
             (true, _) | (false, Kind::Codes(Layout { bits: 5.., .. })) => WORTH_SPREADING_DEAR,
             (false, Kind::Codes(Layout { minima: true, .. })) => WORTH_SPREADING_MINIMA,
             (false, Kind::Codes(_)) => WORTH_SPREADING,

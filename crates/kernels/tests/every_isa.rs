@@ -103,6 +103,7 @@ fn products_agree_with_the_oracle_for_every_format_tail_and_tile() {
 #[test]
 fn extreme_codes_do_not_saturate() {
     // ±127 as activations, of one sign or of one for each pair: the largest sums that 16 bits meet without dot products
+    // alone and among so many that weights are spread for them, in tiles and beside them
     let cols = 64;
     let signs = [[1.0; 4], [-1.0; 4], [1.0, 1.0, -1.0, -1.0], [-1.0, -1.0, 1.0, 1.0]];
     let bytes = [0x80u8, 0x7f, 0xff].map(|byte| (Format::Q8_0, byte));
@@ -120,9 +121,11 @@ fn extreme_codes_do_not_saturate() {
                 _ => f32::from(byte.cast_signed()),
             };
             let want: f32 = x.iter().enumerate().map(|(n, x)| code(n) * x).sum();
-            for machine in machines(1) {
-                let got = product(&machine, Phase::Decode, weights, &x);
-                assert_eq!(got, [want], "{} {format:?} {byte} {signs:?}", machine.isa());
+            for (machine, tokens) in
+                machines(1).iter().flat_map(|machine| [1, 97, 98, 99].map(|n| (machine, n)))
+            {
+                let got = product(machine, Phase::Decode, weights, &x.repeat(tokens));
+                assert_eq!(got, vec![want; tokens], "{} {format:?} {byte} {signs:?}", machine.isa());
             }
         }
     }

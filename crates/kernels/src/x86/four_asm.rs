@@ -17,20 +17,20 @@ use crate::{
 /// Tokens that it takes at once.
 pub(super) const TOKENS: usize = 4;
 /// Bytes of a fact of that many.
-const FACT: usize = TOKENS * size_of::<f32>();
+pub(super) const FACT: usize = TOKENS * size_of::<f32>();
 
 /// Sums of a token.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
-struct Sums([f32; LANES]);
+pub(super) struct Sums([f32; LANES]);
 
 /// A loop over some blocks of a panel, with a tile, to the sums.
-type Loop = unsafe fn(*const u8, usize, &Tile, &mut [Sums; TOKENS]);
+pub(super) type Loop = unsafe fn(*const u8, usize, &Tile, &mut [Sums; TOKENS]);
 
 /// What is read from memory: codes that are taken out of bytes, and ones.
 #[repr(C, align(64))]
-struct Constants([u8; 32], [u16; 16]);
-static CONSTANTS: Constants = Constants([15; 32], [1; 16]);
+pub(super) struct Constants([u8; 32], [u16; 16]);
+pub(super) static CONSTANTS: Constants = Constants([15; 32], [1; 16]);
 
 /// Quad `$quad` times token `$n`, which is loaded to `$with`: the products of the first eight rows and of the others.
 #[rustfmt::skip] // a line an instruction, here and below
@@ -163,7 +163,7 @@ macro_rules! multiply_all {
     ) };
 }
 
-/// The sums of a block of `$a` and `$b` by whole scales; by floats.
+/// The sums of a block of `$a` and `$b` by whole scales; by floats; by floats, where sums have 32 bits.
 #[rustfmt::skip]
 macro_rules! scale {
     (whole, $a:literal, $b:literal) => { concat!(
@@ -175,6 +175,9 @@ macro_rules! scale {
     (float, $a:literal, $b:literal) => { concat!(
         "vpmaddwd ", $a, ", ", $a, ", ymm15\n",
         "vpmaddwd ", $b, ", ", $b, ", ymm15\n",
+        scale!(wide, $a, $b),
+    ) };
+    (wide, $a:literal, $b:literal) => { concat!(
         "vcvtdq2ps ", $a, ", ", $a, "\n",
         "vcvtdq2ps ", $b, ", ", $b, "\n",
         "vmulps ", $a, ", ", $a, ", ymm8\n",
@@ -330,6 +333,8 @@ four!(
     ahead = const AHEAD,
 );
 
+pub(super) use {end_less, four, scale};
+
 /// How far ahead weights are asked for.
 const AHEAD: usize = <super::avx2::Avx2<false> as Vector>::AHEAD[0];
 
@@ -350,7 +355,7 @@ pub(super) unsafe fn dot_packed<V: Vector, const N: usize, const MINIMA: bool>(
 ) -> [V; N] {
     let one = if MINIMA { packed_with_minima } else { packed };
     // SAFETY: handed on from the caller.
-    unsafe { sums((one, packed_layout(MINIMA)), panel, x, tile) }
+    unsafe { sums((one, packed_layout(MINIMA).block_bytes()), panel, x, tile) }
 }
 
 /// A panel of [`whole::layout`] with floats, and minima, which begins with a cache line.
@@ -364,7 +369,7 @@ pub(super) unsafe fn dot_wide<V: Vector, const N: usize>(
     tile: &Tile,
 ) -> [V; N] {
     // SAFETY: handed on from the caller.
-    unsafe { sums((wide_with_minima, whole::layout(true)), panel, x, tile) }
+    unsafe { sums((wide_with_minima, whole::layout(true).block_bytes()), panel, x, tile) }
 }
 
 /// A panel of [`whole::layout`], which begins with a cache line.
@@ -379,22 +384,22 @@ pub(super) unsafe fn dot_whole<V: Vector, const N: usize, const MINIMA: bool>(
 ) -> [V; N] {
     let one = if MINIMA { spread_with_minima } else { spread };
     // SAFETY: handed on from the caller.
-    unsafe { sums((one, whole::layout(MINIMA)), panel, x, tile) }
+    unsafe { sums((one, whole::layout(MINIMA).block_bytes()), panel, x, tile) }
 }
 
-/// What one of the loops gives for panels of its layout.
+/// What one of the loops gives for panels with so many bytes a block.
 ///
 /// # Safety
 /// As for [`dot_packed`].
 #[inline(always)]
-unsafe fn sums<V: Vector, const N: usize>(
-    (one, layout): (Loop, Layout),
+pub(super) unsafe fn sums<V: Vector, const N: usize>(
+    (one, block_bytes): (Loop, usize),
     panel: &[u8],
     x: &Activations,
     tile: &Tile,
 ) -> [V; N] {
     assert!(N == TOKENS && x.blocks() > 0, "{N} tokens of {} blocks", x.blocks());
-    assert!(panel.len() >= x.blocks() * layout.block_bytes(), "a panel of {} blocks", x.blocks());
+    assert!(panel.len() >= x.blocks() * block_bytes, "a panel of {} blocks", x.blocks());
     let mut sums = [Sums([0.0; LANES]); TOKENS];
     // SAFETY: handed on from the caller.
     unsafe {

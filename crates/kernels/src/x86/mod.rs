@@ -21,6 +21,7 @@ mod quantise;
 mod quantise_fours;
 mod rows;
 mod short;
+mod signed;
 mod softmax;
 mod spread;
 mod strips;

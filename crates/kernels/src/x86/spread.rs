@@ -1,10 +1,10 @@
-//! Products of short codes and 16-bit floats with many tokens where registers are few, or conversions dear: a group's codes are
+//! Products of codes and 16-bit floats with many tokens where registers are few, or conversions dear: a group's codes are
 //! spread to bytes, and what belongs to them to 32-bit floats, as floats themselves are, once for all tiles, so that these are
 //! small without unpacking anew for each.
 //!
-//! A spread block has the columns' quads in order, a byte a code, then scales, then minima: [`Layout`] of 8 bits and wide floats, though
-//! codes count from 0. Where
-//! scales are [`whole`] numbers, they are spread to these.
+//! A spread block of short codes has the columns' quads in order, a byte a code, then scales, then minima: [`Layout`] of 8 bits and
+//! wide floats, though codes count from 0. Where scales are [`whole`] numbers, they are spread to these. Codes that were bytes before
+//! become sizes and signs, see [`signed`].
 
 use std::{cell::RefCell, ops::Range};
 
@@ -15,6 +15,7 @@ use super::{
     panel::{Codes, F32, Panel, Place},
     rows,
     short::Short,
+    signed::{self, Signed},
     vector::{LANES, Vector},
     whole::{self, Whole},
 };
@@ -38,7 +39,7 @@ thread_local! {
 /// As `Table::linear` says, on a machine that has [`V`]; the weights [spread](Kind::spreads).
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(super) unsafe fn linear(w: &Packed, groups: Range<usize>, x: Tiles<'_>, out: Out) {
-    let len = spread(w.kind).group_bytes(w.cols) + whole::UNITS;
+    let len = spread_bytes(w);
     let to = SPREAD.with_borrow_mut(|room| std::ptr::from_mut(room.room(len)));
     for group in groups {
         let from = w.group(group);
@@ -53,6 +54,11 @@ pub(super) unsafe fn linear(w: &Packed, groups: Range<usize>, x: Tiles<'_>, out:
                 continue;
             };
             let blocks = x.0.blocks();
+            if layout == signed::PACKED {
+                signed::unpack((from, blocks), start);
+                meet::<Signed>(w, group, &*to, &x, out);
+                continue;
+            }
             let is_whole = whole::unpack(layout, (from, blocks), start);
             if !is_whole {
                 unpack(layout, (from, blocks), start);
@@ -85,11 +91,12 @@ unsafe fn meet<P: Panel>(w: &Packed, group: usize, panel: &[u8], (x, tiles): &Ti
     }
 }
 
-/// What a kind is spread to.
-const fn spread(kind: Kind) -> Kind {
-    match kind {
-        Kind::Codes(layout) => Kind::Codes(to_bytes(layout)),
-        _ => Kind::F32,
+/// Bytes that a group takes when it is spread.
+fn spread_bytes(w: &Packed) -> usize {
+    match w.kind {
+        Kind::Codes(signed::PACKED) => signed::group_bytes(w.cols.div_ceil(BLOCK)),
+        Kind::Codes(layout) => Kind::Codes(to_bytes(layout)).group_bytes(w.cols) + whole::UNITS,
+        _ => Kind::F32.group_bytes(w.cols),
     }
 }
 
