@@ -5,7 +5,7 @@
 //!
 //! - its keys in blocks of sixteen positions, a vector lane a position: the scales of their keys, those of their values, then the keys'
 //!   numbers 0 and 1, numbers 2 and 3, …;
-//! - then its values, two positions a row, a lane a column, padded to whole vectors.
+//! - then its values, sixteen columns after sixteen columns, padded to whole vectors: two positions a row, a lane a column.
 //!
 //! So scores need no sum across lanes, and neither do the weighted values; a lane's two numbers are what one instruction multiplies and
 //! adds up (`vpmaddwd`). They are whole numbers of 16 bits, of at most [`most_of_key`] and [`MOST_OF_VALUE`]: so large that sums fit 32
@@ -39,7 +39,7 @@ const _: () = assert!((WEIGHTS as usize + SEGMENT) * (MOST_OF_VALUE as usize) < 
 pub(crate) struct Head<'a> {
     /// `[SEGMENT / 16][2 + head_dim / 2][16]`
     pub(crate) keys: &'a [u32],
-    /// `[SEGMENT / 2][width]`
+    /// `[width / 16][SEGMENT / 2][16]`
     pub(crate) values: &'a [u32],
 }
 
@@ -56,9 +56,12 @@ fn lane(dim: usize, position: usize, line: usize) -> usize {
     (position / LANES * block_lines(dim) + line) * LANES + position % LANES
 }
 
+/// How far sixteen columns of values lie from the next.
+pub(crate) const APART: usize = SEGMENT / PAIR * LANES;
+
 /// Where a position's pair of a column lies in values.
-fn column(width: usize, position: usize, d: usize) -> usize {
-    position / PAIR * width + d
+pub(crate) const fn column(position: usize, d: usize) -> usize {
+    d / LANES * APART + position / PAIR * LANES + d % LANES
 }
 
 impl Head<'_> {
@@ -72,9 +75,9 @@ impl Head<'_> {
         half(self.keys[lane(dim, position, SCALES + d / PAIR)], d % PAIR)
     }
 
-    /// A number of a position's values, of which a row has so many.
-    pub(crate) fn value(&self, width: usize, position: usize, d: usize) -> i16 {
-        half(self.values[column(width, position, d)], position % PAIR)
+    /// A number of a position's values.
+    pub(crate) fn value(&self, position: usize, d: usize) -> i16 {
+        half(self.values[column(position, d)], position % PAIR)
     }
 }
 
@@ -189,7 +192,7 @@ impl KvCache {
         (values, value_scale): (&[i16], f32),
     ) {
         let (segment, at) = (position / SEGMENT, position % SEGMENT);
-        let (dim, width) = (self.head_dim, self.width());
+        let dim = self.head_dim;
         assert!(keys.len() == dim && values.len() == dim, "keys and values of another length");
         let (to_keys, to_values) = self.place(segment, layer, head);
         // SAFETY: `at` is below SEGMENT, so all places lie within the head's keys and values. The other half of a pair of values is
@@ -203,9 +206,8 @@ impl KvCache {
                     [pair[0], pair.get(1).map_or(0, |high| *high)].map(|number| u32::from(number as u16));
                 lanes.add((SCALES + n) * LANES).write(low | high << 16);
             }
-            let row = to_values.add(column(width, at, 0)).cast::<i16>().add(at % PAIR);
             for (d, value) in values.iter().enumerate() {
-                row.add(d * PAIR).write(*value);
+                to_values.add(column(at, d)).cast::<i16>().add(at % PAIR).write(*value);
             }
         }
     }
@@ -230,13 +232,13 @@ mod tests {
         // SAFETY: as above.
         unsafe { cache.write((1, 0), place, (&[7; 5], 3.0), (&[8; 5], 4.0)) };
         let of = copy.head(1, 1, 2);
-        let row: Vec<_> = (0..5).map(|d| (of.key(5, 17, d), of.value(16, 17, d))).collect();
+        let row: Vec<_> = (0..5).map(|d| (of.key(5, 17, d), of.value(17, d))).collect();
         assert_eq!(row, keys[10..].iter().copied().zip(values[10..].iter().copied()).collect::<Vec<_>>());
         assert_eq!((of.scales(5, 17), of.scales(5, 16)), ([0.5, 2.0], [0.0; 2]));
         let line = 16 * 5 + 2 * 16 + 1; // of five lines a block
         assert_eq!((of.keys[line], of.values[8 * 16]), (10 | 11 << 16, 110 << 16));
         let of = cache.head(1, 1, 0);
-        assert_eq!((of.key(5, 17, 4), of.value(16, 17, 4), of.scales(5, 17)), (7, 8, [3.0, 4.0]));
+        assert_eq!((of.key(5, 17, 4), of.value(17, 4), of.scales(5, 17)), (7, 8, [3.0, 4.0]));
         assert!(cache.head(0, 1, 0).keys.iter().all(|pair| *pair == 0));
     }
 

@@ -183,7 +183,7 @@ fn attend(tile: &Tile<'_>, scratch: &mut Scratch, out: &mut Partial) {
         let factor = f64::from(factor(sum as f32, most as f32));
         for (i, out) in out.values[n * width..][..dim].iter_mut().enumerate() {
             let column = seen.clone().zip(&weights).map(|(at, weight)| {
-                let value = kept.value(width, at, i);
+                let value = kept.value(at, i);
                 (weight * factor).round_ties_even() * f64::from(value)
             });
             *out = (column.sum::<f64>() / factor) as f32;

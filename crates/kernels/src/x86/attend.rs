@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     attention::{Partial, QUERIES, Scratch, Tile, factor, parts},
-    kv::{self, PAIR, SCALES, SEGMENT, block_lines, most_of_key},
+    kv::{self, APART, PAIR, SCALES, SEGMENT, block_lines, most_of_key},
 };
 
 const _: () = assert!(LANES == kv::LANES);
@@ -83,7 +83,7 @@ unsafe fn part<V: Vector, const N: usize>(
         let (mut at, high) = (low / LANES * LANES, high.next_multiple_of(LANES));
         while at < high {
             let keys = kept.keys.as_ptr().add(at / LANES * block);
-            let next = kept.values.as_ptr().wrapping_add(at / PAIR * width);
+            let next = kept.values.as_ptr().wrapping_add(kv::column(at, 0));
             let queries = (scratch.queries.as_ptr(), &units);
             let to = scores.add(at);
             at += LANES
@@ -96,7 +96,7 @@ unsafe fn part<V: Vector, const N: usize>(
         }
         let mut at = 0;
         while at < width {
-            let rows = (kept.values.as_ptr().add(at), tile.next.wrapping_add(at));
+            let rows = (kept.values.as_ptr().add(kv::column(0, at)), tile.next.wrapping_add(at));
             let (weights, to) = ((weighed.cast_const(), &units), values.add(at));
             at += LANES
                 * at_once!((width - at) / LANES, |D| weighted::<V, D, N>(
@@ -133,7 +133,9 @@ unsafe fn products<V: Vector, const M: usize, const N: usize>(
                 for m in 0..M {
                     prefetch(line.wrapping_add((M + m) * lines * LANES).cast(), LINE);
                 }
-                prefetch_far(next.wrapping_add(n * M * LANES).cast(), M * LINE);
+                // the rows of as many positions, sixteen columns after sixteen columns
+                let (columns, row) = (n / (LANES / PAIR), n % (LANES / PAIR));
+                prefetch_far(next.wrapping_add(columns * APART + row * M * LANES).cast(), M * LINE);
             }
             V::pairs_add_all(&mut sums, (line, lines * LANES), (queries.add(n * PAIR), dim));
         }
@@ -233,11 +235,12 @@ unsafe fn weighted<V: Vector, const D: usize, const N: usize>(
     unsafe {
         let mut sums = [[V::wide(0); N]; D];
         for position in (seen.start / PAIR * PAIR..seen.end).step_by(PAIR) {
-            let row = position / PAIR * width;
+            let row = position / PAIR;
             if N <= FEW {
-                prefetch_far(next.wrapping_add(row).cast(), D * LINE);
+                prefetch_far(next.wrapping_add(row * width).cast(), D * LINE);
             }
-            V::pairs_add_all(&mut sums, (values.add(row), LANES), (weights.add(position), SEGMENT));
+            let rows = (values.add(row * LANES), APART);
+            V::pairs_add_all(&mut sums, rows, (weights.add(position), SEGMENT));
         }
         for d in 0..D {
             for n in 0..N {

@@ -4,7 +4,7 @@
 use std::arch::x86_64::*;
 
 use super::{
-    avx2_asm::{multiply_four, pairs_six},
+    avx2_asm::{multiply_four, pairs_six, pairs_twice_three},
     vector::{Vector, add_all, bf16x8, max8, pairs_each, sum8},
 };
 
@@ -261,6 +261,9 @@ impl<const DOT: bool> Vector for Avx2<DOT> {
         unsafe {
             if !DOT && M == 1 && N == 6 {
                 return pairs_six(&mut *(&raw mut *sums).cast(), from.0, pairs);
+            }
+            if !DOT && M == 2 && N == 3 {
+                return pairs_twice_three(&mut *(&raw mut *sums).cast(), from, pairs);
             }
             pairs_each::<Self, M, N>(sums, from, pairs)
         }

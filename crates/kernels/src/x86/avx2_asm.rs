@@ -132,3 +132,74 @@ pub(super) unsafe fn pairs_six(
     }
     *sums = [(a0, b0), (a1, b1), (a2, b2), (a3, b3), (a4, b4), (a5, b5)];
 }
+
+/// `vpmaddwd` of two vectors of pairs of 16-bit numbers, which lie `apart`, with three such pairs, which lie a `stride` apart, added to
+/// their sums: twelve registers again; the second vector is read as it is multiplied.
+///
+/// # Safety
+/// The vectors and the pairs are there, on a machine that has AVX2.
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(super) unsafe fn pairs_twice_three(
+    sums: &mut [[(__m256i, __m256i); 3]; 2],
+    (from, apart): (*const u32, usize),
+    (pairs, stride): (*const i16, usize),
+) {
+    let [[(mut a0, mut b0), (mut a1, mut b1), (mut a2, mut b2)], last] = *sums;
+    let [(mut c0, mut d0), (mut c1, mut d1), (mut c2, mut d2)] = last;
+    let (_a_products, _b_products): (__m256i, __m256i);
+    // SAFETY: reads two vectors and three pairs, which the caller gives.
+    unsafe {
+        let (a, b) = (_mm256_loadu_si256(from.cast()), _mm256_loadu_si256(from.add(8).cast()));
+        std::arch::asm!(
+            "vpbroadcastd {y}, dword ptr [{pairs}]",
+            "vpmaddwd {x}, {a}, {y}",
+            "vpaddd {a0}, {a0}, {x}",
+            "vpmaddwd {x}, {b}, {y}",
+            "vpaddd {b0}, {b0}, {x}",
+            "vpmaddwd {x}, {y}, ymmword ptr [{second}]",
+            "vpmaddwd {y}, {y}, ymmword ptr [{second} + 32]",
+            "vpaddd {c0}, {c0}, {x}",
+            "vpaddd {d0}, {d0}, {y}",
+            "vpbroadcastd {y}, dword ptr [{pairs} + {stride}]",
+            "vpmaddwd {x}, {a}, {y}",
+            "vpaddd {a1}, {a1}, {x}",
+            "vpmaddwd {x}, {b}, {y}",
+            "vpaddd {b1}, {b1}, {x}",
+            "vpmaddwd {x}, {y}, ymmword ptr [{second}]",
+            "vpmaddwd {y}, {y}, ymmword ptr [{second} + 32]",
+            "vpaddd {c1}, {c1}, {x}",
+            "vpaddd {d1}, {d1}, {y}",
+            "vpbroadcastd {y}, dword ptr [{pairs} + 2 * {stride}]",
+            "vpmaddwd {x}, {a}, {y}",
+            "vpaddd {a2}, {a2}, {x}",
+            "vpmaddwd {x}, {b}, {y}",
+            "vpaddd {b2}, {b2}, {x}",
+            "vpmaddwd {x}, {y}, ymmword ptr [{second}]",
+            "vpmaddwd {y}, {y}, ymmword ptr [{second} + 32]",
+            "vpaddd {c2}, {c2}, {x}",
+            "vpaddd {d2}, {d2}, {y}",
+            pairs = in(reg) pairs,
+            stride = in(reg) stride * size_of::<i16>(),
+            second = in(reg) from.add(apart),
+            x = out(ymm_reg) _a_products,
+            y = out(ymm_reg) _b_products,
+            a = in(ymm_reg) a,
+            b = in(ymm_reg) b,
+            a0 = inout(ymm_reg) a0,
+            b0 = inout(ymm_reg) b0,
+            a1 = inout(ymm_reg) a1,
+            b1 = inout(ymm_reg) b1,
+            a2 = inout(ymm_reg) a2,
+            b2 = inout(ymm_reg) b2,
+            c0 = inout(ymm_reg) c0,
+            d0 = inout(ymm_reg) d0,
+            c1 = inout(ymm_reg) c1,
+            d1 = inout(ymm_reg) d1,
+            c2 = inout(ymm_reg) c2,
+            d2 = inout(ymm_reg) d2,
+            options(pure, readonly, nostack, preserves_flags)
+        );
+    }
+    *sums = [[(a0, b0), (a1, b1), (a2, b2)], [(c0, d0), (c1, d1), (c2, d2)]];
+}

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     BLOCK,
     attention::{Stored, StripBuffers},
-    kv::{Head, PAIR, SCALES, SEGMENT, block_lines},
+    kv::{self, Head, PAIR, SCALES, SEGMENT, block_lines},
 };
 
 /// Keys and values as `StripBuffers` says, rounded.
@@ -46,7 +46,7 @@ pub(super) unsafe fn turn(stored: &Stored<'_>, buffers: &mut StripBuffers) {
                     let of = |position: usize| {
                         if stored.range.contains(&position) {
                             let scale = stored.kept.scales(dim, position)[1];
-                            let row = values.as_ptr().add(position / PAIR * width + column);
+                            let row = values.as_ptr().add(kv::column(position, column));
                             numbers(row, position % PAIR, _mm512_set1_ps(scale))
                         } else {
                             _mm512_setzero_ps()
