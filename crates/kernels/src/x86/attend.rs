@@ -3,7 +3,8 @@
 //! Every query has accumulators of its own and adds in the order of the positions, whatever shares its tile. What a
 //! query does not see is computed where a neighbour needs it and weighs exactly nothing.
 //!
-//! Few queries wait for memory: while keys are read it is asked for the values, and meanwhile for the next keys.
+//! Few queries wait for memory: while keys are read it is asked for the values, and meanwhile for the next keys. Cores with AVX2 alone
+//! had better see themselves that values are a stream.
 
 #![allow(clippy::needless_range_loop)] // one index walks several arrays of registers
 
@@ -133,9 +134,11 @@ unsafe fn products<V: Vector, const M: usize, const N: usize>(
                 for m in 0..M {
                     prefetch(line.wrapping_add((M + m) * lines * LANES).cast(), LINE);
                 }
-                // the rows of as many positions, sixteen columns after sixteen columns
-                let (columns, row) = (n / (LANES / PAIR), n % (LANES / PAIR));
-                prefetch_far(next.wrapping_add(columns * APART + row * M * LANES).cast(), M * LINE);
+                if V::ROOMY {
+                    // the rows of as many positions, sixteen columns after sixteen columns
+                    let (columns, row) = (n / (LANES / PAIR), n % (LANES / PAIR));
+                    prefetch_far(next.wrapping_add(columns * APART + row * M * LANES).cast(), M * LINE);
+                }
             }
             V::pairs_add_all(&mut sums, (line, lines * LANES), (queries.add(n * PAIR), dim));
         }
