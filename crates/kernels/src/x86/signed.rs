@@ -76,7 +76,7 @@ pub(super) unsafe fn unpack((panel, blocks): (&[u8], usize), to: *mut u8) {
 #[inline]
 #[target_feature(enable = "avx2")]
 fn products(size: __m256i, sign: __m256i, activations: __m256i) -> __m256i {
-    // pairs stay below 2 · 128 · 128
+    // pairs are -2 · 128 · 128 at least, for -128 and the complement of 127: 16 bits
     _mm256_madd_epi16(_mm256_maddubs_epi16(size, _mm256_xor_si256(activations, sign)), _mm256_set1_epi16(1))
 }
 
