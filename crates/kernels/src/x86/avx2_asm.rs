@@ -3,6 +3,34 @@
 
 use std::arch::x86_64::*;
 
+/// What is broadcast from `$at` times a register for either half of the rows, added to the sums `$a` and `$b`.
+#[rustfmt::skip] // a line an instruction, here and below
+macro_rules! step {
+    ($multiply:literal, $add:literal, $at:literal, $a:literal, $b:literal) => { concat!(
+        "vpbroadcastd {y}, dword ptr [", $at, "]\n",
+        $multiply, " {x}, {a}, {y}\n",
+        $multiply, " {y}, {b}, {y}\n",
+        $add, " {", $a, "}, {", $a, "}, {x}\n",
+        $add, " {", $b, "}, {", $b, "}, {y}\n",
+    ) };
+}
+
+/// The same for words and two vectors, of which the second, with the sums `$c` and `$d`, is in memory.
+#[rustfmt::skip]
+macro_rules! twice {
+    ($at:literal, $a:literal, $b:literal, $c:literal, $d:literal) => { concat!(
+        "vpbroadcastd {y}, dword ptr [", $at, "]\n",
+        "vpmaddwd {x}, {a}, {y}\n",
+        "vpaddd {", $a, "}, {", $a, "}, {x}\n",
+        "vpmaddwd {x}, {b}, {y}\n",
+        "vpaddd {", $b, "}, {", $b, "}, {x}\n",
+        "vpmaddwd {x}, {y}, ymmword ptr [{second}]\n",
+        "vpmaddwd {y}, {y}, ymmword ptr [{second} + 32]\n",
+        "vpaddd {", $c, "}, {", $c, "}, {x}\n",
+        "vpaddd {", $d, "}, {", $d, "}, {y}\n",
+    ) };
+}
+
 /// `vpmaddubsw` of a group with four tokens, added to their sums. A compiler reads quads of so few tokens anew for either half
 /// of the rows, and puts off additions until registers run out.
 ///
@@ -20,26 +48,10 @@ pub(super) unsafe fn multiply_four(
     // SAFETY: reads four quads, which the caller gives.
     unsafe {
         std::arch::asm!(
-            "vpbroadcastd {y}, dword ptr [{quads}]",
-            "vpmaddubsw {x}, {a}, {y}",
-            "vpmaddubsw {y}, {b}, {y}",
-            "vpaddw {a0}, {a0}, {x}",
-            "vpaddw {b0}, {b0}, {y}",
-            "vpbroadcastd {y}, dword ptr [{quads} + 4]",
-            "vpmaddubsw {x}, {a}, {y}",
-            "vpmaddubsw {y}, {b}, {y}",
-            "vpaddw {a1}, {a1}, {x}",
-            "vpaddw {b1}, {b1}, {y}",
-            "vpbroadcastd {y}, dword ptr [{quads} + 8]",
-            "vpmaddubsw {x}, {a}, {y}",
-            "vpmaddubsw {y}, {b}, {y}",
-            "vpaddw {a2}, {a2}, {x}",
-            "vpaddw {b2}, {b2}, {y}",
-            "vpbroadcastd {y}, dword ptr [{quads} + 12]",
-            "vpmaddubsw {x}, {a}, {y}",
-            "vpmaddubsw {y}, {b}, {y}",
-            "vpaddw {a3}, {a3}, {x}",
-            "vpaddw {b3}, {b3}, {y}",
+            step!("vpmaddubsw", "vpaddw", "{quads}", "a0", "b0"),
+            step!("vpmaddubsw", "vpaddw", "{quads} + 4", "a1", "b1"),
+            step!("vpmaddubsw", "vpaddw", "{quads} + 8", "a2", "b2"),
+            step!("vpmaddubsw", "vpaddw", "{quads} + 12", "a3", "b3"),
             quads = in(reg) quads,
             x = out(ymm_reg) _a_products,
             y = out(ymm_reg) _b_products,
@@ -78,36 +90,12 @@ pub(super) unsafe fn pairs_six(
     unsafe {
         let (a, b) = (_mm256_loadu_si256(from.cast()), _mm256_loadu_si256(from.add(8).cast()));
         std::arch::asm!(
-            "vpbroadcastd {y}, dword ptr [{near}]",
-            "vpmaddwd {x}, {a}, {y}",
-            "vpmaddwd {y}, {b}, {y}",
-            "vpaddd {a0}, {a0}, {x}",
-            "vpaddd {b0}, {b0}, {y}",
-            "vpbroadcastd {y}, dword ptr [{near} + {stride}]",
-            "vpmaddwd {x}, {a}, {y}",
-            "vpmaddwd {y}, {b}, {y}",
-            "vpaddd {a1}, {a1}, {x}",
-            "vpaddd {b1}, {b1}, {y}",
-            "vpbroadcastd {y}, dword ptr [{near} + 2 * {stride}]",
-            "vpmaddwd {x}, {a}, {y}",
-            "vpmaddwd {y}, {b}, {y}",
-            "vpaddd {a2}, {a2}, {x}",
-            "vpaddd {b2}, {b2}, {y}",
-            "vpbroadcastd {y}, dword ptr [{far}]",
-            "vpmaddwd {x}, {a}, {y}",
-            "vpmaddwd {y}, {b}, {y}",
-            "vpaddd {a3}, {a3}, {x}",
-            "vpaddd {b3}, {b3}, {y}",
-            "vpbroadcastd {y}, dword ptr [{far} + {stride}]",
-            "vpmaddwd {x}, {a}, {y}",
-            "vpmaddwd {y}, {b}, {y}",
-            "vpaddd {a4}, {a4}, {x}",
-            "vpaddd {b4}, {b4}, {y}",
-            "vpbroadcastd {y}, dword ptr [{far} + 2 * {stride}]",
-            "vpmaddwd {x}, {a}, {y}",
-            "vpmaddwd {y}, {b}, {y}",
-            "vpaddd {a5}, {a5}, {x}",
-            "vpaddd {b5}, {b5}, {y}",
+            step!("vpmaddwd", "vpaddd", "{near}", "a0", "b0"),
+            step!("vpmaddwd", "vpaddd", "{near} + {stride}", "a1", "b1"),
+            step!("vpmaddwd", "vpaddd", "{near} + 2 * {stride}", "a2", "b2"),
+            step!("vpmaddwd", "vpaddd", "{far}", "a3", "b3"),
+            step!("vpmaddwd", "vpaddd", "{far} + {stride}", "a4", "b4"),
+            step!("vpmaddwd", "vpaddd", "{far} + 2 * {stride}", "a5", "b5"),
             near = in(reg) pairs,
             far = in(reg) pairs.add(3 * stride),
             stride = in(reg) stride * size_of::<i16>(),
@@ -152,33 +140,9 @@ pub(super) unsafe fn pairs_twice_three(
     unsafe {
         let (a, b) = (_mm256_loadu_si256(from.cast()), _mm256_loadu_si256(from.add(8).cast()));
         std::arch::asm!(
-            "vpbroadcastd {y}, dword ptr [{pairs}]",
-            "vpmaddwd {x}, {a}, {y}",
-            "vpaddd {a0}, {a0}, {x}",
-            "vpmaddwd {x}, {b}, {y}",
-            "vpaddd {b0}, {b0}, {x}",
-            "vpmaddwd {x}, {y}, ymmword ptr [{second}]",
-            "vpmaddwd {y}, {y}, ymmword ptr [{second} + 32]",
-            "vpaddd {c0}, {c0}, {x}",
-            "vpaddd {d0}, {d0}, {y}",
-            "vpbroadcastd {y}, dword ptr [{pairs} + {stride}]",
-            "vpmaddwd {x}, {a}, {y}",
-            "vpaddd {a1}, {a1}, {x}",
-            "vpmaddwd {x}, {b}, {y}",
-            "vpaddd {b1}, {b1}, {x}",
-            "vpmaddwd {x}, {y}, ymmword ptr [{second}]",
-            "vpmaddwd {y}, {y}, ymmword ptr [{second} + 32]",
-            "vpaddd {c1}, {c1}, {x}",
-            "vpaddd {d1}, {d1}, {y}",
-            "vpbroadcastd {y}, dword ptr [{pairs} + 2 * {stride}]",
-            "vpmaddwd {x}, {a}, {y}",
-            "vpaddd {a2}, {a2}, {x}",
-            "vpmaddwd {x}, {b}, {y}",
-            "vpaddd {b2}, {b2}, {x}",
-            "vpmaddwd {x}, {y}, ymmword ptr [{second}]",
-            "vpmaddwd {y}, {y}, ymmword ptr [{second} + 32]",
-            "vpaddd {c2}, {c2}, {x}",
-            "vpaddd {d2}, {d2}, {y}",
+            twice!("{pairs}", "a0", "b0", "c0", "d0"),
+            twice!("{pairs} + {stride}", "a1", "b1", "c1", "d1"),
+            twice!("{pairs} + 2 * {stride}", "a2", "b2", "c2", "d2"),
             pairs = in(reg) pairs,
             stride = in(reg) stride * size_of::<i16>(),
             second = in(reg) from.add(apart),

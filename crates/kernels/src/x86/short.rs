@@ -58,11 +58,7 @@ impl<const BITS: u8, const HALVES: bool, const MINIMA: bool> Panel for Short<BIT
                     }
                 }
             }
-            let mut all = [[W::splat(0.0); N]; G];
-            for n in 0..N {
-                all[0][n] = same_lanes(sums[n]);
-            }
-            all
+            same_lanes(sums)
         }
     }
 }
@@ -104,7 +100,7 @@ unsafe fn dots<const BITS: u8, const MINIMA: bool, const N: usize>(
         }
         let mut floats = [V::splat(0.0); N];
         for n in 0..N {
-            floats[n] = Avx2(_mm256_cvtepi32_ps(sums[n].0), _mm256_cvtepi32_ps(sums[n].1));
+            floats[n] = V::wide_sum(sums[n]);
         }
         floats
     }

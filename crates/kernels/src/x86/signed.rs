@@ -99,11 +99,7 @@ impl Panel for Signed {
             } else {
                 few::<N>(panels[0], x, tile)
             };
-            let mut sums = [[W::splat(0.0); N]; G];
-            for n in 0..N {
-                sums[0][n] = same_lanes(of_group[n]);
-            }
-            sums
+            same_lanes(of_group)
         }
     }
 }
@@ -133,8 +129,8 @@ unsafe fn few<const N: usize>(panel: &[u8], x: &Activations, tile: &Tile) -> [V;
             }
             let scales = V::load(block.as_ptr().add(SCALES).cast());
             for n in 0..N {
-                let dots = Avx2(_mm256_cvtepi32_ps(dots[n].0), _mm256_cvtepi32_ps(dots[n].1));
-                sums[n] = V::mul(dots, scales).fma(V::splat(*facts.add(fact::SCALE * N + n)), sums[n]);
+                sums[n] =
+                    V::wide_sum(dots[n]).mul(scales).fma(V::splat(*facts.add(fact::SCALE * N + n)), sums[n]);
             }
         }
         sums

@@ -186,17 +186,23 @@ pub(crate) fn prefetch_write(from: *const u8, bytes: usize) {
     }
 }
 
-/// The lanes of a vector as another kind of vector: kernels for one instruction set hand their results to what is shared.
+/// Sums of a single group as another kind of vector: kernels for one instruction set hand their results to what is shared.
 ///
 /// # Safety
 /// The machine has both.
 #[inline(always)]
-pub(super) unsafe fn same_lanes<V: Vector, W: Vector>(from: V) -> W {
-    let mut lanes = [0.0; LANES];
+pub(super) unsafe fn same_lanes<V: Vector, W: Vector, const G: usize, const N: usize>(
+    of_group: [V; N],
+) -> [[W; N]; G] {
     // SAFETY: there is room for sixteen lanes.
     unsafe {
-        from.store(lanes.as_mut_ptr());
-        W::load(lanes.as_ptr())
+        let mut sums = [[W::splat(0.0); N]; G];
+        for (sum, from) in sums[0].iter_mut().zip(of_group) {
+            let mut lanes = [0.0; LANES];
+            from.store(lanes.as_mut_ptr());
+            *sum = W::load(lanes.as_ptr());
+        }
+        sums
     }
 }
 

@@ -135,16 +135,15 @@ impl<const MINIMA: bool> Panel for Whole<MINIMA> {
         // SAFETY: handed on from the caller, who spreads for AVX2 alone, to where a cache line begins; the units are behind the blocks.
         unsafe {
             let units = panels[0].as_ptr().add(x.blocks() * layout(MINIMA).block_bytes());
-            let of_group: [V; N] = if N == TOKENS {
+            let mut of_group: [V; N] = if N == TOKENS {
                 dot_whole::<V, N, MINIMA>(panels[0], x, tile)
             } else {
                 few::<N, MINIMA>(panels[0], x, tile)
             };
-            let mut sums = [[W::splat(0.0); N]; G];
-            for (sum, of_units) in sums[0].iter_mut().zip(of_group) {
-                *sum = same_lanes(of_units.mul(V::load(units.cast())));
+            for sum in &mut of_group {
+                *sum = sum.mul(V::load(units.cast()));
             }
-            sums
+            same_lanes(of_group)
         }
     }
 }
@@ -170,9 +169,8 @@ unsafe fn few<const N: usize, const MINIMA: bool>(panel: &[u8], x: &Activations,
                     let minima = V::load(reals.add(ROWS * size_of::<f32>()).cast());
                     sums[n] = minima.fma(V::splat(fact(fact::SUM, n)), sums[n]);
                 }
-                let (a, b) = (_mm256_madd_epi16(dots[n].0, scales.0), _mm256_madd_epi16(dots[n].1, scales.1));
-                let dots = Avx2(_mm256_cvtepi32_ps(a), _mm256_cvtepi32_ps(b));
-                sums[n] = dots.fma(V::splat(fact(fact::SCALE, n)), sums[n]);
+                let dots = (_mm256_madd_epi16(dots[n].0, scales.0), _mm256_madd_epi16(dots[n].1, scales.1));
+                sums[n] = V::wide_sum(dots).fma(V::splat(fact(fact::SCALE, n)), sums[n]);
             }
         }
         sums
