@@ -4,6 +4,7 @@ import { textOf, widthOf, type Line } from '../ts/tui/cells.js';
 import { encode } from '../ts/tui/encode.js';
 import { documentOf, type Document } from '../ts/tui/markdown/document.js';
 import { markdownLines } from '../ts/tui/markdown/layout.js';
+import { deepest, tokensOf } from '../ts/tui/markdown/lexer.js';
 import { hardWrap, wrap } from '../ts/tui/wrap.js';
 import { markdown } from './helpers/tui_states.js';
 
@@ -16,6 +17,32 @@ test('Markdown that grows character by character ends as if it had come at once'
     t.deepEqual(piecewise.lines(0, piecewise.rows), whole.lines(0, whole.rows));
     t.is(piecewise.rows, whole.lines(0, whole.rows).length);
   }
+});
+
+/** How many quotes, lists, emphases and links of `tokens` are inside each other. */
+function depthOf(tokens: readonly object[]): number {
+  const inside = tokens.map((token) => {
+    const { tokens: own = [], items = [] } = token as { tokens?: object[]; items?: object[] };
+    const counts = /^(?:blockquote|list|em|strong|del|link)$/.test((token as { type: string }).type);
+    return depthOf([...own, ...items]) + (counts ? 1 : 0);
+  });
+  return Math.max(0, ...inside);
+}
+
+test('marks nested deeper than anybody writes are characters, however much stack there is', (t) => {
+  const nested = {
+    list: '- '.repeat(2900) + 'deep',
+    quote: '> '.repeat(2900) + 'deep',
+    both: '> - '.repeat(1400) + 'deep',
+    emphasis: '*a **b '.repeat(400) + 'deep' + ' b** a*'.repeat(400),
+    struck: '~~a *b '.repeat(400) + 'deep' + ' b* a~~'.repeat(400),
+  };
+  for (const [name, source] of Object.entries(nested)) {
+    t.is(depthOf(tokensOf(source)), deepest, name);
+    t.true(markdownLines(source, 200).map(textOf).join('').includes('deep'), name);
+  }
+  const some = '- '.repeat(deepest) + '*deep*';
+  t.is(depthOf(tokensOf(some)), deepest + 1, 'what an item says is taken apart after its block');
 });
 
 /** Each kind of mark that Markdown has. */

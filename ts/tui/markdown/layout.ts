@@ -11,21 +11,18 @@ const text: Style = { role: 'text' };
 const muted: Style = { role: 'muted' };
 const code: Style = { role: 'text', ground: 'code' };
 
-/** Deeper than anybody writes: nested quotes and lists end here instead of running out of stack or width. */
-const deepest = 12;
-
 /** The lines of `source`, without blank lines at its ends. */
 export function markdownLines(source: string, width: number): Line[] {
   // quotes and lists nested deeper than the width keep their marks, so what they hold is cut
-  return blockLines(tokensOf(source), width, text, 0).map((line) => cut(line, width, ''));
+  return blockLines(tokensOf(source), width, text).map((line) => cut(line, width, ''));
 }
 
-function blockLines(tokens: readonly Token[], width: number, style: Style, depth: number): Line[] {
+function blockLines(tokens: readonly Token[], width: number, style: Style): Line[] {
   const lines: Line[] = [];
   let gap = false;
   for (const token of tokens) {
     if (token.type === 'space') continue;
-    const own = linesOf(token as MarkedToken, Math.max(1, width), style, depth);
+    const own = linesOf(token as MarkedToken, Math.max(1, width), style);
     if (own.length === 0) continue;
     if (gap) lines.push([]);
     lines.push(...own);
@@ -35,8 +32,7 @@ function blockLines(tokens: readonly Token[], width: number, style: Style, depth
   return lines;
 }
 
-function linesOf(token: MarkedToken, width: number, style: Style, depth: number): Line[] {
-  if (depth > deepest) return wrap([span(token.raw.trim(), style)], width);
+function linesOf(token: MarkedToken, width: number, style: Style): Line[] {
   switch (token.type) {
     case 'heading':
       return heading(token, width, style);
@@ -47,11 +43,11 @@ function linesOf(token: MarkedToken, width: number, style: Style, depth: number)
     case 'code':
       return codeLines(token, width);
     case 'blockquote': {
-      const inner = blockLines(token.tokens, width - 2, { ...style, role: 'muted', italic: true }, depth + 1);
+      const inner = blockLines(token.tokens, width - 2, { ...style, role: 'muted', italic: true });
       return inner.map((line) => [span('│ ', muted), ...line]);
     }
     case 'list':
-      return listLines(token, width, style, depth);
+      return listLines(token, width, style);
     case 'table':
       return tableLines(token, width, style);
     case 'hr':
@@ -78,7 +74,7 @@ function codeLines({ text: source, lang }: Tokens.Code, width: number): Line[] {
   return [label, ...body.map((line) => fit([span(' ', code), ...line], width, code))];
 }
 
-function listLines(list: Tokens.List, width: number, style: Style, depth: number): Line[] {
+function listLines(list: Tokens.List, width: number, style: Style): Line[] {
   const first = typeof list.start === 'number' ? list.start : 1;
   const lines: Line[] = [];
   for (const [index, item] of list.items.entries()) {
@@ -86,7 +82,7 @@ function listLines(list: Tokens.List, width: number, style: Style, depth: number
     const bullet = list.ordered ? `${first + index}. ` : box || '• ';
     const mark = span(bullet, { role: 'accent' });
     const indent = Math.min(lineWidth([mark]), Math.max(0, width - 1));
-    const inner = blockLines(item.tokens, width - indent, style, depth + 1);
+    const inner = blockLines(item.tokens, width - indent, style);
     if (list.loose && index > 0) lines.push([]);
     const body = inner.length > 0 ? inner : [[]];
     body.forEach((line, row) => lines.push([row === 0 ? mark : span(' '.repeat(indent), style), ...line]));

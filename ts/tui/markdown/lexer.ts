@@ -4,10 +4,30 @@
  */
 import { Lexer, Tokenizer, type Token, type Tokens } from 'marked';
 
+/**
+ * Deeper than anybody writes: marks of quotes, lists, emphasis and links nested deeper are characters. How deep a parser
+ * can go otherwise depends on how much stack is left, which differs from one drawing of the same text to the next.
+ */
+export const deepest = 12;
+
 class Reader extends Tokenizer {
+  private depth = 0;
+
+  override blockquote(src: string): Tokens.Blockquote | undefined {
+    return this.nested(() => super.blockquote(src));
+  }
+
+  override list(src: string): Tokens.List | undefined {
+    return this.nested(() => super.list(src));
+  }
+
+  override link(src: string): Tokens.Link | Tokens.Image | undefined {
+    return this.nested(() => super.link(src));
+  }
+
   /** `*` inside a word is a mark only where it closes before the word ends: `re*write*`, not `2*3 and 4*5`. */
   override emStrong(src: string, masked: string, before = ''): Tokens.Em | Tokens.Strong | undefined {
-    const token = super.emStrong(src, masked, before);
+    const token = this.nested(() => super.emStrong(src, masked, before));
     const [run] = /^\*+/.exec(src) ?? [];
     if (run === undefined || !insideWord(before) || (token && !/\s/.test(token.raw))) return token;
     // the whole run, or the second of two asterisks would be looked at alone
@@ -16,12 +36,23 @@ class Reader extends Tokenizer {
 
   /** Two tildes strike out; one is about. */
   override del(src: string, masked: string, before?: string): Tokens.Del | undefined {
-    return src.startsWith('~~') ? super.del(src, masked, before) : undefined;
+    return src.startsWith('~~') ? this.nested(() => super.del(src, masked, before)) : undefined;
   }
 
   /** Addresses that are told somewhere else are looked up nowhere. */
   override reflink(src: string): Tokens.Link | Tokens.Image | Tokens.Text | undefined {
     return super.reflink(src, {});
+  }
+
+  /** What `read` takes apart, unless that is inside too many others. */
+  private nested<T>(read: () => T | undefined): T | undefined {
+    if (this.depth === deepest) return undefined;
+    this.depth += 1;
+    try {
+      return read();
+    } finally {
+      this.depth -= 1;
+    }
   }
 }
 

@@ -5,9 +5,6 @@ import { codeParts } from '../../tui/markdown/scopes.js';
 import { element, purified, type Child } from './dom.js';
 import { inlineNodes } from './inline.js';
 
-/** Deeper than anybody writes: nested quotes and lists end here instead of running out of stack or width. */
-const deepest = 12;
-
 /** A heading of the reply is below the page's own, which are h1 and h2. */
 const headings = ['h3', 'h4', 'h5', 'h6', 'h6', 'h6'] as const;
 
@@ -15,7 +12,7 @@ const headings = ['h3', 'h4', 'h5', 'h6', 'h6', 'h6'] as const;
 export function markdownElement(source: string, className: string): HTMLElement {
   let nodes: Child[];
   try {
-    nodes = blockNodes(tokensOf(source), 0);
+    nodes = blockNodes(tokensOf(source));
   } catch {
     // what no parser takes apart is shown as it came
     nodes = [element('p', '', source)];
@@ -23,12 +20,11 @@ export function markdownElement(source: string, className: string): HTMLElement 
   return purified(element('div', className, ...nodes));
 }
 
-function blockNodes(tokens: readonly Token[], depth: number): Child[] {
-  return tokens.flatMap((token) => (token.type === 'space' ? [] : nodesOf(token as MarkedToken, depth)));
+function blockNodes(tokens: readonly Token[]): Child[] {
+  return tokens.flatMap((token) => (token.type === 'space' ? [] : nodesOf(token as MarkedToken)));
 }
 
-function nodesOf(token: MarkedToken, depth: number): Child[] {
-  if (depth > deepest) return [token.raw];
+function nodesOf(token: MarkedToken): Child[] {
   switch (token.type) {
     case 'heading':
       return [element(headings[token.depth - 1] ?? 'h6', '', ...inlineNodes(token.tokens))];
@@ -39,9 +35,9 @@ function nodesOf(token: MarkedToken, depth: number): Child[] {
     case 'code':
       return [code(token)];
     case 'blockquote':
-      return [element('blockquote', '', ...blockNodes(token.tokens, depth + 1))];
+      return [element('blockquote', '', ...blockNodes(token.tokens))];
     case 'list':
-      return [list(token, depth)];
+      return [list(token)];
     case 'table':
       return [table(token)];
     case 'hr':
@@ -66,12 +62,12 @@ function code({ text, lang }: Tokens.Code): HTMLElement {
   return element('div', 'code', element('div', 'code-head', element('span', '', language || 'code')), pre);
 }
 
-function list({ ordered, start, items }: Tokens.List, depth: number): HTMLElement {
+function list({ ordered, start, items }: Tokens.List): HTMLElement {
   const made = ordered ? element('ol') : element('ul');
   if (ordered && typeof start === 'number' && start !== 1) made.setAttribute('start', String(start));
   for (const item of items) {
     const box = item.task ? [element('span', 'task', item.checked ? '☑ ' : '☐ ')] : [];
-    made.append(element('li', item.task ? 'task-item' : '', ...box, ...blockNodes(item.tokens, depth + 1)));
+    made.append(element('li', item.task ? 'task-item' : '', ...box, ...blockNodes(item.tokens)));
   }
   return made;
 }
