@@ -58,23 +58,25 @@ impl Places {
         }
     }
 
-    /// How many of `tokens` tokens from `first` on lie in whole tiles of four, in fours, from the first on; their blocks lie quad by
-    /// quad.
+    /// How many of `tokens` tokens from `first` on lie side by side in fours, from the first on; their blocks lie quad by quad.
     pub(crate) fn fours(&self, first: usize, tokens: usize) -> usize {
         let lies_in_four = |n: &usize| {
             let token = first + n * 4;
-            self.tiling.tile_of(self.tokens, token) == (token, 4)
+            let (start, len) = self.tiling.tile_of(self.tokens, token);
+            len < self.tiling.rows_from && len.is_multiple_of(4) && (token - start).is_multiple_of(4)
         };
-        if self.tiling.rows_from <= 4 { 0 } else { (0..tokens / 4).take_while(lies_in_four).count() }
+        (0..tokens / 4).take_while(lies_in_four).count()
     }
 
     /// The place of a block of one of those.
     pub(crate) fn four(&self, first: usize, block: usize) -> Four {
         assert!(first + 4 <= self.tokens && block < self.blocks);
-        let at = first * self.blocks + block * 4;
+        let (start, len) = self.tiling.tile_of(self.tokens, first);
+        let (at, within) = (start * self.blocks + block * len, first - start);
         Four {
-            codes: self.codes.wrapping_add(at * BLOCK),
-            facts: self.facts.wrapping_add(at * self.facts_len),
+            codes: self.codes.wrapping_add(at * BLOCK + within * 4),
+            facts: self.facts.wrapping_add(at * self.facts_len + within),
+            len,
             facts_len: self.facts_len,
         }
     }
@@ -95,15 +97,23 @@ impl Places {
     }
 }
 
-/// Where the codes and facts of one block of a tile of four go.
+/// Where the codes and facts of one block of four tokens go that lie side by side.
 #[derive(Clone, Copy)]
 pub(crate) struct Four {
-    /// `[quad][4][4]`
+    /// `[quad][len][4]`
     pub(crate) codes: *mut i8,
-    /// `[fact][4]`
+    /// `[fact][len]`
     pub(crate) facts: *mut f32,
+    /// Tokens of the tile.
+    pub(crate) len: usize,
     /// How many facts.
     pub(crate) facts_len: usize,
+}
+
+impl Four {
+    /// Of nothing yet.
+    pub(crate) const NOWHERE: Self =
+        Self { codes: std::ptr::null_mut(), facts: std::ptr::null_mut(), len: 0, facts_len: 0 };
 }
 
 /// Where the codes and facts of one block of one token go.

@@ -5,8 +5,10 @@ use std::arch::x86_64::*;
 
 use super::{
     avx2_asm::{multiply_four, pairs_six, pairs_twice_three},
+    quantise_fours,
     vector::{Vector, add_all, bf16x8, max8, pairs_each, sum8},
 };
+use crate::places::{Blocks, Places};
 
 /// AVX2, FMA and F16C; with AVX-VNNI where `DOT`.
 #[derive(Clone, Copy)]
@@ -114,6 +116,10 @@ impl<const DOT: bool> Vector for Avx2<DOT> {
             let words = _mm256_packs_epi32(_mm256_cvtps_epi32(self.0), _mm256_cvtps_epi32(self.1));
             _mm256_storeu_si256(to.cast(), _mm256_permute4x64_epi64::<0b11_01_10_00>(words));
         }
+    }
+    #[inline(always)]
+    unsafe fn quantise_fours(values: &[f32], to: (&Places, Blocks)) -> usize {
+        unsafe { quantise_fours::quantise::<__m256i, 2, 8>(values, to, Self::WORDS) }
     }
 
     #[inline(always)]

@@ -4,7 +4,11 @@
 
 use std::arch::x86_64::*;
 
-use super::vector::{Vector, add_all, max8, sum8};
+use super::{
+    quantise_fours,
+    vector::{Vector, add_all, max8, sum8},
+};
+use crate::places::{Blocks, Places};
 
 /// AVX-512 F, BW and VL; with VNNI where `DOT`; for a memory that answers late where `FAR`.
 #[derive(Clone, Copy)]
@@ -133,6 +137,10 @@ impl<const DOT: bool, const FAR: bool> Vector for Avx512<DOT, FAR> {
     #[inline(always)]
     unsafe fn store_words(self, to: *mut i16) {
         unsafe { _mm256_storeu_si256(to.cast(), _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(self.0))) }
+    }
+    #[inline(always)]
+    unsafe fn quantise_fours(values: &[f32], to: (&Places, Blocks)) -> usize {
+        unsafe { quantise_fours::quantise::<__m512i, 4, 16>(values, to, Self::WORDS) }
     }
 
     #[inline(always)]

@@ -19,6 +19,7 @@ mod pace;
 mod panel;
 mod quantise;
 mod quantise_fours;
+mod quantise_lanes;
 mod rows;
 mod short;
 mod signed;

@@ -5,10 +5,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{
-    quantise_fours,
-    vector::{LANES, Vector},
-};
+use super::vector::{LANES, Vector};
 use crate::{
     BLOCK,
     activations::{SHORTER, STEPS, TINY, WORD, WORTHS},
@@ -23,12 +20,10 @@ const _: () = assert!(STEPS.len().is_multiple_of(4), "errors are reduced by four
 #[inline(always)]
 pub(super) unsafe fn quantise<V: Vector>(values: &[f32], (to, of): (&Places, Blocks)) {
     let (mut values, mut of) = (values, of);
-    if const { V::TILES[0] == 4 } {
-        // SAFETY: handed on from the caller; whoever has a `Vector` has AVX2.
-        let tokens = unsafe { quantise_fours::quantise(values, (to, of), V::WORDS) };
-        values = &values[tokens * of.each * BLOCK..];
-        of.token += tokens;
-    }
+    // SAFETY: handed on from the caller.
+    let tokens = unsafe { V::quantise_fours(values, (to, of)) };
+    values = &values[tokens * of.each * BLOCK..];
+    of.token += tokens;
     for (n, values) in values.chunks(TOGETHER * BLOCK).enumerate() {
         let mut places = [Place::NOWHERE; TOGETHER];
         let places = &mut places[..values.len() / BLOCK];
@@ -55,11 +50,10 @@ unsafe fn blocks<V: Vector>(values: *const f32, places: &[Place]) {
         }
         let mut ups = [0.0; TOGETHER];
         for n in 0..TOGETHER {
-            let usable = largest[n] >= TINY && largest[n].is_finite();
-            ups[n] = if usable { WORD / largest[n] } else { 0.0 };
+            ups[n] = up(largest[n]);
         }
         let mut words = [[_mm256_setzero_si256(); 2]; TOGETHER];
-        let mut errors = [[0.0; STEPS.len()]; TOGETHER];
+        let mut errors = [[0.0; TOGETHER]; STEPS.len()];
         for n in 0..count {
             let (a, b) = block::<V>(values, n);
             let up = V::splat(ups[n]);
@@ -71,29 +65,19 @@ unsafe fn blocks<V: Vector>(values: *const f32, places: &[Place]) {
                 let steps = _mm256_set1_epi16(steps);
                 *of = _mm256_add_epi32(squares(words[n][0], steps), squares(words[n][1], steps));
             }
-            for (errors, of) in errors[n].as_chunks_mut::<4>().0.iter_mut().zip(of.as_chunks::<4>().0) {
-                _mm_storeu_ps(errors.as_mut_ptr(), _mm_cvtepi32_ps(sums(*of)));
+            for (errors, of) in errors.as_chunks_mut::<4>().0.iter_mut().zip(of.as_chunks::<4>().0) {
+                let mut fours = [0.0; 4];
+                _mm_storeu_ps(fours.as_mut_ptr(), _mm_cvtepi32_ps(sums(*of)));
+                for (errors, of) in errors.iter_mut().zip(fours) {
+                    errors[n] = of;
+                }
             }
         }
-        let (mut best, mut scales) = ([0; TOGETHER], [0.0; TOGETHER]);
-        for n in 0..TOGETHER {
-            let mut least = f32::INFINITY;
-            for ((steps, worth), error) in STEPS.into_iter().zip(WORTHS).zip(&errors[n]) {
-                let error = error * worth;
-                (best[n], least) = if error < least { (steps, error) } else { (best[n], least) };
-            }
-            scales[n] = if largest[n] < TINY {
-                0.0
-            } else if largest[n].is_finite() {
-                largest[n] / f32::from(best[n])
-            } else {
-                f32::NAN
-            };
-        }
+        let (best, scales) = code_scales(&largest, &errors);
         let (mut low, mut high) = ([0.0; TOGETHER], [0.0; TOGETHER]);
         let ones = _mm256_set1_epi16(1);
         for n in 0..count {
-            let steps = _mm256_set1_epi16(best[n]);
+            let steps = _mm256_set1_epi16(best[n] as i16);
             let (a, b) = (_mm256_mulhrs_epi16(words[n][0], steps), _mm256_mulhrs_epi16(words[n][1], steps));
             let bytes = _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packs_epi16(a, b));
             let mut codes = [0; BLOCK];
@@ -106,6 +90,35 @@ unsafe fn blocks<V: Vector>(values: *const f32, places: &[Place]) {
         }
         write_facts(V::WORDS, places, &scales, [&low, &high]);
     }
+}
+
+/// What makes [words](WORD) of a block's values, whose largest magnitude this is.
+#[inline(always)]
+pub(super) fn up(largest: f32) -> f32 {
+    if (TINY..f32::INFINITY).contains(&largest) { WORD / largest } else { 0.0 }
+}
+
+/// For each of some blocks the steps that leave the least of the squared errors, and the scale that goes with them.
+#[inline(always)]
+pub(super) fn code_scales<const N: usize>(
+    largest: &[f32; N],
+    errors: &[[f32; N]; STEPS.len()],
+) -> ([f32; N], [f32; N]) {
+    // step by step for all blocks, which a compiler turns into vectors
+    let (mut best, mut least) = ([0.0; N], [f32::INFINITY; N]);
+    for ((steps, worth), errors) in STEPS.into_iter().zip(WORTHS).zip(errors) {
+        for n in 0..N {
+            let error = errors[n] * worth;
+            best[n] = if error < least[n] { f32::from(steps) } else { best[n] };
+            least[n] = if error < least[n] { error } else { least[n] };
+        }
+    }
+    let mut scales = [0.0; N];
+    for n in 0..N {
+        let scale = if largest[n] < f32::INFINITY { largest[n] / best[n] } else { f32::NAN };
+        scales[n] = if largest[n] < TINY { 0.0 } else { scale };
+    }
+    (best, scales)
 }
 
 /// Squares of what is rounded off of sixteen [words](WORD), two added up in each lane.

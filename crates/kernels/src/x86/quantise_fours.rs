@@ -1,180 +1,145 @@
-//! Quantisation of whole tiles of four tokens on AVX2. A lane is a token of one of two blocks, so nothing is reduced across
+//! Quantisation of four tokens whose quads lie side by side. A lane is a token of one of some blocks, so nothing is reduced across
 //! lanes, and codes and facts leave as they lie in the tile. Numbers are those of `quantise.rs`, whole ones, hence the bits.
 
-use std::arch::x86_64::*;
+#![allow(clippy::needless_range_loop)] // one index walks several arrays of registers
 
-use super::quantise::squares;
+use super::quantise::{code_scales, up};
 use crate::{
     BLOCK,
-    activations::{STEPS, TINY, WORD, WORTHS},
+    activations::STEPS,
     places::{Blocks, Four, Places, facts},
 };
 
-/// Whole tiles of four of some tokens, from the first token on; returns how many tokens these are.
+/// Vectors of words of 16 bits, two columns a lane; `L` lanes are four tokens of `B` blocks.
 ///
 /// # Safety
-/// As for `Table::quantise`, on a machine that has AVX2 and FMA.
-#[inline]
-#[target_feature(enable = "avx2,fma")]
-pub(super) unsafe fn quantise(values: &[f32], (to, of): (&Places, Blocks), words: bool) -> usize {
+/// Every method takes a machine that has the instruction set; pointers are valid for what is read or written.
+pub(super) trait Lanes<const B: usize, const L: usize>: Copy {
+    /// A number of a column a lane.
+    type Floats: Copy;
+
+    unsafe fn floats(from: &[f32; L]) -> Self::Floats;
+    unsafe fn store(floats: Self::Floats, to: &mut [f32; L]);
+    /// Four columns of four tokens, whose rows lie `width` floats apart, in each block.
+    unsafe fn columns(from: [*const f32; B], width: usize) -> [Self::Floats; 4];
+    /// Lane by lane the larger of `size` and the magnitude of `value`.
+    unsafe fn larger(size: Self::Floats, value: Self::Floats) -> Self::Floats;
+    /// The [words](crate::activations::WORD) of two columns.
+    unsafe fn words(columns: [Self::Floats; 2], up: Self::Floats) -> Self;
+    /// A lane's whole number in both of its words.
+    unsafe fn steps(of: &[f32; L]) -> Self;
+    unsafe fn zeros() -> Self;
+    /// Adds the squared errors of `words` with codes of so many steps.
+    unsafe fn add_squares(self, words: Self, steps: Self) -> Self;
+    /// Lanes as floats.
+    unsafe fn to_floats(self, to: &mut [f32; L]);
+    /// Codes as words.
+    unsafe fn codes(self, steps: Self) -> Self;
+    /// Adds the codes of two pairs of columns.
+    unsafe fn add_sum(self, pairs: [Self; 2]) -> Self;
+    /// Codes of four columns, the quads of four tokens side by side.
+    unsafe fn store_quads(pairs: [Self; 2], to: [*mut i8; B]);
+}
+
+/// Tokens of some rows that lie in fours, from the first on; returns how many these are.
+///
+/// # Safety
+/// As for `Table::quantise`, on a machine that has `W`.
+#[inline(always)]
+pub(super) unsafe fn quantise<W: Lanes<B, L>, const B: usize, const L: usize>(
+    values: &[f32],
+    (to, of): (&Places, Blocks),
+    words: bool,
+) -> usize {
     let width = of.each * BLOCK;
-    let tiles = to.fours(of.token, values.len() / width);
-    let place = |n: usize| {
-        let (tile, block) = (n / of.each, n % of.each);
-        Block {
-            from: values[tile * 4 * width + block * BLOCK..].as_ptr(),
-            to: to.four(of.token + tile * 4, of.first + block),
+    let fours = to.fours(of.token, values.len() / width);
+    let count = fours * of.each;
+    for n in (0..count).step_by(B) {
+        let (mut from, mut places) = ([values.as_ptr(); B], [Four::NOWHERE; B]);
+        for at in 0..B {
+            // the last one is written again where there are no more
+            let n = (n + at).min(count - 1);
+            let (four, block) = (n / of.each, n % of.each);
+            from[at] = values[four * 4 * width + block * BLOCK..].as_ptr();
+            places[at] = to.four(of.token + four * 4, of.first + block);
         }
-    };
-    let count = tiles * of.each;
-    for n in (0..count).step_by(2) {
-        // SAFETY: handed on from the caller; a last odd block is written twice.
-        unsafe { two([place(n), place((n + 1).min(count - 1))], width, words) };
+        // SAFETY: handed on from the caller; four rows of values a place.
+        unsafe { blocks::<W, B, L>((from, width), places, words) };
     }
-    tiles * 4
+    fours * 4
 }
 
-/// A block of four tokens.
-#[derive(Clone, Copy)]
-struct Block {
-    /// That of the first token; the next ones' lie a row apart.
-    from: *const f32,
-    to: Four,
-}
-
-/// Quantises two blocks.
+/// Quantises a block of each place, whose four rows of values lie `width` floats apart.
 ///
 /// # Safety
-/// As for [`quantise`]; the blocks of four tokens lie `width` floats apart, and the places are the caller's alone.
-#[inline]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn two(blocks: [Block; 2], width: usize, words: bool) {
-    // SAFETY: handed on from the caller.
-    let columns = unsafe { columns(blocks.map(|block| block.from), width) };
-    let sign = _mm256_set1_ps(-0.0);
-    let mut largest = _mm256_setzero_ps();
-    for column in &columns {
-        largest = _mm256_max_ps(largest, _mm256_andnot_ps(sign, *column));
-    }
-    let is_tiny = _mm256_cmp_ps::<_CMP_LT_OQ>(largest, _mm256_set1_ps(TINY));
-    let is_finite = _mm256_cmp_ps::<_CMP_LT_OQ>(largest, _mm256_set1_ps(f32::INFINITY));
-    let up = _mm256_div_ps(_mm256_set1_ps(WORD), largest);
-    let numbers = to_words(&columns, _mm256_and_ps(up, _mm256_andnot_ps(is_tiny, is_finite)));
-    let (mut least, mut best) = (_mm256_set1_ps(f32::INFINITY), _mm256_setzero_si256());
-    let steps = STEPS.map(|steps| _mm256_set1_epi16(steps));
-    for ((steps, worth), error) in steps.into_iter().zip(WORTHS).zip(errors(&numbers, steps)) {
-        let error = _mm256_mul_ps(_mm256_cvtepi32_ps(error), _mm256_set1_ps(worth));
-        let is_less = _mm256_castps_si256(_mm256_cmp_ps::<_CMP_LT_OQ>(error, least));
-        least = _mm256_min_ps(error, least);
-        best = _mm256_blendv_epi8(best, steps, is_less);
-    }
-    let steps = _mm256_cvtepi32_ps(_mm256_srli_epi32::<16>(best));
-    let scale = _mm256_blendv_ps(_mm256_set1_ps(f32::NAN), _mm256_div_ps(largest, steps), is_finite);
-    let scale = _mm256_andnot_ps(is_tiny, scale);
+/// As for [`quantise`]; the places are the caller's alone.
+#[inline(always)]
+unsafe fn blocks<W: Lanes<B, L>, const B: usize, const L: usize>(
+    (from, width): ([*const f32; B], usize),
+    places: [Four; B],
+    words: bool,
+) {
     // SAFETY: handed on from the caller.
     unsafe {
-        let sums = codes(&numbers, best, blocks.map(|block| block.to));
-        let (scales, [low, high]) = (lanes(scale), sums.map(|sums| lanes(_mm256_cvtepi32_ps(sums))));
-        let facts_len = blocks[0].to.facts_len;
+        let zeros = W::floats(&[0.0; L]);
+        let (mut columns, mut size) = ([[zeros; 4]; BLOCK / 4], zeros);
+        for quad in 0..BLOCK / 4 {
+            let mut at = from;
+            for from in &mut at {
+                *from = from.add(quad * 4);
+            }
+            columns[quad] = W::columns(at, width);
+            for column in 0..4 {
+                size = W::larger(size, columns[quad][column]);
+            }
+        }
+        let (mut largest, mut ups) = ([0.0; L], [0.0; L]);
+        W::store(size, &mut largest);
+        for n in 0..L {
+            ups[n] = up(largest[n]);
+        }
+        let ups = W::floats(&ups);
+        let mut numbers = [[W::zeros(); 2]; BLOCK / 4];
+        for quad in 0..BLOCK / 4 {
+            let [a, b, c, d] = columns[quad];
+            numbers[quad] = [W::words([a, b], ups), W::words([c, d], ups)];
+        }
+        let (mut steps, mut sums) = ([W::zeros(); STEPS.len()], [W::zeros(); STEPS.len()]);
+        for n in 0..STEPS.len() {
+            steps[n] = W::steps(&[f32::from(STEPS[n]); L]);
+        }
+        for pair in numbers.as_flattened() {
+            for n in 0..STEPS.len() {
+                sums[n] = sums[n].add_squares(*pair, steps[n]);
+            }
+        }
+        let mut errors = [[0.0; L]; STEPS.len()];
+        for n in 0..STEPS.len() {
+            sums[n].to_floats(&mut errors[n]);
+        }
+        let (best, scales) = code_scales(&largest, &errors);
+        let best = W::steps(&best);
+        let mut sums = [W::zeros(); 2];
+        for quad in 0..BLOCK / 4 {
+            let [ab, cd] = numbers[quad];
+            let codes = [ab.codes(best), cd.codes(best)];
+            let half = quad / (BLOCK / 8);
+            sums[half] = sums[half].add_sum(codes);
+            let mut to = [std::ptr::null_mut(); B];
+            for n in 0..B {
+                to[n] = places[n].codes.add(quad * places[n].len * 4);
+            }
+            W::store_quads(codes, to);
+        }
+        let (mut low, mut high) = ([0.0; L], [0.0; L]);
+        sums[0].to_floats(&mut low);
+        sums[1].to_floats(&mut high);
+        let facts_len = places[0].facts_len;
         let facts = facts(words, facts_len, &scales, [&low, &high]);
-        let [low, high] = blocks.map(|block| block.to.facts);
         for (n, values) in facts[..facts_len].iter().enumerate() {
-            // a fact of four tokens of either block, see `Four`
-            let values = _mm256_loadu_ps(values.as_ptr());
-            _mm_storeu_ps(low.add(n * 4), _mm256_castps256_ps128(values));
-            _mm_storeu_ps(high.add(n * 4), _mm256_extractf128_ps::<1>(values));
+            for (place, values) in places.iter().zip(values.as_chunks::<4>().0) {
+                place.facts.add(n * place.len).cast::<[f32; 4]>().write(*values);
+            }
         }
     }
-}
-
-#[inline]
-#[target_feature(enable = "avx2")]
-fn lanes(vector: __m256) -> [f32; 8] {
-    // SAFETY: both are eight floats.
-    unsafe { std::mem::transmute(vector) }
-}
-
-/// Column by column what four tokens have in either block.
-///
-/// # Safety
-/// As for [`two`].
-#[inline]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn columns([low, high]: [*const f32; 2], width: usize) -> [__m256; BLOCK] {
-    let mut columns = [_mm256_setzero_ps(); BLOCK];
-    for (quad, columns) in columns.as_chunks_mut::<4>().0.iter_mut().enumerate() {
-        let mut rows = [_mm256_setzero_ps(); 4];
-        for (token, row) in rows.iter_mut().enumerate() {
-            let at = token * width + quad * 4;
-            // SAFETY: handed on from the caller.
-            unsafe { *row = _mm256_loadu2_m128(high.add(at), low.add(at)) };
-        }
-        let [a, b, c, d] = rows;
-        let pairs = [
-            (_mm256_unpacklo_ps(a, b), _mm256_unpacklo_ps(c, d)),
-            (_mm256_unpackhi_ps(a, b), _mm256_unpackhi_ps(c, d)),
-        ];
-        for ((ab, cd), columns) in pairs.into_iter().zip(columns.as_chunks_mut::<2>().0) {
-            *columns =
-                [_mm256_shuffle_ps::<0b01_00_01_00>(ab, cd), _mm256_shuffle_ps::<0b11_10_11_10>(ab, cd)];
-        }
-    }
-    columns
-}
-
-/// Pair by pair of columns their [words](WORD), a lane's beside each other.
-#[inline]
-#[target_feature(enable = "avx2,fma")]
-fn to_words(columns: &[__m256; BLOCK], up: __m256) -> [__m256i; BLOCK / 2] {
-    let mut words = [_mm256_setzero_si256(); BLOCK / 2];
-    for (words, columns) in words.iter_mut().zip(columns.as_chunks::<2>().0) {
-        let [a, b] = columns.map(|column| _mm256_cvtps_epi32(_mm256_mul_ps(column, up)));
-        *words = by_turns(_mm256_packs_epi32(a, b));
-    }
-    words
-}
-
-/// Of two packed vectors, which have two bytes a token in each half, one's and the other's by turns: a token's beside each other.
-#[inline]
-#[target_feature(enable = "avx2,fma")]
-fn by_turns(packed: __m256i) -> __m256i {
-    let turns = _mm_setr_epi8(0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15);
-    _mm256_shuffle_epi8(packed, _mm256_broadcastsi128_si256(turns))
-}
-
-/// Σ error² of a block's codes for each of the steps.
-#[inline]
-#[target_feature(enable = "avx2,fma")]
-fn errors<const N: usize>(words: &[__m256i; BLOCK / 2], steps: [__m256i; N]) -> [__m256i; N] {
-    let mut sums = [_mm256_setzero_si256(); N];
-    for words in words {
-        for (sum, steps) in sums.iter_mut().zip(steps) {
-            // SAFETY: the machine has AVX2.
-            *sum = _mm256_add_epi32(*sum, unsafe { squares(*words, steps) });
-        }
-    }
-    sums
-}
-
-/// Writes the codes; the sums of the first and the last sixteen of each token.
-///
-/// # Safety
-/// The places are the caller's alone.
-#[inline]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn codes(words: &[__m256i; BLOCK / 2], steps: __m256i, [low, high]: [Four; 2]) -> [__m256i; 2] {
-    let ones = _mm256_set1_epi16(1);
-    let mut sums = [_mm256_setzero_si256(); 2];
-    for (quad, words) in words.as_chunks::<2>().0.iter().enumerate() {
-        let [ab, cd] = words.map(|words| _mm256_mulhrs_epi16(words, steps));
-        let sum = &mut sums[quad / (BLOCK / 8)];
-        *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(_mm256_add_epi16(ab, cd), ones));
-        let bytes = by_turns(_mm256_packs_epi16(ab, cd));
-        // SAFETY: a quad of four tokens, see `Four`.
-        unsafe {
-            _mm_storeu_si128(low.codes.add(quad * 16).cast(), _mm256_castsi256_si128(bytes));
-            _mm_storeu_si128(high.codes.add(quad * 16).cast(), _mm256_extracti128_si256::<1>(bytes));
-        }
-    }
-    sums
 }

@@ -13,6 +13,8 @@
 
 use std::arch::x86_64::*;
 
+use crate::places::{Blocks, Places};
+
 /// Floats in one vector.
 pub(super) const LANES: usize = 16;
 
@@ -82,6 +84,9 @@ pub(super) trait Vector: Copy {
     }
     /// Rounds 16 values to i16, ties to even; what is larger than any becomes the largest.
     unsafe fn store_words(self, to: *mut i16);
+
+    /// [`quantise_fours::quantise`](super::quantise_fours::quantise) in registers of its width.
+    unsafe fn quantise_fours(values: &[f32], to: (&Places, Blocks)) -> usize;
 
     /// Four codes of each of sixteen rows; or the four-bit codes of twice as many columns.
     unsafe fn codes(from: *const u8) -> Self::Codes;
