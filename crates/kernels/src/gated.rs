@@ -73,7 +73,9 @@ impl Gated<'_> {
     fn blocks(&self, compute: &Compute, blocks: Range<usize>, tokens: Tokens) {
         let bytes: usize =
             self.weights.iter().map(|weights| 2 * weights.kind.group_bytes(weights.cols)).sum();
-        let step = (CACHED / bytes).max(1);
+        // what meets a single tile had better be read in long streams
+        let is_met_again = !tokens.1.is_empty() || tokens.0.len() > 1;
+        let step = if is_met_again { (CACHED / bytes).max(1) } else { blocks.len() };
         for first in blocks.clone().step_by(step) {
             let part = first..blocks.end.min(first + step);
             PARTS.with_borrow_mut(|parts| {
