@@ -1,7 +1,15 @@
 //! Probes of what the machine can do at most, shared by `examples/limits.rs` and the benches.
 #![allow(unsafe_code, dead_code, clippy::unwrap_used)] // measuring programs; each uses its part
 
-use std::{hint::black_box, sync::Barrier, thread, time::Instant};
+use std::{
+    hint::{black_box, spin_loop},
+    sync::{
+        Barrier,
+        atomic::{AtomicU32, Ordering},
+    },
+    thread,
+    time::Instant,
+};
 
 use memmap2::{Advice, MmapMut};
 
@@ -26,6 +34,32 @@ pub fn read(threads: usize, huge: bool) -> f64 {
     memory.fill(1);
     let part = BYTES / threads / 4096 * 4096;
     best(|| rate(threads, |n| sum(&memory[n * part..][..part]) as f64))
+}
+
+/// Nanoseconds that a cache line takes to another thread's core and back: several times as many where virtual cores lie on two chips
+/// of a processor, which then read memory by two ways.
+pub fn round_trip() -> f64 {
+    const TIMES: u32 = 20_000;
+    let line = AtomicU32::new(0);
+    // thread 0 answers even numbers, thread 1 odd ones
+    let answer = |first: u32| {
+        for n in (first..2 * TIMES).step_by(2) {
+            while line.load(Ordering::Acquire) != n {
+                spin_loop();
+            }
+            line.store(n + 1, Ordering::Release);
+        }
+    };
+    let round = || {
+        line.store(0, Ordering::Release);
+        let started = Instant::now();
+        thread::scope(|scope| {
+            scope.spawn(|| answer(1));
+            answer(0);
+        });
+        f64::from(TIMES) / started.elapsed().as_secs_f64()
+    };
+    1e9 / best(round)
 }
 
 /// Operations a second, of which each call does as many as it returns.
