@@ -65,11 +65,11 @@ impl Compute {
     }
 }
 
-/// How many rows of so many blocks are quantised together, so that few steps of the kernel are short of blocks, and tiles of four
-/// tokens are whole.
+/// How many rows of so many blocks are quantised together, so that few steps of the kernel are short of blocks, and fours of tokens
+/// are whole.
 fn together(blocks: usize) -> usize {
     let whole = STEP >> blocks.trailing_zeros().min(STEP.trailing_zeros());
-    whole.min(MANY / blocks).max(4)
+    (whole.min(MANY / blocks) / 4 * 4).max(4)
 }
 
 /// Activations that are being written.
