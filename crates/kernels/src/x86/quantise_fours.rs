@@ -1,6 +1,5 @@
 //! Quantisation of four tokens whose quads lie side by side. A lane is a token of one of some blocks, so nothing is reduced across
 //! lanes, and codes and facts leave as they lie in the tile. Numbers are those of `quantise.rs`, whole ones, hence the bits.
-
 #![allow(clippy::needless_range_loop)] // one index walks several arrays of registers
 
 use super::quantise::{code_scales, up};
@@ -84,11 +83,7 @@ unsafe fn blocks<W: Lanes<B, L>, const B: usize, const L: usize>(
         let zeros = W::floats(&[0.0; L]);
         let (mut columns, mut size) = ([[zeros; 4]; BLOCK / 4], zeros);
         for quad in 0..BLOCK / 4 {
-            let mut at = from;
-            for from in &mut at {
-                *from = from.add(quad * 4);
-            }
-            columns[quad] = W::columns(at, width);
+            columns[quad] = W::columns(from.map(|from| from.wrapping_add(quad * 4)), width);
             for column in 0..4 {
                 size = W::larger(size, columns[quad][column]);
             }
@@ -125,11 +120,7 @@ unsafe fn blocks<W: Lanes<B, L>, const B: usize, const L: usize>(
             let codes = [ab.codes(best), cd.codes(best)];
             let half = quad / (BLOCK / 8);
             sums[half] = sums[half].add_sum(codes);
-            let mut to = [std::ptr::null_mut(); B];
-            for n in 0..B {
-                to[n] = places[n].codes.add(quad * places[n].len * 4);
-            }
-            W::store_quads(codes, to);
+            W::store_quads(codes, places.map(|place| place.codes.wrapping_add(quad * place.len * 4)));
         }
         let (mut low, mut high) = ([0.0; L], [0.0; L]);
         sums[0].to_floats(&mut low);
